@@ -1,0 +1,120 @@
+//! The loops around the micro-kernel, which keep every operand in the cache it should be in.
+
+use super::kernel::{self, Tile};
+use super::matrix::{MatrixMut, MatrixRef};
+use super::pack::{Workspace, pack_panels, pack_strip};
+use super::split::parts;
+use super::vector::Vector;
+use super::vector_matrix::{dots, sum_of_rows};
+
+/// C (+)= A · B, where C has unit stride along its columns or along its rows.
+pub(crate) struct Product<'a, T> {
+    pub(super) method: Method,
+    pub(super) a: MatrixRef<'a, T>,
+    pub(super) b: MatrixRef<'a, T>,
+    pub(super) c: MatrixMut<'a, T>,
+    pub(super) accumulate: bool,
+}
+
+/// The loops that run a product.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Method {
+    /// Any product, by register tiles.
+    Tiles,
+    /// A is one row, B has contiguous rows.
+    SumOfRows,
+    /// A is one row, B has contiguous columns.
+    Dots,
+}
+
+/// Depth of a block: a strip of A (8 rows, 8 KiB in f32) stays in L1.
+pub(super) const DEPTH: usize = 256;
+/// Width of a block in bytes: a block of B (512 KiB) stays in L2.
+const WIDTH_BYTES: usize = 2048;
+
+/// Runs the whole product on this thread.
+///
+/// # Safety
+/// The CPU has the instruction set of `V`.
+#[inline(always)]
+pub(super) unsafe fn product<V: Vector>(job: Product<'_, V::Element>) {
+    // SAFETY: this function's contract.
+    unsafe {
+        match job.method {
+            Method::Tiles => tiles::<V>(job),
+            Method::SumOfRows => sum_of_rows::<V>(job),
+            Method::Dots => dots::<V>(job),
+        }
+    }
+}
+
+#[inline(always)]
+unsafe fn tiles<V: Vector>(job: Product<'_, V::Element>) {
+    let Product { a, b, c, accumulate, .. } = job;
+    let (m, k, n) = (a.rows, a.cols, b.cols);
+    assert!(b.rows == k && c.rows == m && c.cols == n);
+    assert!(c.col_stride == 1 || c.row_stride == 1);
+    let element = size_of::<V::Element>();
+    let max_vectors = WIDTH_BYTES / element / V::LANES;
+    let pack_b = !reads_in_place::<V>(&b, m);
+    let mut workspace = Workspace::take();
+
+    for (first, vectors) in parts(n.div_ceil(V::LANES), max_vectors) {
+        let j = first * V::LANES;
+        let cols = (vectors * V::LANES).min(n - j);
+        let pack_a = vectors >= 4 * V::TILE_VECTORS;
+        for (p, depth) in parts(k, DEPTH) {
+            let panels_len = if pack_b { vectors * V::LANES * depth } else { 0 };
+            let strip_len = if pack_a { V::TILE_ROWS * depth } else { 0 };
+            let room = workspace.room::<V::Element>(panels_len + strip_len);
+            let (panels, strip_room) = room.split_at_mut(panels_len);
+            let b_block = b.block([p, j], [depth, cols]);
+            if pack_b {
+                // SAFETY: this function's contract.
+                unsafe { pack_panels::<V>(b_block, panels) };
+            }
+            for (i, rows) in parts(m, V::TILE_ROWS) {
+                let mut strip = a.block([i, p], [rows, depth]);
+                if pack_a {
+                    [strip.row_stride, strip.col_stride] = pack_strip(strip, strip_room);
+                    strip.start = strip_room.as_ptr();
+                }
+                for (v, count) in parts(vectors, V::TILE_VECTORS) {
+                    let (tile_b, b_stride) = if pack_b {
+                        // In bounds: panel `v` begins after v vectors of `depth` rows each.
+                        let panel = &panels[v * V::LANES * depth..];
+                        (panel.as_ptr(), (count * V::LANES) as isize)
+                    } else {
+                        (b_block.at(0, v * V::LANES), b_block.row_stride)
+                    };
+                    let tile = Tile {
+                        depth,
+                        a: strip.start,
+                        a_row_stride: strip.row_stride,
+                        a_col_stride: strip.col_stride,
+                        b: tile_b,
+                        b_stride,
+                        c: c.at(i, j + v * V::LANES),
+                        c_row_stride: c.row_stride,
+                        c_col_stride: c.col_stride,
+                        last: (cols - (v + count - 1) * V::LANES).min(V::LANES),
+                        accumulate: accumulate || p > 0,
+                    };
+                    // SAFETY: the blocks of A and C and an unpacked block of B lie inside views
+                    // that were checked when they were made, and the blocks inside them by
+                    // `block`; panels are padded to whole vectors.
+                    unsafe { kernel::compute::<V>(rows, count, &tile) };
+                }
+            }
+        }
+    }
+    workspace.keep();
+}
+
+/// Whether B is read where it lies: its rows are contiguous and so few rows of A use it that a
+/// packed copy wouldn't pay, or it is so small that it is in L1 anyway.
+fn reads_in_place<V: Vector>(b: &MatrixRef<'_, V::Element>, m: usize) -> bool {
+    let whole = V::MASKED_LOADS || b.cols.is_multiple_of(V::LANES);
+    let bytes = b.rows * b.cols * size_of::<V::Element>();
+    b.col_stride == 1 && whole && (m <= 128 || bytes <= 32 << 10)
+}

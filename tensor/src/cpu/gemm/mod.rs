@@ -1,0 +1,174 @@
+//! The matrix product on the CPU: C = A · B, or C += A · B, for operands with any strides.
+//!
+//! A core multiplies and adds faster than any memory but its registers can follow, so the work is
+//! to read each number from far away once and to use it many times close by. The loops, from the
+//! outside in (`block`), and what each level of memory holds meanwhile:
+//!
+//! ```text
+//!                      n                  for each block of columns of B        (2 KiB wide)
+//!              ┌────────────────┐           for each block of its depth         (DEPTH = 256)
+//!            k │    B ┌──┬──┐   │             pack B[256, 512] into panels      -> L2
+//!              │      │▒▒│  │   │             for each strip of 8 rows of A
+//!              │      │▒▒│  │   │               pack A[8, 256]                  -> L1
+//!              └──────┴──┴──┴───┘               for each panel of 3 registers
+//!      k                                          one tile of C[8, 48]          -> registers
+//!  ┌────────┐  ┌────────────────┐                 for each p in the depth
+//!  │▒▒▒▒▒▒▒▒│  │      ┌──┐      │ 8                 tile += A[:, p] · B[p, :]
+//! m│        │  │      │▓▓│      │
+//!  │   A    │  │    C └──┘      │
+//!  └────────┘  └────────────────┘
+//!                      48         (figures for f32 and AVX-512)
+//! ```
+//!
+//! - `kernel` is the innermost loop. It is compiled for every size of tile up to the largest, so
+//!   that an edge is no special case. Elements of A are broadcast one at a time, which works for
+//!   any strides; rows of B are loaded as whole registers and must be contiguous.
+//! - `pack` makes them so, transposing where needed; B stays where it is if it is contiguous and
+//!   used too seldom to repay the copy.
+//! - `plan` decides between C = A · B and Cᵀ = Bᵀ · Aᵀ, whichever needs less packing and padding,
+//!   and how many threads share C. No sum is ever divided between threads, and the order of
+//!   summation depends on the shapes alone: the bits of the result don't depend on the threads.
+//! - `vector_matrix` has the loops for one row or one column, `batch` those over many products.
+//! - `avx512`, `avx2` and `portable` say what a register is (`vector`); the loops are written
+//!   once and compiled for each of them.
+//!
+//! The order of the loops is K. Goto and R. van de Geijn's ("Anatomy of high-performance matrix
+//! multiplication", 2008) with the two innermost exchanged: the strip of A, not the panel of B,
+//! stays in L1, because a tile this wide would leave no room for a panel of useful depth.
+
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+mod batch;
+mod block;
+mod integer;
+mod kernel;
+mod matrix;
+mod pack;
+mod plan;
+mod portable;
+mod split;
+#[cfg(test)]
+mod tests;
+mod vector;
+mod vector_matrix;
+
+use super::isa::Isa;
+use block::Product;
+
+pub(crate) use batch::{Batch, gemm_batched};
+pub(crate) use integer::gemm_i32;
+pub(crate) use matrix::{MatrixMut, MatrixRef};
+
+/// The element types that have micro-kernels: `f32` and `f64`.
+pub(crate) trait GemmElement:
+    bytemuck::Pod + Send + Sync + std::ops::Add<Output = Self>
+{
+    const ZERO: Self;
+
+    /// self · b + c for the portable loops: rounded once where every CPU of the target has the
+    /// instruction; elsewhere the library's fused multiply-add would be a slow call.
+    fn mul_add(self, b: Self, c: Self) -> Self;
+
+    /// Runs a product on this thread by the micro-kernels of `isa`, which this CPU has.
+    fn product(isa: Isa, job: Product<'_, Self>);
+}
+
+const FUSES: bool = cfg!(any(target_feature = "fma", target_arch = "aarch64"));
+
+impl GemmElement for f32 {
+    const ZERO: f32 = 0.0;
+
+    #[inline(always)]
+    fn mul_add(self, b: f32, c: f32) -> f32 {
+        if FUSES { self.mul_add(b, c) } else { self * b + c }
+    }
+
+    fn product(isa: Isa, job: Product<'_, f32>) {
+        match isa {
+            // SAFETY: `Isa` names only instruction sets that this CPU was found to have.
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 => unsafe { avx512::product_f32(job) },
+            // SAFETY: as above.
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2 => unsafe { avx2::product_f32(job) },
+            _ => portable::product_f32(job),
+        }
+    }
+}
+
+impl GemmElement for f64 {
+    const ZERO: f64 = 0.0;
+
+    #[inline(always)]
+    fn mul_add(self, b: f64, c: f64) -> f64 {
+        if FUSES { self.mul_add(b, c) } else { self * b + c }
+    }
+
+    fn product(isa: Isa, job: Product<'_, f64>) {
+        match isa {
+            // SAFETY: `Isa` names only instruction sets that this CPU was found to have.
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 => unsafe { avx512::product_f64(job) },
+            // SAFETY: as above.
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2 => unsafe { avx2::product_f64(job) },
+            _ => portable::product_f64(job),
+        }
+    }
+}
+
+/// C = A · B, or C += A · B, on as many threads as pay.
+///
+/// # Shapes
+/// a \[m, k\], b \[k, n\], c \[m, n\]
+#[track_caller]
+pub(crate) fn gemm<T: GemmElement>(
+    a: MatrixRef<'_, T>,
+    b: MatrixRef<'_, T>,
+    c: MatrixMut<'_, T>,
+    accumulate: bool,
+) {
+    gemm_with(Isa::detected(), crate::threads(), a, b, c, accumulate);
+}
+
+/// [`gemm`] on the calling thread alone, for callers that share out the work themselves.
+#[track_caller]
+pub(crate) fn gemm_serial<T: GemmElement>(
+    a: MatrixRef<'_, T>,
+    b: MatrixRef<'_, T>,
+    c: MatrixMut<'_, T>,
+    accumulate: bool,
+) {
+    gemm_with(Isa::detected(), 1, a, b, c, accumulate);
+}
+
+#[track_caller]
+fn gemm_with<T: GemmElement>(
+    isa: Isa,
+    threads: usize,
+    a: MatrixRef<'_, T>,
+    b: MatrixRef<'_, T>,
+    mut c: MatrixMut<'_, T>,
+    accumulate: bool,
+) {
+    assert!(
+        a.cols == b.rows && a.rows == c.rows && b.cols == c.cols,
+        "matmul: [{}, {}] x [{}, {}] -> [{}, {}]",
+        a.rows,
+        a.cols,
+        b.rows,
+        b.cols,
+        c.rows,
+        c.cols
+    );
+    if c.rows == 0 || c.cols == 0 {
+        return;
+    }
+    if a.cols > 0 {
+        plan::run(isa, threads, plan::oriented(isa, a, b, c, accumulate));
+    } else if !accumulate {
+        c.fill(T::ZERO);
+    }
+}

@@ -1,0 +1,109 @@
+//! Decisions taken once per product: which operand fills the vectors, which loops run, how many
+//! threads share the work. None depends on the values, and only the first two change how an
+//! element is summed; those depend on shapes and strides alone, so that the result is the same
+//! for any number of threads.
+
+use super::block::{DEPTH, Method, Product};
+use super::{GemmElement, MatrixMut, MatrixRef};
+use crate::cpu::isa::Isa;
+
+/// Fewer floating-point operations than this stay on one thread: waking a second one costs some
+/// microseconds.
+const FLOPS_PER_THREAD: usize = 1 << 20;
+
+/// Chooses between C = A · B and Cᵀ = Bᵀ · Aᵀ: the second operand fills the vectors, the first is
+/// broadcast element by element and may lie in any order.
+pub(super) fn oriented<'a, T: GemmElement>(
+    isa: Isa,
+    a: MatrixRef<'a, T>,
+    b: MatrixRef<'a, T>,
+    c: MatrixMut<'a, T>,
+    accumulate: bool,
+) -> Product<'a, T> {
+    let lanes = register_bytes(isa) / size_of::<T>();
+    let straight = cycles(lanes, &a, &b, false);
+    let swapped = cycles(lanes, &b.t(), &a.t(), true);
+    let (a, b, c) = if c.rows == 1 || (c.cols > 1 && straight <= swapped) {
+        (a, b, c)
+    } else {
+        (b.t(), a.t(), c.t())
+    };
+    let method = match (a.rows, b.row_stride, b.col_stride) {
+        (1, _, 1) => Method::SumOfRows,
+        (1, 1, _) => Method::Dots,
+        _ => Method::Tiles,
+    };
+    Product { method, a, b, c, accumulate }
+}
+
+fn register_bytes(isa: Isa) -> usize {
+    match isa {
+        Isa::Avx512 => 64,
+        Isa::Avx2 => 32,
+        _ => 16,
+    }
+}
+
+/// A rough count of cycles: two multiply-adds a cycle if enough accumulators are in flight,
+/// padding of the last vector included; half a cycle for each element packed across the grain;
+/// one for each element of C stored so.
+fn cycles<T>(lanes: usize, a: &MatrixRef<'_, T>, b: &MatrixRef<'_, T>, c_columns: bool) -> usize {
+    let (m, k, vectors) = (a.rows, a.cols, b.cols.div_ceil(lanes));
+    let in_flight = m.min(8) * vectors.min(3);
+    let multiply = m * vectors * k * 8 / in_flight.min(8) / 2;
+    let pack = if b.col_stride == 1 { 0 } else { k * b.cols / 2 };
+    let store = if c_columns { m * b.cols * k.div_ceil(DEPTH) } else { 0 };
+    multiply + pack + store
+}
+
+/// Runs the product on up to `threads` threads. C is cut into that many pieces, never the sums
+/// behind an element of it.
+pub(super) fn run<T: GemmElement>(isa: Isa, threads: usize, job: Product<'_, T>) {
+    let flops = 2 * job.a.rows * job.a.cols * job.b.cols;
+    share(isa, worthwhile_threads(flops, threads), job);
+}
+
+/// How many of `threads` threads have enough to do.
+pub(super) fn worthwhile_threads(flops: usize, threads: usize) -> usize {
+    threads.min(flops / FLOPS_PER_THREAD).max(1)
+}
+
+#[cfg(not(feature = "rayon"))]
+fn share<T: GemmElement>(isa: Isa, _threads: usize, job: Product<'_, T>) {
+    T::product(isa, job);
+}
+
+#[cfg(feature = "rayon")]
+fn share<T: GemmElement>(isa: Isa, threads: usize, job: Product<'_, T>) {
+    let (m, n) = (job.a.rows, job.b.cols);
+    let first_threads = threads / 2;
+    let cut = |len: usize, grain: usize| (len * first_threads / threads).next_multiple_of(grain);
+    let (i, j) = (cut(m, 8), cut(n, 16));
+    // Pieces side by side repeat only the copying of A's strips, pieces one above the other the
+    // packing of B, which is dearer.
+    let by_columns = j < n && n >= 96.min(m) && 2 * n >= m;
+    if threads == 1 || !(by_columns || i < m) {
+        return T::product(isa, job);
+    }
+    let Product { method, a, b, c, accumulate } = job;
+    let (k, whole_m, whole_n) = (a.cols, a.rows, b.cols);
+    let (first, second) = if by_columns {
+        let (left, right) = c.split_cols(j);
+        let [b_left, b_right] = [b.block([0, 0], [k, j]), b.block([0, j], [k, whole_n - j])];
+        (
+            Product { method, a, b: b_left, c: left, accumulate },
+            Product { method, a, b: b_right, c: right, accumulate },
+        )
+    } else {
+        let (above, below) = c.split_rows(i);
+        let [a_above, a_below] = [a.block([0, 0], [i, k]), a.block([i, 0], [whole_m - i, k])];
+        (
+            Product { method, a: a_above, b, c: above, accumulate },
+            Product { method, a: a_below, b, c: below, accumulate },
+        )
+    };
+    rayon::join(
+        || share(isa, first_threads, first),
+        || share(isa, threads - first_threads, second),
+    );
+}
