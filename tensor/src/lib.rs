@@ -1,1 +1,28 @@
-//! plies-tensor
+#![doc = include_str!("../README.md")]
+
+mod backend;
+mod convert;
+mod cpu;
+mod device;
+mod dtype;
+mod error;
+mod expr;
+mod layout;
+mod ops;
+mod random;
+mod shape;
+mod tensor;
+
+pub use backend::{
+    ArgReduce, Backend, Buffer, Distribution, Epilogue, MemoryUse, Reduce, Target, View,
+};
+pub use cpu::{set_threads, threads};
+pub use device::Device;
+pub use dtype::{DType, Element};
+pub use error::{Error, Result};
+pub use expr::{Binary, Expr, Formula, Graph, Node, Roots, Unary};
+pub use layout::Layout;
+pub use ops::elementwise::Elementwise;
+pub use random::Rng;
+pub use shape::{MAX_RANK, Shape};
+pub use tensor::Tensor;

@@ -1,0 +1,258 @@
+//! What a device must be able to do. The trait is object-safe and narrow: everything in
+//! [`Tensor`](crate::Tensor) is checked there and composed from these methods, so a backend is
+//! about fifteen loops (or kernels) and no shape rules.
+
+use std::any::Any;
+use std::fmt;
+
+use crate::{DType, Device, Formula, Layout, Result};
+
+/// Elements on a device, without a shape. The backend that allocated the memory is the only one
+/// that knows its form.
+pub struct Buffer {
+    device: Device,
+    dtype: DType,
+    len: usize,
+    memory: Box<dyn Any + Send + Sync>,
+}
+
+impl Buffer {
+    /// Allocates `len` elements on `device`, their values unspecified.
+    pub fn allocate(device: &Device, dtype: DType, len: usize) -> Self {
+        let memory = device.backend().allocate(dtype, len);
+        Buffer { device: device.clone(), dtype, len, memory }
+    }
+
+    /// The device that owns the memory.
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// Type of the elements.
+    pub fn dtype(&self) -> DType {
+        self.dtype
+    }
+
+    /// Number of elements.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether there are no elements.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// The backend's own memory type.
+    ///
+    /// # Panics
+    /// When the buffer belongs to another backend.
+    #[track_caller]
+    pub fn memory<M: 'static>(&self) -> &M {
+        match self.memory.downcast_ref() {
+            Some(memory) => memory,
+            None => panic!("buffer of device {} used on another device", self.device.name()),
+        }
+    }
+
+    /// The backend's own memory type, to be written.
+    ///
+    /// # Panics
+    /// When the buffer belongs to another backend.
+    #[track_caller]
+    pub fn memory_mut<M: 'static>(&mut self) -> &mut M {
+        match self.memory.downcast_mut() {
+            Some(memory) => memory,
+            None => panic!("buffer of device {} used on another device", self.device.name()),
+        }
+    }
+}
+
+impl fmt::Debug for Buffer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Buffer({} x {} on {})", self.len, self.dtype, self.device.name())
+    }
+}
+
+/// An operand to read: a layout over a buffer. Layouts that reach a backend stay inside their
+/// buffers.
+#[derive(Clone, Copy, Debug)]
+pub struct View<'a> {
+    /// The elements.
+    pub buffer: &'a Buffer,
+    /// Which of them, in which order.
+    pub layout: Layout,
+}
+
+/// A place to write. Its layout visits no element twice.
+#[derive(Debug)]
+pub struct Target<'a> {
+    /// The elements, which nobody else can see while they are written.
+    pub buffer: &'a mut Buffer,
+    /// Which of them, in which order.
+    pub layout: Layout,
+}
+
+/// How a reduction joins elements.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Reduce {
+    /// Σ x, 0 over nothing. The error must not grow with the number of elements as a running sum's
+    /// does: pairwise, compensated or wider accumulation.
+    Sum,
+    /// Π x, 1 over nothing.
+    Prod,
+    /// The largest; NaN when any is NaN.
+    Max,
+    /// The smallest; NaN when any is NaN.
+    Min,
+}
+
+/// Which position an arg-reduction looks for; the first of equals, and the first NaN if any.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ArgReduce {
+    /// Position of the largest.
+    Max,
+    /// Position of the smallest.
+    Min,
+}
+
+/// A standard distribution that random elements are drawn from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Distribution {
+    /// Uniform in [0, 1): multiples of 2⁻²⁴ in F32, of 2⁻⁵³ in F64.
+    Uniform,
+    /// Normal with mean 0 and variance 1, by the Box–Muller transform.
+    Normal,
+}
+
+/// Element-wise work on a matrix product, done while the product is still in cache.
+#[derive(Clone, Copy, Debug)]
+pub struct Epilogue<'a> {
+    /// Input 0 is the product, the others are `inputs`; one output.
+    pub formula: &'a Formula,
+    /// Further operands, broadcast to the product's shape.
+    pub inputs: &'a [View<'a>],
+    /// The formula's scalars.
+    pub scalars: &'a [f64],
+}
+
+/// Bytes of a device's memory.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MemoryUse {
+    /// Held by live tensors now.
+    pub in_use: usize,
+    /// The largest value of `in_use` so far.
+    pub peak: usize,
+    /// Kept aside for the next tensors.
+    pub cached: usize,
+}
+
+/// A device's implementation of the operations.
+///
+/// Callers guarantee: all operands are on this device; dtypes agree unless stated; layouts are in
+/// bounds; views that share an iteration have equal dimensions (broadcast by stride 0); a written
+/// buffer is not also read, except through `in_place`. `out` buffers are row-major and exactly as
+/// large as the result.
+///
+/// A backend proves itself by `testing::conformance(&device)` (feature `testing`).
+pub trait Backend: Send + Sync + 'static {
+    /// The device's name, unique in the process, such as `cpu` or the adapter's name.
+    fn name(&self) -> &str;
+
+    /// Memory for `len` elements, values unspecified; dropping it gives it back.
+    fn allocate(&self, dtype: DType, len: usize) -> Box<dyn Any + Send + Sync>;
+
+    /// Copies host bytes (native endian) to the whole of `target`.
+    fn write(&self, target: &mut Buffer, bytes: &[u8]);
+
+    /// Copies elements from index `start` on to host memory, waiting for the device.
+    ///
+    /// # Errors
+    /// A fault of an earlier operation or of the device itself surfaces here.
+    fn read(&self, source: &Buffer, start: usize, bytes: &mut [u8]) -> Result<()>;
+
+    /// Evaluates `formula` at every element of the targets' common dimensions. With `in_place` the
+    /// formula's first inputs are the targets' own old values, in order, and `inputs` follow.
+    fn map(
+        &self,
+        formula: &Formula,
+        inputs: &[View<'_>],
+        scalars: &[f64],
+        targets: &mut [Target<'_>],
+        in_place: bool,
+    );
+
+    /// Joins the values of a one-output `formula` over the axes marked in `axes`; the other axes
+    /// keep their order in `out`.
+    fn reduce(
+        &self,
+        op: Reduce,
+        formula: &Formula,
+        inputs: &[View<'_>],
+        scalars: &[f64],
+        axes: &[bool],
+        out: &mut Buffer,
+    );
+
+    /// Positions of extremes along a non-empty `axis`, as I32.
+    fn arg_reduce(&self, op: ArgReduce, input: View<'_>, axis: usize, out: &mut Buffer);
+
+    /// Running sums along `axis`.
+    fn cumsum(&self, input: View<'_>, axis: usize, out: &mut Buffer);
+
+    /// The first `k` elements of each line along `axis` in ascending or descending order, and where
+    /// they stood (I32). Equal elements keep their order; NaN counts as larger than every number.
+    fn sort(
+        &self,
+        input: View<'_>,
+        axis: usize,
+        descending: bool,
+        k: usize,
+        values: &mut Buffer,
+        indices: &mut Buffer,
+    );
+
+    /// `out[…, M, N] = a[…, M, K] · b[…, K, N]`, leading dimensions equal (broadcast by stride 0).
+    /// Any strides are allowed: transposed operands are packed, not copied first.
+    fn matmul(&self, a: View<'_>, b: View<'_>, epilogue: Option<Epilogue<'_>>, out: &mut Buffer);
+
+    /// `out[i, …, j, …] = input[i, …, index[i, …, j, …], …]` with the index at `axis`; `out` has the
+    /// dimensions of `index` (I32), which equal the input's except at `axis`.
+    ///
+    /// # Panics
+    /// A backend that can check says which index is out of range; one that cannot must not read
+    /// outside the buffer.
+    fn gather(&self, input: View<'_>, axis: usize, index: View<'_>, out: &mut Buffer);
+
+    /// `target[i, …, index[i, …, j, …], …] += source[i, …, j, …]`, the reverse of gather, over a
+    /// row-major target of dimensions `dims`. Repeated indices add up in row-major order of the
+    /// source, so that the result does not depend on the number of threads.
+    fn scatter_add(
+        &self,
+        target: &mut Buffer,
+        dims: &[usize],
+        axis: usize,
+        index: View<'_>,
+        source: View<'_>,
+    );
+
+    /// Fills `out` from Philox4x32-10 with the key `seed`, starting at counter `block`: the element
+    /// at position i depends on (seed, block, i) only.
+    fn random(&self, distribution: Distribution, seed: u64, block: u64, out: &mut Buffer);
+
+    /// Converts to the dtype of `out`: floats to I32 truncate and saturate, NaN becomes 0.
+    fn cast(&self, input: View<'_>, out: &mut Buffer);
+
+    /// Memory in use, its peak, and what is cached.
+    fn memory_use(&self) -> MemoryUse {
+        MemoryUse::default()
+    }
+
+    /// Waits until all submitted work is done.
+    ///
+    /// # Errors
+    /// The first fault among that work.
+    fn synchronize(&self) -> Result<()> {
+        Ok(())
+    }
+}

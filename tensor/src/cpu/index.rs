@@ -1,0 +1,103 @@
+//! Reading and adding at positions that an index tensor names.
+
+use super::memory::elements;
+use super::parallel::for_each_range;
+use crate::{Element, Layout, View};
+
+/// The index of each element of `index`, checked against the size of the axis.
+#[track_caller]
+fn checked(operation: &str, index: i32, size: usize) -> isize {
+    assert!(
+        index >= 0 && (index as usize) < size,
+        "{operation}: index {index} is out of range for an axis of {size}"
+    );
+    index as isize
+}
+
+/// Trailing axes over which the index does not change and both sides are contiguous: whole rows
+/// (of an embedding table, say) move at once.
+fn row_length(index: &Layout, other: &Layout, axis: usize) -> (usize, usize) {
+    let mut row = 1usize;
+    let mut rank = index.rank();
+    while rank > axis + 1 {
+        let a = rank - 1;
+        let dim = index.dims()[a];
+        let fits = dim == 1 || (index.strides()[a] == 0 && other.strides()[a] == row as isize);
+        if !fits {
+            break;
+        }
+        row *= dim;
+        rank = a;
+    }
+    (row, rank)
+}
+
+/// The leading `rank` axes of a layout.
+fn leading(layout: &Layout, rank: usize) -> Layout {
+    (rank..layout.rank()).rev().fold(*layout, |l, axis| l.select(axis as isize, 0))
+}
+
+pub(super) fn gather<T: Element>(input: View<'_>, axis: usize, index: View<'_>, out: &mut [T]) {
+    let data: &[T] = elements(&input);
+    let indices: &[i32] = elements(&index);
+    let size = input.layout.dims()[axis];
+    let stride = input.layout.strides()[axis];
+    let (row, rank) = row_length(&index.layout, &input.layout, axis);
+    // The input as if its indexed axis were as long as the index's, standing still along it.
+    let mut base = input.layout;
+    if size == 0 {
+        assert!(out.is_empty(), "gather: the axis is empty, there is nothing to index");
+        return;
+    }
+    base = base.slice(axis as isize, 0, 1, 1);
+    let shape = index.layout.shape();
+    let base = leading(&base.broadcast_to(shape), rank);
+    let index_walk = leading(&index.layout, rank);
+    let rows = out.len() / row;
+    struct Out<T>(*mut T);
+    // SAFETY: rows of different threads are disjoint.
+    unsafe impl<T: Send> Sync for Out<T> {}
+    let target = Out(out.as_mut_ptr());
+    for_each_range(rows, (50_000 / row).max(1), |range| {
+        let target = &target;
+        let places = base.indices().zip(index_walk.indices()).enumerate();
+        for (r, (from, at)) in places.skip(range.start).take(range.len()) {
+            let from = (from as isize + checked("gather", indices[at], size) * stride) as usize;
+            // SAFETY: `r < rows`, so the row lies within `out`, and no other thread has it.
+            let to = unsafe { std::slice::from_raw_parts_mut(target.0.add(r * row), row) };
+            to.copy_from_slice(&data[from..from + row]);
+        }
+    });
+}
+
+pub(super) fn scatter_add<T: Element>(
+    target: &mut [T],
+    dims: &[usize],
+    axis: usize,
+    index: View<'_>,
+    source: View<'_>,
+    add: fn(T, T) -> T,
+) {
+    let values: &[T] = elements(&source);
+    let indices: &[i32] = elements(&index);
+    let layout = Layout::contiguous(dims);
+    let (size, stride) = (dims[axis], layout.strides()[axis]);
+    if index.layout.elem_count() == 0 {
+        return;
+    }
+    assert!(size > 0, "scatter_add: the axis is empty, there is nothing to add to");
+    let shape = index.layout.shape();
+    let (row, rank) = row_length(&index.layout, &source.layout, axis);
+    let target_base = layout.slice(axis as isize, 0, 1, 1).broadcast_to(shape);
+    // Rows also need the target to be contiguous over them, which a row-major target is.
+    let places = leading(&target_base, rank)
+        .indices()
+        .zip(leading(&index.layout, rank).indices())
+        .zip(leading(&source.layout, rank).indices());
+    for ((to, at), from) in places {
+        let to = (to as isize + checked("scatter_add", indices[at], size) * stride) as usize;
+        for (t, &v) in target[to..to + row].iter_mut().zip(&values[from..from + row]) {
+            *t = add(*t, v);
+        }
+    }
+}

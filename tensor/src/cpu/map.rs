@@ -1,0 +1,135 @@
+//! Element-wise formulas: every target element from the input elements at the same place.
+
+use super::evaluate::{BLOCK, Evaluator, Source, Space, Walk, grain};
+use super::memory::{Memory, elements};
+use super::parallel::for_each_range;
+use super::primitive::{Operand, Primitive};
+use crate::{Formula, Target, View};
+
+/// A target that several threads write, each its own elements.
+struct Place<T> {
+    data: *mut T,
+    len: usize,
+    offset: usize,
+    walk: Walk,
+}
+
+// SAFETY: threads touch disjoint elements (see `map`).
+unsafe impl<T: Send> Sync for Place<T> {}
+
+impl<T: Copy> Place<T> {
+    /// The elements `start..start + len` as a slice, when they are one.
+    ///
+    /// # Safety
+    /// No other thread may touch these elements meanwhile.
+    #[allow(clippy::mut_from_ref)] // Disjointness is the caller's promise.
+    unsafe fn slice(&self, start: usize, len: usize) -> Option<&mut [T]> {
+        let first = self.offset + start;
+        assert!(!self.walk.is_contiguous() || first + len <= self.len);
+        // SAFETY: in bounds by the assertion, exclusive by the caller's promise.
+        self.walk
+            .is_contiguous()
+            .then(|| unsafe { std::slice::from_raw_parts_mut(self.data.add(first), len) })
+    }
+
+    /// Copies the elements `start..` of the walk to `out`.
+    ///
+    /// # Safety
+    /// No other thread may write these elements meanwhile.
+    unsafe fn load(&self, start: usize, out: &mut [T]) {
+        self.walk.runs(start, out.len(), |place, index, stride, count| {
+            for i in 0..count {
+                let at = (index + i as isize * stride) as usize;
+                assert!(at < self.len);
+                // SAFETY: in bounds, initialised, not written by others.
+                out[place + i] = unsafe { self.data.add(at).read() };
+            }
+        });
+    }
+
+    /// Writes `values` to the elements `start..` of the walk.
+    ///
+    /// # Safety
+    /// No other thread may touch these elements meanwhile.
+    unsafe fn store(&self, start: usize, values: &[T]) {
+        self.walk.runs(start, values.len(), |place, index, stride, count| {
+            for i in 0..count {
+                let at = (index + i as isize * stride) as usize;
+                assert!(at < self.len);
+                // SAFETY: in bounds and exclusive.
+                unsafe { self.data.add(at).write(values[place + i]) };
+            }
+        });
+    }
+}
+
+pub(super) fn map<T: Primitive>(
+    formula: &Formula,
+    inputs: &[View<'_>],
+    scalars: &[f64],
+    targets: &mut [Target<'_>],
+    in_place: bool,
+) {
+    let n = targets[0].layout.elem_count();
+    let n_targets = targets.len();
+    let layouts: Vec<_> =
+        targets.iter().map(|t| t.layout).chain(inputs.iter().map(|v| v.layout)).collect();
+    let space = Space::new(&layouts);
+    let places: Vec<Place<T>> = targets
+        .iter_mut()
+        .enumerate()
+        .map(|(j, target)| {
+            let offset = target.layout.offset();
+            let data = target.buffer.memory_mut::<Memory>().as_slice_mut::<T>();
+            let walk = space.walk(j, offset);
+            Place { data: data.as_mut_ptr(), len: data.len(), offset, walk }
+        })
+        .collect();
+    let old = if in_place { n_targets } else { 0 };
+    let sources: Vec<Source<'_, T>> = std::iter::repeat_n(Source::Loaded, old)
+        .chain(inputs.iter().enumerate().map(|(i, view)| {
+            Source::new(elements(view), space.walk(n_targets + i, view.layout.offset()))
+        }))
+        .collect();
+    let longest = BLOCK.min(n);
+    for_each_range(n, grain(formula), |range| {
+        let mut evaluator = Evaluator::new(formula, &sources, scalars, longest);
+        let mut scratch: Vec<Vec<T>> = places
+            .iter()
+            .map(|place| {
+                let size = if place.walk.is_contiguous() { 0 } else { longest };
+                vec![T::default(); size]
+            })
+            .collect();
+        for start in range.clone().step_by(BLOCK) {
+            let len = BLOCK.min(range.end - start);
+            // SAFETY (of the three blocks): targets are different buffers borrowed exclusively, a
+            // target's layout visits no element twice, and ranges of different threads are
+            // disjoint; so the elements `start..start + len` are ours alone. The slices are not
+            // used while `load` reads, which comes first.
+            for (j, place) in places.iter().enumerate().take(old) {
+                unsafe { place.load(start, evaluator.loaded(j, len)) };
+            }
+            let mut outputs: Vec<&mut [T]> = places
+                .iter()
+                .zip(&mut scratch)
+                .map(|(place, scratch)| {
+                    unsafe { place.slice(start, len) }.unwrap_or(&mut scratch[..])
+                })
+                .collect();
+            evaluator.run(start, len, &mut outputs);
+            for (j, out) in outputs.into_iter().enumerate() {
+                match evaluator.output(j) {
+                    Some(Operand::Slice(values)) => out[..len].copy_from_slice(values),
+                    Some(Operand::Scalar(value)) => out[..len].fill(value),
+                    None => {}
+                }
+            }
+            for (place, scratch) in places.iter().zip(&scratch) {
+                if !scratch.is_empty() {
+                    unsafe { place.store(start, &scratch[..len]) };
+                }
+            }
+        }
+    });
+}

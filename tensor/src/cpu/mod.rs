@@ -1,0 +1,216 @@
+//! The processor as a backend.
+//!
+//! `evaluate` runs formulas over blocks; `map` and `reduce` are built on it; `primitive` and `math`
+//! hold the vectorised loops, compiled once for each instruction set and chosen at run time (`isa`);
+//! `gemm` is the matrix product; `index` and `scan` are what is left. This folder is the only place
+//! in the workspace with unsafe code.
+
+mod evaluate;
+mod index;
+mod map;
+mod matmul;
+mod memory;
+mod parallel;
+mod philox;
+mod primitive;
+mod reduce;
+mod scan;
+
+use std::any::Any;
+
+pub use parallel::{set_threads, threads};
+pub(crate) use philox::philox;
+
+use crate::backend::{ArgReduce, Backend, Buffer, Distribution, Epilogue, MemoryUse, Target, View};
+use crate::{DType, Element, Formula, Reduce, Result};
+use memory::{Memory, elements};
+
+/// Calls a generic function with the Rust type of a dtype.
+macro_rules! with_element {
+    ($dtype:expr, $t:ident => $call:expr) => {
+        match $dtype {
+            DType::F32 => {
+                type $t = f32;
+                $call
+            }
+            DType::F64 => {
+                type $t = f64;
+                $call
+            }
+            DType::I32 => {
+                type $t = i32;
+                $call
+            }
+        }
+    };
+}
+
+pub(crate) struct Cpu;
+
+fn slice_mut<T: Element>(buffer: &mut Buffer) -> &mut [T] {
+    buffer.memory_mut::<Memory>().as_slice_mut()
+}
+
+impl Backend for Cpu {
+    fn name(&self) -> &str {
+        "cpu"
+    }
+
+    fn allocate(&self, dtype: DType, len: usize) -> Box<dyn Any + Send + Sync> {
+        let Some(bytes) = len.checked_mul(dtype.size_in_bytes()) else {
+            panic!("allocate: {len} elements of {dtype} exceed the address space")
+        };
+        Box::new(Memory::allocate(bytes))
+    }
+
+    fn write(&self, target: &mut Buffer, bytes: &[u8]) {
+        with_element!(target.dtype(), T => {
+            bytemuck::cast_slice_mut::<T, u8>(slice_mut::<T>(target)).copy_from_slice(bytes);
+        });
+    }
+
+    fn read(&self, source: &Buffer, start: usize, bytes: &mut [u8]) -> Result<()> {
+        with_element!(source.dtype(), T => {
+            let data: &[T] = source.memory::<Memory>().as_slice();
+            let len = bytes.len() / size_of::<T>();
+            bytes.copy_from_slice(bytemuck::cast_slice(&data[start..start + len]));
+        });
+        Ok(())
+    }
+
+    fn map(
+        &self,
+        formula: &Formula,
+        inputs: &[View<'_>],
+        scalars: &[f64],
+        targets: &mut [Target<'_>],
+        in_place: bool,
+    ) {
+        with_element!(targets[0].buffer.dtype(), T => {
+            map::map::<T>(formula, inputs, scalars, targets, in_place);
+        });
+    }
+
+    fn reduce(
+        &self,
+        op: Reduce,
+        formula: &Formula,
+        inputs: &[View<'_>],
+        scalars: &[f64],
+        axes: &[bool],
+        out: &mut Buffer,
+    ) {
+        with_element!(out.dtype(), T => {
+            reduce::reduce::<T>(op, formula, inputs, scalars, axes, slice_mut(out));
+        });
+    }
+
+    fn arg_reduce(&self, op: ArgReduce, input: View<'_>, axis: usize, out: &mut Buffer) {
+        with_element!(input.buffer.dtype(), T => {
+            reduce::arg_reduce::<T>(op, input, axis, slice_mut(out));
+        });
+    }
+
+    fn cumsum(&self, input: View<'_>, axis: usize, out: &mut Buffer) {
+        match out.dtype() {
+            DType::F32 => scan::cumsum::<f32>(input, axis, slice_mut(out), |_| 0.0),
+            DType::F64 => scan::cumsum::<f64>(input, axis, slice_mut(out), |_| 0.0),
+            DType::I32 => scan::cumsum::<i32>(input, axis, slice_mut(out), |whole| whole as i32),
+        }
+    }
+
+    fn sort(
+        &self,
+        input: View<'_>,
+        axis: usize,
+        descending: bool,
+        k: usize,
+        values: &mut Buffer,
+        indices: &mut Buffer,
+    ) {
+        with_element!(values.dtype(), T => {
+            let values = slice_mut::<T>(values);
+            scan::sort(input, axis, descending, k, values, slice_mut(indices));
+        });
+    }
+
+    fn matmul(&self, a: View<'_>, b: View<'_>, epilogue: Option<Epilogue<'_>>, out: &mut Buffer) {
+        let dims = matmul::product(a, b, out);
+        if let Some(Epilogue { formula, inputs, scalars }) = epilogue {
+            let target = Target { buffer: out, layout: crate::Layout::contiguous(dims) };
+            self.map(formula, inputs, scalars, &mut [target], true);
+        }
+    }
+
+    fn gather(&self, input: View<'_>, axis: usize, index: View<'_>, out: &mut Buffer) {
+        with_element!(out.dtype(), T => {
+            index::gather::<T>(input, axis, index, slice_mut(out));
+        });
+    }
+
+    fn scatter_add(
+        &self,
+        target: &mut Buffer,
+        dims: &[usize],
+        axis: usize,
+        index: View<'_>,
+        source: View<'_>,
+    ) {
+        match target.dtype() {
+            DType::F32 => {
+                let target = slice_mut::<f32>(target);
+                index::scatter_add(target, dims, axis, index, source, |a, b| a + b);
+            }
+            DType::F64 => {
+                let target = slice_mut::<f64>(target);
+                index::scatter_add(target, dims, axis, index, source, |a, b| a + b);
+            }
+            DType::I32 => {
+                let target = slice_mut::<i32>(target);
+                index::scatter_add(target, dims, axis, index, source, i32::wrapping_add);
+            }
+        }
+    }
+
+    fn random(&self, distribution: Distribution, seed: u64, block: u64, out: &mut Buffer) {
+        match (distribution, out.dtype()) {
+            (Distribution::Uniform, DType::F32) => {
+                philox::fill_uniform_f32(seed, block, slice_mut(out));
+            }
+            (Distribution::Uniform, DType::F64) => {
+                philox::fill_uniform_f64(seed, block, slice_mut(out));
+            }
+            (Distribution::Normal, DType::F32) => {
+                philox::fill_normal_f32(seed, block, slice_mut(out));
+            }
+            (Distribution::Normal, DType::F64) => {
+                philox::fill_normal_f64(seed, block, slice_mut(out));
+            }
+            (_, DType::I32) => panic!("random: i32 has no such distribution; use Rng::below"),
+        }
+    }
+
+    fn cast(&self, input: View<'_>, out: &mut Buffer) {
+        with_element!(input.buffer.dtype(), From => {
+            with_element!(out.dtype(), To => cast::<From, To>(input, slice_mut(out)))
+        });
+    }
+
+    fn memory_use(&self) -> MemoryUse {
+        memory::memory_use()
+    }
+}
+
+fn cast<From: Element, To: Element>(input: View<'_>, out: &mut [To]) {
+    let data: &[From] = elements(&input);
+    if input.layout.is_contiguous() {
+        let data = &data[input.layout.offset()..];
+        for (to, from) in out.iter_mut().zip(data) {
+            *to = To::from_f64(from.to_f64());
+        }
+    } else {
+        for (to, from) in out.iter_mut().zip(input.layout.indices()) {
+            *to = To::from_f64(data[from].to_f64());
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! Sharing a loop among threads. Which thread does which piece never changes a result: pieces are
+//! cut by the size of the work alone, and each writes its own place.
+
+use std::ops::Range;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+static LIMIT: AtomicUsize = AtomicUsize::new(usize::MAX);
+
+/// Lets the CPU device use at most `n` threads (at least 1) from now on. Results do not depend on
+/// it. Without the feature `rayon` there is always one.
+pub fn set_threads(n: usize) {
+    LIMIT.store(n.max(1), Ordering::Relaxed);
+}
+
+/// How many threads the CPU device may use: the machine's, unless [`set_threads`] said fewer.
+pub fn threads() -> usize {
+    #[cfg(feature = "rayon")]
+    let available = rayon::current_num_threads();
+    #[cfg(not(feature = "rayon"))]
+    let available = 1;
+    LIMIT.load(Ordering::Relaxed).min(available)
+}
+
+/// Calls `work` on ranges that cover `0..n`, each but the last a multiple of `grain` long, on
+/// several threads when there is more than one grain.
+pub(crate) fn for_each_range(n: usize, grain: usize, work: impl Fn(Range<usize>) + Sync) {
+    let grain = grain.max(1);
+    let grains = n.div_ceil(grain);
+    let workers = threads().min(grains);
+    if workers <= 1 {
+        if n > 0 {
+            work(0..n);
+        }
+        return;
+    }
+    #[cfg(feature = "rayon")]
+    {
+        // A few pieces for each thread, so that one that is disturbed does not hold up the rest.
+        let piece = grains.div_ceil(workers * 4) * grain;
+        let next = AtomicUsize::new(0);
+        let run = || {
+            loop {
+                let start = next.fetch_add(piece, Ordering::Relaxed);
+                if start >= n {
+                    break;
+                }
+                work(start..n.min(start + piece));
+            }
+        };
+        rayon::scope(|scope| {
+            for _ in 1..workers {
+                scope.spawn(|_| run());
+            }
+            run();
+        });
+    }
+}

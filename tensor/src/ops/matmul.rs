@@ -1,0 +1,114 @@
+//! Matrix products by NumPy's rules.
+
+use crate::backend::{Backend, Buffer, Epilogue};
+use crate::tensor::{broadcast_views, check_same};
+use crate::{Formula, Shape, Tensor};
+
+impl Tensor {
+    /// The matrix product.
+    ///
+    /// y\[i, j\] = Σₗ x\[i, l\] · w\[l, j\]
+    ///
+    /// # Shapes
+    /// [..., M, K] · [..., K, N] -> [..., M, N]; the leading dimensions broadcast. A vector on the
+    /// left is a row, on the right a column, and its axis disappears: [K] · [K] is a scalar.
+    /// Transposed and otherwise strided operands are packed as they are, not copied first.
+    ///
+    /// # Panics
+    /// When the inner dimensions differ, the leading ones do not broadcast, an operand is a scalar,
+    /// or dtypes or devices differ.
+    ///
+    /// # Example
+    /// ```
+    /// use plies_tensor::Tensor;
+    /// let x = Tensor::from([[1f32, 2.0], [3.0, 4.0]]);
+    /// let y = x.matmul(&Tensor::from([1f32, -1.0]));
+    /// assert_eq!(y.to_vec::<f32>().unwrap(), [-1.0, -1.0]);
+    /// ```
+    #[track_caller]
+    pub fn matmul(&self, other: &Tensor) -> Tensor {
+        self.product(other, |backend, a, b, _, out| backend.matmul(a, b, None, out))
+    }
+
+    /// The matrix product followed by a formula on each element, in one operation: input 0 of the
+    /// formula is the product, the others are `extra`, broadcast to its shape. A layer's bias and
+    /// activation, for example.
+    ///
+    /// # Panics
+    /// As [`matmul`](Tensor::matmul), and when `extra` does not broadcast to the product's shape.
+    ///
+    /// # Example
+    /// ```
+    /// use plies_tensor::{Tensor, formula};
+    /// let (x, w) = (Tensor::from([[1f32, 2.0]]), Tensor::from([[3f32], [-4.0]]));
+    /// let relu = formula!(|xw, bias; zero| (xw + bias).max(zero));
+    /// let y = x.matmul_then(&w, relu, &[&Tensor::from([1f32])], &[0.0]);
+    /// assert_eq!(y.to_vec::<f32>().unwrap(), [0.0]);
+    /// ```
+    #[track_caller]
+    pub fn matmul_then(
+        &self,
+        other: &Tensor,
+        formula: &Formula,
+        extra: &[&Tensor],
+        scalars: &[f64],
+    ) -> Tensor {
+        formula.check_arity(extra.len() + 1, scalars.len());
+        extra.iter().for_each(|e| check_same("matmul_then", self, e));
+        self.product(other, |backend, a, b, shape, out| {
+            let inputs = broadcast_views(extra, shape);
+            let epilogue = Epilogue { formula, inputs: &inputs, scalars };
+            backend.matmul(a, b, Some(epilogue), out);
+        })
+    }
+
+    /// Checks shapes, makes both operands matrices of one batch, and drops the axes that vectors
+    /// did not have. `run` gets the product's shape as the caller will see it.
+    #[track_caller]
+    fn product(
+        &self,
+        other: &Tensor,
+        run: impl FnOnce(
+            &dyn Backend,
+            crate::backend::View<'_>,
+            crate::backend::View<'_>,
+            Shape,
+            &mut Buffer,
+        ),
+    ) -> Tensor {
+        check_same("matmul", self, other);
+        let (x, y) = (self.shape(), other.shape());
+        assert!(
+            !x.is_empty() && !y.is_empty(),
+            "matmul: {x} x {y}: a scalar has no inner dimension; use * instead"
+        );
+        let a = if x.len() == 1 { self.unsqueeze(0) } else { self.clone() };
+        let b = if y.len() == 1 { other.unsqueeze(1) } else { other.clone() };
+        let (m, k, n) = (a.dim(-2), a.dim(-1), b.dim(-1));
+        if k != b.dim(-2) {
+            let hint = if k == n { "; did you mean .t()?" } else { "" };
+            panic!("matmul: inner dimensions differ: {x} x {y}{hint}");
+        }
+        let lead = |t: &Tensor| Shape::from(&t.dims()[..t.rank() - 2]);
+        let Some(batch) = lead(&a).broadcast(&lead(&b)) else {
+            panic!("matmul: batch dimensions do not broadcast: {x} x {y}")
+        };
+        let with = |rows, columns| {
+            let mut shape = batch;
+            shape.push(rows);
+            shape.push(columns);
+            shape
+        };
+        let (a, b) = (a.broadcast_to(with(m, k)), b.broadcast_to(with(k, n)));
+        let mut out = with(m, n);
+        if y.len() == 1 {
+            out.remove(out.len() - 1);
+        }
+        if x.len() == 1 {
+            out.remove(batch.len());
+        }
+        Tensor::fresh(self.device(), self.dtype(), out, |backend, buffer| {
+            run(backend, a.view(), b.view(), out, buffer);
+        })
+    }
+}

@@ -1,0 +1,299 @@
+//! Reductions: many elements to one, over any set of axes.
+//!
+//! `axes` lists the axes to reduce, `-1` being the last; an empty list reduces nothing. With
+//! `keepdim` they stay as axes of size 1, so that the result broadcasts against the input. The
+//! `_all` forms reduce every axis to a scalar.
+
+use crate::backend::{ArgReduce, Buffer};
+use crate::shape::{MAX_RANK, axis_mask, resolve_axis};
+use crate::tensor::{broadcast_views, check_operands};
+use crate::{DType, Elementwise, Formula, Reduce, Shape, Tensor, formula};
+
+/// The shape that is left when the marked axes are reduced.
+fn reduced(shape: Shape, mask: &[bool; MAX_RANK], keepdim: bool) -> Shape {
+    let mut out = Shape::SCALAR;
+    for (axis, &dim) in shape.iter().enumerate() {
+        match (mask[axis], keepdim) {
+            (false, _) => out.push(dim),
+            (true, true) => out.push(1),
+            (true, false) => {}
+        }
+    }
+    out
+}
+
+/// Number of elements that meet in one result.
+fn count(shape: Shape, mask: &[bool; MAX_RANK]) -> usize {
+    shape.iter().zip(mask).filter(|(_, m)| **m).map(|(d, _)| d).product()
+}
+
+fn all_axes(rank: usize) -> Vec<isize> {
+    (0..rank as isize).collect()
+}
+
+impl Tensor {
+    /// Joins the values of a formula over axes in one pass, without storing them: the sum of x·y,
+    /// of (x - mean)², of a gradient's formula over the axes that were broadcast.
+    ///
+    /// # Panics
+    /// When shapes do not broadcast, an axis does not exist, or dtypes or devices differ; for
+    /// [`Reduce::Max`] and [`Reduce::Min`] also when there is nothing to choose from.
+    ///
+    /// # Example
+    /// ```
+    /// use plies_tensor::{Reduce, Tensor, formula};
+    /// let x = Tensor::from([[1f32, 2.0], [3.0, 4.0]]);
+    /// let y = Tensor::from([10f32, 1.0]);
+    /// let dot = Tensor::map_reduce(Reduce::Sum, formula!(|x, y| x * y), &[&x, &y], &[], &[-1], false);
+    /// assert_eq!(dot.to_vec::<f32>().unwrap(), [12.0, 34.0]);
+    /// ```
+    #[track_caller]
+    pub fn map_reduce(
+        op: Reduce,
+        formula: &Formula,
+        inputs: &[&Tensor],
+        scalars: &[f64],
+        axes: &[isize],
+        keepdim: bool,
+    ) -> Tensor {
+        let (shape, dtype) = check_operands("map_reduce", formula, inputs, scalars);
+        assert!(formula.n_outputs() == 1, "map_reduce: the formula must have one output");
+        let mask = axis_mask("reduce", axes, shape.len());
+        let out = reduced(shape, &mask, keepdim);
+        if matches!(op, Reduce::Max | Reduce::Min) {
+            assert!(
+                count(shape, &mask) > 0 || out.elem_count() == 0,
+                "{op:?}: no elements to choose from in shape {shape} over axes {axes:?}"
+            );
+        }
+        if axes.is_empty() {
+            return Tensor::evaluate(formula, inputs, scalars);
+        }
+        Tensor::fresh(inputs[0].device(), dtype, out, |backend, buffer| {
+            let views = broadcast_views(inputs, shape);
+            backend.reduce(op, formula, &views, scalars, &mask[..shape.len()], buffer);
+        })
+    }
+
+    #[track_caller]
+    fn reduce(&self, op: Reduce, axes: &[isize], keepdim: bool) -> Tensor {
+        Self::map_reduce(op, formula!(|x| x), &[self], &[], axes, keepdim)
+    }
+
+    /// Σ x. In F32 and F64 the error is that of a few roundings, whatever the number of elements;
+    /// integers wrap around.
+    #[track_caller]
+    pub fn sum(&self, axes: &[isize], keepdim: bool) -> Tensor {
+        self.reduce(Reduce::Sum, axes, keepdim)
+    }
+
+    /// Σ x over all elements.
+    pub fn sum_all(&self) -> Tensor {
+        self.sum(&all_axes(self.rank()), false)
+    }
+
+    /// Σ x / n; NaN over nothing.
+    ///
+    /// # Panics
+    /// On integers.
+    #[track_caller]
+    pub fn mean(&self, axes: &[isize], keepdim: bool) -> Tensor {
+        assert!(self.dtype().is_float(), "mean: not defined on i32; cast with to_dtype first");
+        let n = count(self.shape(), &axis_mask("mean", axes, self.rank()));
+        let sum = self.sum(axes, keepdim);
+        Self::evaluate(formula!(|s; n| s / n), &[&sum], &[n as f64])
+    }
+
+    /// Σ x / n over all elements.
+    pub fn mean_all(&self) -> Tensor {
+        self.mean(&all_axes(self.rank()), false)
+    }
+
+    /// The largest; NaN when any is NaN.
+    ///
+    /// # Panics
+    /// Over nothing.
+    #[track_caller]
+    pub fn max(&self, axes: &[isize], keepdim: bool) -> Tensor {
+        self.reduce(Reduce::Max, axes, keepdim)
+    }
+
+    /// The largest of all elements.
+    pub fn max_all(&self) -> Tensor {
+        self.max(&all_axes(self.rank()), false)
+    }
+
+    /// The smallest; NaN when any is NaN.
+    ///
+    /// # Panics
+    /// Over nothing.
+    #[track_caller]
+    pub fn min(&self, axes: &[isize], keepdim: bool) -> Tensor {
+        self.reduce(Reduce::Min, axes, keepdim)
+    }
+
+    /// The smallest of all elements.
+    pub fn min_all(&self) -> Tensor {
+        self.min(&all_axes(self.rank()), false)
+    }
+
+    /// Π x; 1 over nothing.
+    #[track_caller]
+    pub fn prod(&self, axes: &[isize], keepdim: bool) -> Tensor {
+        self.reduce(Reduce::Prod, axes, keepdim)
+    }
+
+    /// Π x over all elements.
+    pub fn prod_all(&self) -> Tensor {
+        self.prod(&all_axes(self.rank()), false)
+    }
+
+    /// Σ (x - mean)² / (n - correction), in two passes. `correction` 0 is the variance of a whole
+    /// population, 1 the unbiased estimate from a sample (Bessel's correction).
+    #[track_caller]
+    pub fn var(&self, axes: &[isize], correction: usize, keepdim: bool) -> Tensor {
+        let mean = self.mean(axes, true);
+        let n = count(self.shape(), &axis_mask("var", axes, self.rank()));
+        let square = formula!(|x, mean| (x - mean).sqr());
+        let sum = Self::map_reduce(Reduce::Sum, square, &[self, &mean], &[], axes, keepdim);
+        let divisor = n.saturating_sub(correction) as f64;
+        Self::evaluate(formula!(|s; n| s / n), &[&sum], &[divisor])
+    }
+
+    /// ln Σ eˣ without overflow: m + ln Σ exp(x - m) with m the largest; -∞ over nothing.
+    #[track_caller]
+    pub fn logsumexp(&self, axes: &[isize], keepdim: bool) -> Tensor {
+        if self.elem_count() == 0 {
+            return self.sum(axes, keepdim).ln();
+        }
+        // An infinite maximum would make ∞ - ∞; 0 in its place gives the right limit.
+        let largest = self.max(axes, true);
+        let finite = formula!(|m; zero, infinity| m.abs().eq(infinity).select(zero, m));
+        let m = Self::evaluate(finite, &[&largest], &[0.0, f64::INFINITY]);
+        let sum = Self::map_reduce(
+            Reduce::Sum,
+            formula!(|x, m| (x - m).exp()),
+            &[self, &m],
+            &[],
+            axes,
+            true,
+        );
+        let out = Self::evaluate(formula!(|s, m| s.ln() + m), &[&sum, &m], &[]);
+        let mask = axis_mask("logsumexp", axes, self.rank());
+        out.reshape(reduced(self.shape(), &mask, keepdim))
+    }
+
+    /// √Σ x², the Euclidean norm.
+    #[track_caller]
+    pub fn norm(&self, axes: &[isize], keepdim: bool) -> Tensor {
+        Self::map_reduce(Reduce::Sum, formula!(|x| x * x), &[self], &[], axes, keepdim).sqrt()
+    }
+
+    /// √Σ x² over all elements.
+    pub fn norm_all(&self) -> Tensor {
+        self.norm(&all_axes(self.rank()), false)
+    }
+
+    /// (Σ |x|ᵖ)^(1/p): the number of elements that are not 0 for p = 0, the largest |x| for p = ∞.
+    #[track_caller]
+    pub fn norm_p(&self, p: f64, axes: &[isize], keepdim: bool) -> Tensor {
+        let reduce = |op, formula, scalars: &[f64]| {
+            Self::map_reduce(op, formula, &[self], scalars, axes, keepdim)
+        };
+        match p {
+            0.0 => reduce(Reduce::Sum, formula!(|x; zero| 1.0 - x.eq(zero)), &[0.0]),
+            1.0 => reduce(Reduce::Sum, formula!(|x| x.abs()), &[]),
+            2.0 => self.norm(axes, keepdim),
+            f64::INFINITY => reduce(Reduce::Max, formula!(|x| x.abs()), &[]),
+            _ => reduce(Reduce::Sum, formula!(|x; p| x.abs().pow(p)), &[p]).powf(1.0 / p),
+        }
+    }
+
+    /// exp(x) / Σ exp(x) along an axis, computed from x - max.
+    #[track_caller]
+    pub fn softmax(&self, axis: isize) -> Tensor {
+        if self.elem_count() == 0 {
+            return self.clone();
+        }
+        let m = self.max(&[axis], true);
+        let exp = Self::evaluate(formula!(|x, m| (x - m).exp()), &[self, &m], &[]);
+        let sum = exp.sum(&[axis], true);
+        let mut out = exp;
+        Tensor::update(&mut [&mut out], formula!(|e, sum| e / sum), &[&sum], &[]);
+        out
+    }
+
+    /// x - ln Σ exp(x) along an axis.
+    #[track_caller]
+    pub fn log_softmax(&self, axis: isize) -> Tensor {
+        let total = self.logsumexp(&[axis], true);
+        Self::evaluate(formula!(|x, total| x - total), &[self, &total], &[])
+    }
+
+    #[track_caller]
+    fn arg_reduce(&self, op: ArgReduce, axis: isize, keepdim: bool) -> Tensor {
+        let a = resolve_axis("argmax", axis, self.rank());
+        let mask = axis_mask("argmax", &[axis], self.rank());
+        let shape = reduced(self.shape(), &mask, keepdim);
+        assert!(
+            self.dims()[a] > 0 || shape.elem_count() == 0,
+            "argmax: axis {axis} of {} is empty",
+            self.shape()
+        );
+        Tensor::fresh(self.device(), DType::I32, shape, |backend, buffer| {
+            backend.arg_reduce(op, self.view(), a, buffer);
+        })
+    }
+
+    /// Index of the largest along an axis (I32); the first of equals, the first NaN if any.
+    #[track_caller]
+    pub fn argmax(&self, axis: isize, keepdim: bool) -> Tensor {
+        self.arg_reduce(ArgReduce::Max, axis, keepdim)
+    }
+
+    /// Index of the smallest along an axis (I32); the first of equals, the first NaN if any.
+    #[track_caller]
+    pub fn argmin(&self, axis: isize, keepdim: bool) -> Tensor {
+        self.arg_reduce(ArgReduce::Min, axis, keepdim)
+    }
+
+    /// Running sums along an axis: yᵢ = x₀ + … + xᵢ.
+    #[track_caller]
+    pub fn cumsum(&self, axis: isize) -> Tensor {
+        let a = resolve_axis("cumsum", axis, self.rank());
+        Tensor::fresh(self.device(), self.dtype(), self.shape(), |backend, buffer| {
+            backend.cumsum(self.view(), a, buffer);
+        })
+    }
+
+    #[track_caller]
+    fn sorted(&self, axis: isize, descending: bool, k: Option<usize>) -> (Tensor, Tensor) {
+        let a = resolve_axis("sort", axis, self.rank());
+        let n = self.dims()[a];
+        let k = k.unwrap_or(n);
+        assert!(k <= n, "topk: k = {k} exceeds axis {axis} of {}", self.shape());
+        let mut shape = self.shape();
+        shape[a] = k;
+        let mut indices = Buffer::allocate(self.device(), DType::I32, shape.elem_count());
+        let values = Tensor::fresh(self.device(), self.dtype(), shape, |backend, values| {
+            backend.sort(self.view(), a, descending, k, values, &mut indices);
+        });
+        (values, Tensor::from_buffer(indices, shape))
+    }
+
+    /// The elements of each line along an axis in order, and the indices (I32) where they stood.
+    /// Equal elements keep their order; NaN counts as larger than every number.
+    #[track_caller]
+    pub fn sort(&self, axis: isize, descending: bool) -> (Tensor, Tensor) {
+        self.sorted(axis, descending, None)
+    }
+
+    /// The `k` largest along an axis in descending order, and their indices (I32).
+    ///
+    /// # Panics
+    /// When the axis has fewer than `k` elements.
+    #[track_caller]
+    pub fn topk(&self, k: usize, axis: isize) -> (Tensor, Tensor) {
+        self.sorted(axis, true, Some(k))
+    }
+}

@@ -1,0 +1,481 @@
+//! The tensor: a layout over a shared buffer.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::backend::{Backend, Buffer, Target, View};
+use crate::shape::resolve_axis;
+use crate::{DType, Device, Element, Formula, Layout, Result, Shape, formula};
+
+/// An n-dimensional array of numbers: a strided [`Layout`] over a reference-counted [`Buffer`].
+///
+/// `clone`, `transpose`, `slice`, `broadcast_to` and the other views copy nothing. Values never
+/// change under a handle: operations make new tensors, and [`Tensor::update`], which overwrites,
+/// copies first when anyone else holds the buffer.
+///
+/// # Example
+/// ```
+/// use plies_tensor::Tensor;
+/// let x = Tensor::from([[1f32, 2.0, 3.0], [4.0, 5.0, 6.0]]);
+/// assert_eq!(x.t().dims(), [3, 2]);
+/// assert_eq!(x.matmul(&x.t()).to_vec::<f32>().unwrap(), [14.0, 32.0, 32.0, 77.0]);
+/// assert_eq!((&x * 2.0).sum(&[0], false).to_vec::<f32>().unwrap(), [10.0, 14.0, 18.0]);
+/// ```
+#[derive(Clone)]
+pub struct Tensor {
+    buffer: Arc<Buffer>,
+    layout: Layout,
+}
+
+/// Making tensors.
+impl Tensor {
+    /// A fresh row-major tensor whose elements `fill` writes.
+    pub(crate) fn fresh(
+        device: &Device,
+        dtype: DType,
+        shape: Shape,
+        fill: impl FnOnce(&dyn Backend, &mut Buffer),
+    ) -> Tensor {
+        let mut buffer = Buffer::allocate(device, dtype, shape.elem_count());
+        if !buffer.is_empty() {
+            fill(device.backend(), &mut buffer);
+        }
+        Tensor { buffer: Arc::new(buffer), layout: Layout::contiguous(shape) }
+    }
+
+    /// A row-major tensor of a whole buffer.
+    pub(crate) fn from_buffer(buffer: Buffer, shape: Shape) -> Tensor {
+        debug_assert_eq!(buffer.len(), shape.elem_count());
+        Tensor { buffer: Arc::new(buffer), layout: Layout::contiguous(shape) }
+    }
+
+    /// Copies a slice in row-major order.
+    ///
+    /// # Panics
+    /// When the number of elements is not that of `dims`.
+    #[track_caller]
+    pub fn from_slice<T: Element>(data: &[T], dims: impl Into<Shape>) -> Tensor {
+        Self::from_slice_on(data, dims, &Device::cpu())
+    }
+
+    /// Copies a slice in row-major order to a device.
+    ///
+    /// # Panics
+    /// When the number of elements is not that of `dims`.
+    #[track_caller]
+    pub fn from_slice_on<T: Element>(
+        data: &[T],
+        dims: impl Into<Shape>,
+        device: &Device,
+    ) -> Tensor {
+        let shape = dims.into();
+        assert!(
+            shape.checked_elem_count() == Some(data.len()),
+            "from_slice: {} elements do not fill shape {shape}",
+            data.len()
+        );
+        Tensor::fresh(device, T::DTYPE, shape, |backend, buffer| {
+            backend.write(buffer, bytemuck::cast_slice(data));
+        })
+    }
+
+    /// A tensor of the vector's elements in row-major order.
+    ///
+    /// # Panics
+    /// When the number of elements is not that of `dims`.
+    #[track_caller]
+    pub fn from_vec<T: Element>(data: Vec<T>, dims: impl Into<Shape>) -> Tensor {
+        Self::from_slice(&data, dims)
+    }
+
+    /// A scalar: rank 0, one element.
+    pub fn scalar<T: Element>(value: T) -> Tensor {
+        Self::from_slice(&[value], Shape::SCALAR)
+    }
+
+    /// Every element the same.
+    pub fn full(dims: impl Into<Shape>, value: f64, dtype: DType, device: &Device) -> Tensor {
+        let shape = dims.into();
+        Tensor::fresh(device, dtype, shape, |backend, buffer| {
+            let layout = Layout::contiguous(shape);
+            backend.map(formula!(|; c| c), &[], &[value], &mut [Target { buffer, layout }], false);
+        })
+    }
+
+    /// Every element 0.
+    pub fn zeros(dims: impl Into<Shape>, dtype: DType, device: &Device) -> Tensor {
+        Self::full(dims, 0.0, dtype, device)
+    }
+
+    /// Every element 1.
+    pub fn ones(dims: impl Into<Shape>, dtype: DType, device: &Device) -> Tensor {
+        Self::full(dims, 1.0, dtype, device)
+    }
+
+    /// Every element `value`, otherwise like this tensor.
+    pub fn full_like(&self, value: f64) -> Tensor {
+        Self::full(self.shape(), value, self.dtype(), self.device())
+    }
+
+    /// Every element 0, otherwise like this tensor.
+    pub fn zeros_like(&self) -> Tensor {
+        self.full_like(0.0)
+    }
+
+    /// Every element 1, otherwise like this tensor.
+    pub fn ones_like(&self) -> Tensor {
+        self.full_like(1.0)
+    }
+
+    /// `[0, 1, …, n-1]` as I32.
+    ///
+    /// # Panics
+    /// When `n` exceeds the range of I32.
+    #[track_caller]
+    pub fn arange(n: usize) -> Tensor {
+        let Ok(end) = i32::try_from(n) else { panic!("arange: {n} exceeds the range of i32") };
+        Self::from_vec((0..end).collect::<Vec<i32>>(), [n])
+    }
+
+    /// `n` equally spaced numbers from `start` to `end`, both included.
+    pub fn linspace(start: f64, end: f64, n: usize, dtype: DType) -> Tensor {
+        let step = if n > 1 { (end - start) / (n - 1) as f64 } else { 0.0 };
+        let at = |i: usize| if i + 1 == n && n > 1 { end } else { start + step * i as f64 };
+        Self::from_vec((0..n).map(at).collect::<Vec<f64>>(), [n]).to_dtype(dtype)
+    }
+
+    /// The identity matrix `[n, n]`.
+    pub fn eye(n: usize, dtype: DType) -> Tensor {
+        Self::arange(n).one_hot(n, dtype)
+    }
+}
+
+/// Looking at tensors.
+impl Tensor {
+    /// Dimensions, outermost first.
+    #[inline]
+    pub fn dims(&self) -> &[usize] {
+        self.layout.dims()
+    }
+
+    /// Dimensions as a [`Shape`].
+    #[inline]
+    pub fn shape(&self) -> Shape {
+        self.layout.shape()
+    }
+
+    /// Size of one axis, which may count from the end.
+    #[track_caller]
+    pub fn dim(&self, axis: isize) -> usize {
+        self.dims()[resolve_axis("dim", axis, self.rank())]
+    }
+
+    /// Number of axes.
+    #[inline]
+    pub fn rank(&self) -> usize {
+        self.layout.rank()
+    }
+
+    /// Number of elements.
+    #[inline]
+    pub fn elem_count(&self) -> usize {
+        self.layout.elem_count()
+    }
+
+    /// Type of the elements.
+    #[inline]
+    pub fn dtype(&self) -> DType {
+        self.buffer.dtype()
+    }
+
+    /// Where the elements are.
+    #[inline]
+    pub fn device(&self) -> &Device {
+        self.buffer.device()
+    }
+
+    /// Dimensions, strides and offset.
+    #[inline]
+    pub fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// Whether the elements lie row-major without gaps.
+    pub fn is_contiguous(&self) -> bool {
+        self.layout.is_contiguous()
+    }
+
+    /// Whether both tensors are views of one buffer.
+    pub fn shares_buffer_with(&self, other: &Tensor) -> bool {
+        Arc::ptr_eq(&self.buffer, &other.buffer)
+    }
+
+    /// The elements in row-major order on the host.
+    ///
+    /// # Errors
+    /// A fault of the device.
+    ///
+    /// # Panics
+    /// When `T` is not the tensor's dtype.
+    #[track_caller]
+    pub fn to_vec<T: Element>(&self) -> Result<Vec<T>> {
+        assert!(
+            T::DTYPE == self.dtype(),
+            "to_vec: the tensor holds {}, not {}; cast with to_dtype",
+            self.dtype(),
+            T::DTYPE
+        );
+        let packed = self.contiguous();
+        let mut out = vec![T::default(); packed.elem_count()];
+        if !out.is_empty() {
+            let bytes = bytemuck::cast_slice_mut(&mut out);
+            packed.device().backend().read(&packed.buffer, packed.layout.offset(), bytes)?;
+        }
+        Ok(out)
+    }
+
+    /// The value of a tensor with one element, of any dtype and rank.
+    ///
+    /// # Errors
+    /// A fault of the device.
+    ///
+    /// # Panics
+    /// When there is not exactly one element.
+    #[track_caller]
+    pub fn item(&self) -> Result<f64> {
+        assert!(
+            self.elem_count() == 1,
+            "item: shape {} has {} elements, not 1",
+            self.shape(),
+            self.elem_count()
+        );
+        let values = self.to_dtype(DType::F64).to_vec::<f64>()?;
+        Ok(values[0])
+    }
+
+    /// The same elements, row-major without gaps; itself when it is so already.
+    pub fn contiguous(&self) -> Tensor {
+        if self.is_contiguous() {
+            return self.clone();
+        }
+        self.copy()
+    }
+
+    /// A copy with a buffer of its own.
+    pub(crate) fn copy(&self) -> Tensor {
+        Self::evaluate(formula!(|x| x), &[self], &[])
+    }
+
+    /// Converts the elements: floats to I32 truncate towards zero and saturate, NaN becomes 0.
+    pub fn to_dtype(&self, dtype: DType) -> Tensor {
+        if dtype == self.dtype() {
+            return self.clone();
+        }
+        Tensor::fresh(self.device(), dtype, self.shape(), |backend, buffer| {
+            backend.cast(self.view(), buffer);
+        })
+    }
+
+    /// Copies to another device through the host; itself when it is there already.
+    ///
+    /// # Errors
+    /// A fault of the source device.
+    pub fn to_device(&self, device: &Device) -> Result<Tensor> {
+        if device == self.device() {
+            return Ok(self.clone());
+        }
+        let packed = self.contiguous();
+        let mut bytes = vec![0u8; packed.elem_count() * self.dtype().size_in_bytes()];
+        if !bytes.is_empty() {
+            self.device().backend().read(&packed.buffer, packed.layout.offset(), &mut bytes)?;
+        }
+        Ok(Tensor::fresh(device, self.dtype(), self.shape(), |backend, buffer| {
+            backend.write(buffer, &bytes);
+        }))
+    }
+
+    pub(crate) fn view(&self) -> View<'_> {
+        View { buffer: &self.buffer, layout: self.layout }
+    }
+
+    pub(crate) fn view_as(&self, layout: Layout) -> View<'_> {
+        View { buffer: &self.buffer, layout }
+    }
+
+    /// Lends the buffer of a tensor that nobody shares.
+    pub(crate) fn with_buffer_mut(&mut self, write: impl FnOnce(&dyn Backend, &mut Buffer)) {
+        let device = self.device().clone();
+        if let Some(buffer) = Arc::get_mut(&mut self.buffer) {
+            write(device.backend(), buffer);
+        } else {
+            debug_assert!(false, "with_buffer_mut: the buffer is shared");
+        }
+    }
+
+    pub(crate) fn with_layout(&self, layout: Layout) -> Tensor {
+        Tensor { buffer: self.buffer.clone(), layout }
+    }
+}
+
+/// Formulas over tensors.
+impl Tensor {
+    /// One pass of a one-output formula over broadcast inputs.
+    #[track_caller]
+    pub(crate) fn evaluate(formula: &Formula, inputs: &[&Tensor], scalars: &[f64]) -> Tensor {
+        assert!(formula.n_outputs() == 1, "map: {} outputs; use map_several", formula.n_outputs());
+        let (shape, dtype) = check_operands("map", formula, inputs, scalars);
+        Tensor::fresh(inputs[0].device(), dtype, shape, |backend, buffer| {
+            let views = broadcast_views(inputs, shape);
+            let layout = Layout::contiguous(shape);
+            backend.map(formula, &views, scalars, &mut [Target { buffer, layout }], false);
+        })
+    }
+
+    /// One pass of a formula with several outputs over broadcast inputs, such as the gates of a
+    /// recurrent cell.
+    ///
+    /// # Panics
+    /// When shapes do not broadcast, or dtypes or devices differ.
+    #[track_caller]
+    pub fn map_several(formula: &Formula, inputs: &[&Tensor], scalars: &[f64]) -> Vec<Tensor> {
+        let (shape, dtype) = check_operands("map_several", formula, inputs, scalars);
+        let device = inputs[0].device();
+        let layout = Layout::contiguous(shape);
+        let allocate = |_| Buffer::allocate(device, dtype, shape.elem_count());
+        let mut buffers: Vec<Buffer> = (0..formula.n_outputs()).map(allocate).collect();
+        if shape.elem_count() > 0 {
+            let mut targets: Vec<Target<'_>> =
+                buffers.iter_mut().map(|buffer| Target { buffer, layout }).collect();
+            let views = broadcast_views(inputs, shape);
+            device.backend().map(formula, &views, scalars, &mut targets, false);
+        }
+        buffers.into_iter().map(|b| Tensor { buffer: Arc::new(b), layout }).collect()
+    }
+
+    /// Overwrites the targets with the formula's outputs in one pass. The formula's first inputs
+    /// are the targets' old values, then come `inputs`, broadcast to the targets' shape.
+    ///
+    /// A buffer that another tensor also holds is copied first, so nobody else sees the change.
+    ///
+    /// # Panics
+    /// When targets differ in shape, inputs do not broadcast to it, or dtypes or devices differ.
+    ///
+    /// # Example
+    /// ```
+    /// use plies_tensor::{Tensor, formula};
+    /// let mut weight = Tensor::from([1f32, 2.0]);
+    /// let before = weight.clone();
+    /// let gradient = Tensor::from([10f32, -10.0]);
+    /// let step = formula!(|w, g; lr| w - lr * g);
+    /// Tensor::update(&mut [&mut weight], step, &[&gradient], &[0.5]);
+    /// assert_eq!(weight.to_vec::<f32>().unwrap(), [-4.0, 7.0]);
+    /// assert_eq!(before.to_vec::<f32>().unwrap(), [1.0, 2.0]);
+    /// ```
+    #[track_caller]
+    pub fn update(
+        targets: &mut [&mut Tensor],
+        formula: &Formula,
+        inputs: &[&Tensor],
+        scalars: &[f64],
+    ) {
+        assert!(
+            formula.n_outputs() == targets.len(),
+            "update: {} targets, the formula has {} outputs",
+            targets.len(),
+            formula.n_outputs()
+        );
+        let all: Vec<&Tensor> =
+            targets.iter().map(|t| &**t).chain(inputs.iter().copied()).collect();
+        check_operands("update", formula, &all, scalars);
+        let shape = targets[0].shape();
+        for target in targets.iter() {
+            assert!(
+                target.shape() == shape,
+                "update: targets of shapes {shape} and {}",
+                target.shape()
+            );
+        }
+        if shape.elem_count() == 0 {
+            return;
+        }
+        let device = targets[0].device().clone();
+        let views = broadcast_views(inputs, shape);
+        for target in targets.iter_mut() {
+            let overlaps = target.layout.strides().contains(&0) && !target.is_contiguous();
+            if overlaps || Arc::get_mut(&mut target.buffer).is_none() {
+                **target = target.copy();
+            }
+        }
+        let mut places: Vec<Target<'_>> = targets
+            .iter_mut()
+            .filter_map(|target| {
+                let layout = target.layout;
+                Arc::get_mut(&mut target.buffer).map(|buffer| Target { buffer, layout })
+            })
+            .collect();
+        device.backend().map(formula, &views, scalars, &mut places, true);
+    }
+}
+
+/// Checks arity, dtypes and devices; returns the common shape and dtype.
+#[track_caller]
+pub(crate) fn check_operands(
+    operation: &str,
+    formula: &Formula,
+    inputs: &[&Tensor],
+    scalars: &[f64],
+) -> (Shape, DType) {
+    formula.check_arity(inputs.len(), scalars.len());
+    let Some(first) = inputs.first() else {
+        panic!("{operation}: a formula without inputs has no shape; use Tensor::full")
+    };
+    let (mut shape, dtype) = (first.shape(), first.dtype());
+    for input in &inputs[1..] {
+        check_same(operation, first, input);
+        if input.shape() != shape {
+            shape = match shape.broadcast(&input.shape()) {
+                Some(shape) => shape,
+                None => panic!(
+                    "{operation}: shapes {shape} and {} do not broadcast; axes align at the end \
+                     and must be equal or 1",
+                    input.shape()
+                ),
+            };
+        }
+    }
+    if dtype == DType::I32 {
+        formula.check_integer(scalars);
+    }
+    (shape, dtype)
+}
+
+/// Checks that two operands have one dtype and one device.
+#[track_caller]
+pub(crate) fn check_same(operation: &str, a: &Tensor, b: &Tensor) {
+    assert!(
+        a.dtype() == b.dtype(),
+        "{operation}: dtypes {} and {} differ; cast with to_dtype",
+        a.dtype(),
+        b.dtype()
+    );
+    assert!(
+        Arc::ptr_eq(&a.buffer, &b.buffer) || a.device() == b.device(),
+        "{operation}: tensors on {} and {}; move with to_device",
+        a.device().name(),
+        b.device().name()
+    );
+}
+
+pub(crate) fn broadcast_views<'a>(inputs: &[&'a Tensor], shape: Shape) -> Vec<View<'a>> {
+    inputs.iter().map(|t| t.view_as(t.layout.broadcast_to(shape))).collect()
+}
+
+impl fmt::Debug for Tensor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Tensor({} {} on {}", self.dtype(), self.shape(), self.device().name())?;
+        if !self.is_contiguous() {
+            write!(f, ", strides {:?}", self.layout.strides())?;
+        }
+        write!(f, ")")
+    }
+}
