@@ -44,7 +44,7 @@ fn long_sums() {
         let t2 = &t + 0.0;
         let exact = f64::from(v as f32) * 1e7;
         let s = t2.sum_all().item().unwrap();
-        assert!(((s - exact) / exact).abs() < 1e-7, "{s}");
+        assert!(((s - exact) / exact).abs() < 5e-7, "{s}");
         let s = t2.reshape([1_000_000, 10]).sum(&[0], false).sum_all().item().unwrap();
         assert!(((s - exact) / exact).abs() < 1e-6, "{s}");
     }

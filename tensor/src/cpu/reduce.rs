@@ -18,6 +18,9 @@ const CHUNK: usize = 1 << 16;
 /// Rows added in the element type before they enter the wide accumulators.
 const ROWS: usize = 16;
 
+/// Elements joined before lanes meet.
+const RUN: usize = 256;
+
 /// Independent partial results, enough to keep the vector units busy.
 const LANES: usize = 32;
 
@@ -190,15 +193,20 @@ impl Wide {
     }
 }
 
-/// Joins a block in `LANES` lanes, then the lanes in a tree.
+/// Joins a block: runs of `RUN` elements in `LANES` lanes, the lanes in a tree, the runs in order.
+/// No element of a sum goes through more than RUN / LANES + log₂ LANES + BLOCK / RUN roundings.
 fn fold<T: Reducible>(op: Reduce, block: &[T]) -> T {
     #[inline(always)]
-    fn lanes<T: Reducible>(block: &[T], start: T, join: impl Fn(T, T) -> T) -> T {
-        if block.len() < LANES {
-            return block.iter().fold(start, |a, &b| join(a, b));
+    fn lanes<T: Reducible>(block: &[T], start: T, join: impl Fn(T, T) -> T + Copy) -> T {
+        block.chunks(RUN).map(|run| lanes_of_run(run, start, join)).fold(start, join)
+    }
+    #[inline(always)]
+    fn lanes_of_run<T: Reducible>(run: &[T], start: T, join: impl Fn(T, T) -> T + Copy) -> T {
+        if run.len() < LANES {
+            return run.iter().fold(start, |a, &b| join(a, b));
         }
         let mut acc = [start; LANES];
-        let chunks = block.chunks_exact(LANES);
+        let chunks = run.chunks_exact(LANES);
         for (a, &x) in acc.iter_mut().zip(chunks.remainder()) {
             *a = join(*a, x);
         }

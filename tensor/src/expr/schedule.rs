@@ -80,10 +80,11 @@ impl Schedule {
             operands.sort_unstable();
             operands.dedup();
             for operand in operands {
-                if let Place::Register(register) = places[operand] {
-                    if last_use[operand] == id && !roots.contains(&operand) {
-                        free.push(register);
-                    }
+                if let Place::Register(register) = places[operand]
+                    && last_use[operand] == id
+                    && !roots.contains(&operand)
+                {
+                    free.push(register);
                 }
             }
         }
