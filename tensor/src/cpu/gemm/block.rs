@@ -29,6 +29,8 @@ pub(crate) enum Method {
 
 /// Depth of a block: a strip of A (8 rows, 8 KiB in f32) stays in L1.
 pub(super) const DEPTH: usize = 256;
+/// Rows of A packed together: whole cache lines of an A that is transposed.
+const STRIP_ROWS: usize = 64;
 /// Width of a block in bytes: a block of B (512 KiB) stays in L2.
 const WIDTH_BYTES: usize = 2048;
 
@@ -65,45 +67,48 @@ unsafe fn tiles<V: Vector>(job: Product<'_, V::Element>) {
         let pack_a = vectors >= 4 * V::TILE_VECTORS;
         for (p, depth) in parts(k, DEPTH) {
             let panels_len = if pack_b { vectors * V::LANES * depth } else { 0 };
-            let strip_len = if pack_a { V::TILE_ROWS * depth } else { 0 };
-            let room = workspace.room::<V::Element>(panels_len + strip_len);
-            let (panels, strip_room) = room.split_at_mut(panels_len);
+            let strips_len = if pack_a { STRIP_ROWS.min(m) * depth } else { 0 };
+            let room = workspace.room::<V::Element>(panels_len + strips_len);
+            let (panels, strips) = room.split_at_mut(panels_len);
             let b_block = b.block([p, j], [depth, cols]);
             if pack_b {
                 // SAFETY: this function's contract.
                 unsafe { pack_panels::<V>(b_block, panels) };
             }
-            for (i, rows) in parts(m, V::TILE_ROWS) {
+            let strip_rows = if pack_a { STRIP_ROWS } else { V::TILE_ROWS };
+            for (i, rows) in parts(m, strip_rows) {
                 let mut strip = a.block([i, p], [rows, depth]);
                 if pack_a {
-                    [strip.row_stride, strip.col_stride] = pack_strip(strip, strip_room);
-                    strip.start = strip_room.as_ptr();
+                    // SAFETY: this function's contract.
+                    strip = unsafe { pack_strip::<V>(strip, strips) };
                 }
-                for (v, count) in parts(vectors, V::TILE_VECTORS) {
-                    let (tile_b, b_stride) = if pack_b {
-                        // In bounds: panel `v` begins after v vectors of `depth` rows each.
-                        let panel = &panels[v * V::LANES * depth..];
-                        (panel.as_ptr(), (count * V::LANES) as isize)
-                    } else {
-                        (b_block.at(0, v * V::LANES), b_block.row_stride)
-                    };
-                    let tile = Tile {
-                        depth,
-                        a: strip.start,
-                        a_row_stride: strip.row_stride,
-                        a_col_stride: strip.col_stride,
-                        b: tile_b,
-                        b_stride,
-                        c: c.at(i, j + v * V::LANES),
-                        c_row_stride: c.row_stride,
-                        c_col_stride: c.col_stride,
-                        last: (cols - (v + count - 1) * V::LANES).min(V::LANES),
-                        accumulate: accumulate || p > 0,
-                    };
-                    // SAFETY: the blocks of A and C and an unpacked block of B lie inside views
-                    // that were checked when they were made, and the blocks inside them by
-                    // `block`; panels are padded to whole vectors.
-                    unsafe { kernel::compute::<V>(rows, count, &tile) };
+                for (r, rows) in parts(rows, V::TILE_ROWS) {
+                    for (v, count) in parts(vectors, V::TILE_VECTORS) {
+                        let (tile_b, b_stride) = if pack_b {
+                            // In bounds: panel `v` begins after v vectors of `depth` rows each.
+                            let panel = &panels[v * V::LANES * depth..];
+                            (panel.as_ptr(), (count * V::LANES) as isize)
+                        } else {
+                            (b_block.at(0, v * V::LANES), b_block.row_stride)
+                        };
+                        let tile = Tile {
+                            depth,
+                            a: strip.at(r, 0),
+                            a_row_stride: strip.row_stride,
+                            a_col_stride: strip.col_stride,
+                            b: tile_b,
+                            b_stride,
+                            c: c.at(i + r, j + v * V::LANES),
+                            c_row_stride: c.row_stride,
+                            c_col_stride: c.col_stride,
+                            last: (cols - (v + count - 1) * V::LANES).min(V::LANES),
+                            accumulate: accumulate || p > 0,
+                        };
+                        // SAFETY: the blocks of A and C and an unpacked block of B lie inside views
+                        // that were checked when they were made, and the blocks inside them by
+                        // `block`; panels are padded to whole vectors.
+                        unsafe { kernel::compute::<V>(rows, count, &tile) };
+                    }
                 }
             }
         }

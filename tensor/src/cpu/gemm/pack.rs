@@ -106,75 +106,81 @@ unsafe fn pack_columns<V: Vector>(
     width: usize,
     to: &mut [V::Element],
 ) {
-    let whole_rows = panel.rows / V::LANES * V::LANES;
-    let whole_cols = panel.cols / V::LANES * V::LANES;
-    for j in (0..whole_cols).step_by(V::LANES) {
-        for p in (0..whole_rows).step_by(V::LANES) {
+    const MAX_BLOCK: usize = 16 * 16;
+    assert!(V::LANES * V::LANES <= MAX_BLOCK);
+    let zero = V::Element::ZERO;
+    for j in (0..width).step_by(V::LANES) {
+        for p in (0..panel.rows).step_by(V::LANES) {
+            let rows = V::LANES.min(panel.rows - p);
+            let cols = V::LANES.min(panel.cols.saturating_sub(j));
             let to = &mut to[p * width + j..];
-            assert!(to.len() >= (V::LANES - 1) * width + V::LANES);
+            assert!(to.len() >= (rows - 1) * width + V::LANES);
             // SAFETY: the block at (p, j) lies inside the view, and inside `to` by the assertion.
             unsafe {
-                V::transpose(panel.at(p, j), panel.col_stride, to.as_mut_ptr(), width);
+                if rows == V::LANES && cols == V::LANES {
+                    V::transpose(panel.at(p, j), panel.col_stride, to.as_mut_ptr(), width);
+                    continue;
+                }
+                // An edge goes through a block filled up with zeros.
+                let (mut before, mut after) = ([zero; MAX_BLOCK], [zero; MAX_BLOCK]);
+                let mask = V::mask(rows);
+                for c in 0..cols {
+                    let column = V::load_masked(panel.at(p, j + c), mask);
+                    column.store(before.as_mut_ptr().add(c * V::LANES));
+                }
+                let lanes = V::LANES as isize;
+                V::transpose(before.as_ptr(), lanes, after.as_mut_ptr(), V::LANES);
+                for r in 0..rows {
+                    let row = V::load(after.as_ptr().add(r * V::LANES));
+                    row.store(to.as_mut_ptr().add(r * width));
+                }
             }
         }
     }
-    let below = panel.block([whole_rows, 0], [panel.rows - whole_rows, whole_cols]);
-    let right = panel.block([0, whole_cols], [panel.rows, panel.cols - whole_cols]);
-    // SAFETY: passed on.
-    unsafe {
-        copy_elements::<V>(below, width, whole_cols, &mut to[whole_rows * width..]);
-        copy_elements::<V>(right, width, width - whole_cols, &mut to[whole_cols..]);
-    }
 }
 
-/// B has no contiguous direction.
+/// B has no contiguous direction: copies one by one.
 #[inline(always)]
 unsafe fn pack_elements<V: Vector>(
     panel: MatrixRef<'_, V::Element>,
     width: usize,
     to: &mut [V::Element],
 ) {
-    // SAFETY: passed on.
-    unsafe { copy_elements::<V>(panel, width, width, to) }
-}
-
-/// Copies `from` one by one to rows `stride` apart, each filled up with zeros to `width`.
-#[inline(always)]
-unsafe fn copy_elements<V: Vector>(
-    from: MatrixRef<'_, V::Element>,
-    stride: usize,
-    width: usize,
-    to: &mut [V::Element],
-) {
-    for p in 0..from.rows {
-        for j in 0..width {
-            to[p * stride + j] = if j < from.cols {
-                // SAFETY: (p, j) lies inside the view.
-                unsafe { *from.at(p, j) }
-            } else {
-                V::Element::ZERO
-            };
+    for (p, to) in to.chunks_exact_mut(width).enumerate() {
+        for (j, to) in to.iter_mut().enumerate() {
+            // SAFETY: (p, j) lies inside the view.
+            *to = if j < panel.cols { unsafe { *panel.at(p, j) } } else { V::Element::ZERO };
         }
     }
 }
 
-/// Copies a few rows of A side by side, keeping the direction that is contiguous; gives the
-/// strides of the copy. Broadcasts don't mind the order, only how many pages they touch.
-pub(super) fn pack_strip<T: bytemuck::Pod>(a: MatrixRef<'_, T>, packed: &mut [T]) -> [isize; 2] {
-    let (outer, inner, view) =
-        if a.row_stride == 1 { (a.cols, a.rows, a.t()) } else { (a.rows, a.cols, a) };
-    assert!(packed.len() >= outer * inner);
-    for i in 0..outer {
-        let to = &mut packed[i * inner..][..inner];
-        if view.col_stride == 1 {
-            // SAFETY: row i of the view is `inner` contiguous elements.
-            to.copy_from_slice(unsafe { std::slice::from_raw_parts(view.at(i, 0), inner) });
-        } else {
-            for (j, to) in to.iter_mut().enumerate() {
-                // SAFETY: (i, j) lies inside the view.
-                *to = unsafe { *view.at(i, j) };
+/// Copies some rows of A side by side, keeping the direction that is contiguous. Broadcasts don't
+/// mind the order, only how many pages and cache lines they touch.
+///
+/// # Safety
+/// The CPU has the instruction set of `V`.
+#[inline(always)]
+pub(super) unsafe fn pack_strip<'a, V: Vector>(
+    a: MatrixRef<'_, V::Element>,
+    packed: &'a mut [V::Element],
+) -> MatrixRef<'a, V::Element> {
+    let by_columns = a.row_stride == 1;
+    let from = if by_columns { a.t() } else { a };
+    let (rows, cols) = (from.rows, from.cols);
+    assert!(packed.len() >= rows * cols);
+    let whole = if from.col_stride == 1 { cols / V::LANES * V::LANES } else { 0 };
+    for i in 0..rows {
+        let to = &mut packed[i * cols..][..cols];
+        // SAFETY: row i of the view has `cols` elements, like `to`.
+        unsafe {
+            for j in (0..whole).step_by(V::LANES) {
+                V::load(from.at(i, j)).store(to.as_mut_ptr().add(j));
+            }
+            for (j, to) in to.iter_mut().enumerate().skip(whole) {
+                *to = *from.at(i, j);
             }
         }
     }
-    if a.row_stride == 1 { [1, inner as isize] } else { [inner as isize, 1] }
+    let copy = MatrixRef::new(packed, 0, [rows, cols], [cols as isize, 1]);
+    if by_columns { copy.t() } else { copy }
 }
