@@ -128,7 +128,7 @@ fn check<T: Float>(a: &View, b: &View, gap: usize, accumulate: bool) {
     let (product, magnitude) = naive(a, b);
     let [m, k, n] = [a.dims[0], a.dims[1], b.dims[1]];
     let before = if accumulate { BEFORE } else { 0.0 };
-    for &isa in Isa::available() {
+    for isa in Isa::available() {
         let c = run::<T>(isa, 1, a, b, gap, accumulate);
         for (index, &x) in c.iter().enumerate() {
             let (i, j) = (index / (n + gap).max(1), index % (n + gap).max(1));
@@ -207,7 +207,7 @@ fn products_of_many_blocks_agree_with_the_naive_loops_on_one_thread_and_on_two()
 #[test]
 fn a_sum_over_nothing_is_zero_or_leaves_c_as_it_was() {
     let (a, b) = (View::new([3, 0], ROW_MAJOR, 1), View::new([0, 4], ROW_MAJOR, 2));
-    for &isa in Isa::available() {
+    for isa in Isa::available() {
         assert_eq!(run::<f32>(isa, 1, &a, &b, 0, false)[..12], [0.0; 12]);
         assert_eq!(run::<f32>(isa, 1, &a, &b, 0, true)[..12], [BEFORE as f32; 12]);
     }
@@ -222,7 +222,7 @@ fn nan_and_infinity_reach_the_result_even_against_zeros() {
             for bad in [f64::NAN, f64::INFINITY] {
                 let mut b = View::new([k, n], order, 2);
                 b.data.fill(bad);
-                for &isa in Isa::available() {
+                for isa in Isa::available() {
                     let c = run::<f32>(isa, 1, &a, &b, 0, false);
                     assert!(c[..m * n].iter().all(|x| x.is_nan()), "{isa:?}: 0 · {bad} is NaN");
                 }
