@@ -1,5 +1,6 @@
-//! Batches of matrix products on the CPU: the matrices of a view, one [`gemm`](super::gemm) each.
+//! Batches of matrix products: the matrices of a view, handed to [`gemm`](super::gemm).
 
+use super::gemm::{Batch, GemmElement, MatrixMut, MatrixRef, gemm_batched, gemm_i32};
 use super::memory::{Memory, elements};
 use crate::backend::{Buffer, View};
 use crate::{DType, Element, Layout, Shape};
@@ -9,60 +10,52 @@ pub(super) fn product(a: View<'_>, b: View<'_>, out: &mut Buffer) -> Shape {
     let rank = a.layout.rank();
     let mut dims = a.layout.shape();
     dims[rank - 1] = b.layout.dims()[rank - 1];
+    if out.is_empty() {
+        return dims;
+    }
     match out.dtype() {
-        DType::F32 => batches::<f32>(a, b, out.memory_mut::<Memory>().as_slice_mut(), dims),
-        DType::F64 => batches::<f64>(a, b, out.memory_mut::<Memory>().as_slice_mut(), dims),
-        DType::I32 => batches::<i32>(a, b, out.memory_mut::<Memory>().as_slice_mut(), dims),
+        DType::F32 => float::<f32>(&a, &b, out),
+        DType::F64 => float::<f64>(&a, &b, out),
+        DType::I32 => integer(&a, &b, out),
     }
     dims
 }
 
-trait Product: Element {
-    fn zero_add_mul(acc: Self, x: Self, y: Self) -> Self;
+fn float<T: GemmElement + Element>(a: &View<'_>, b: &View<'_>, out: &mut Buffer) {
+    let out: &mut [T] = out.memory_mut::<Memory>().as_slice_mut();
+    let (starts_a, starts_b) = (starts(&a.layout), starts(&b.layout));
+    gemm_batched(batch(a, &starts_a), batch(b, &starts_b), out, false);
 }
-impl Product for f32 {
-    fn zero_add_mul(acc: Self, x: Self, y: Self) -> Self {
-        acc + x * y
-    }
-}
-impl Product for f64 {
-    fn zero_add_mul(acc: Self, x: Self, y: Self) -> Self {
-        acc + x * y
-    }
-}
-impl Product for i32 {
-    fn zero_add_mul(acc: Self, x: Self, y: Self) -> Self {
-        acc.wrapping_add(x.wrapping_mul(y))
+
+fn integer(a: &View<'_>, b: &View<'_>, out: &mut Buffer) {
+    let out: &mut [i32] = out.memory_mut::<Memory>().as_slice_mut();
+    let (starts_a, starts_b) = (starts(&a.layout), starts(&b.layout));
+    let (a, b) = (batch::<i32>(a, &starts_a), batch::<i32>(b, &starts_b));
+    let [m, n] = [a.dims[0], b.dims[1]];
+    for (i, c) in out.chunks_exact_mut(m * n).enumerate() {
+        let a = MatrixRef::new(a.data, a.starts[i], a.dims, a.strides);
+        let b = MatrixRef::new(b.data, b.starts[i], b.dims, b.strides);
+        gemm_i32(a, b, MatrixMut::new(c, [m, n], n));
     }
 }
 
-fn batches<T: Product>(a: View<'_>, b: View<'_>, out: &mut [T], dims: Shape) {
-    let rank = dims.len();
-    let (m, n, k) = (dims[rank - 2], dims[rank - 1], a.layout.dims()[rank - 1]);
-    let (x, y): (&[T], &[T]) = (elements(&a), elements(&b));
-    let leading = |l: &Layout| {
-        if l.elem_count() == 0 {
-            return *l;
-        }
-        l.select(-1, 0).select(-1, 0)
-    };
-    out.fill(T::default());
-    if k == 0 {
-        return;
+/// Where each matrix of a batch begins in its buffer. An operand without elements (K = 0) is never
+/// read, but its matrices are counted.
+fn starts(layout: &Layout) -> Vec<usize> {
+    let rank = layout.rank();
+    if layout.elem_count() == 0 {
+        return vec![layout.offset(); layout.dims()[..rank - 2].iter().product()];
     }
-    let (sa, sb) = (a.layout.strides(), b.layout.strides());
-    let starts = leading(&a.layout).indices().zip(leading(&b.layout).indices());
-    for ((pa, pb), c) in starts.zip(out.chunks_exact_mut(m * n)) {
-        for i in 0..m {
-            for l in 0..k {
-                let xv = x[(pa as isize + i as isize * sa[rank - 2] + l as isize * sa[rank - 1])
-                    as usize];
-                for j in 0..n {
-                    let yv = y[(pb as isize + l as isize * sb[rank - 2] + j as isize * sb[rank - 1])
-                        as usize];
-                    c[i * n + j] = T::zero_add_mul(c[i * n + j], xv, yv);
-                }
-            }
-        }
+    layout.select(-1, 0).select(-1, 0).indices().collect()
+}
+
+fn batch<'a, T: Element>(view: &View<'a>, starts: &'a [usize]) -> Batch<'a, T> {
+    let (dims, strides) = (view.layout.dims(), view.layout.strides());
+    let rank = dims.len();
+    Batch {
+        data: elements(view),
+        starts,
+        dims: [dims[rank - 2], dims[rank - 1]],
+        strides: [strides[rank - 2], strides[rank - 1]],
     }
 }

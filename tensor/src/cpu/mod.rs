@@ -6,7 +6,9 @@
 //! in the workspace with unsafe code.
 
 mod evaluate;
+mod gemm;
 mod index;
+mod isa;
 mod map;
 mod matmul;
 mod memory;

@@ -125,7 +125,7 @@ impl<'a, T> MatrixMut<'a, T> {
     }
 
     /// The rows before `i` and those from `i` on.
-    #[cfg_attr(not(feature = "rayon"), expect(dead_code))]
+    #[cfg_attr(not(feature = "rayon"), allow(dead_code))]
     pub(super) fn split_rows(self, i: usize) -> (Self, Self) {
         assert!(i <= self.rows);
         let below = MatrixMut { start: self.at(i, 0), rows: self.rows - i, ..self };
@@ -133,7 +133,7 @@ impl<'a, T> MatrixMut<'a, T> {
     }
 
     /// The columns before `j` and those from `j` on.
-    #[cfg_attr(not(feature = "rayon"), expect(dead_code))]
+    #[cfg_attr(not(feature = "rayon"), allow(dead_code))]
     pub(super) fn split_cols(self, j: usize) -> (Self, Self) {
         let (left, right) = self.t().split_rows(j);
         (left.t(), right.t())
