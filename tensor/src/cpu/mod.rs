@@ -5,6 +5,7 @@
 //! `gemm` is the matrix product; `index` and `scan` are what is left. This folder is the only place
 //! in the workspace with unsafe code.
 
+mod accumulate;
 mod evaluate;
 mod gemm;
 mod index;
@@ -109,7 +110,7 @@ impl Backend for Cpu {
 
     fn arg_reduce(&self, op: ArgReduce, input: View<'_>, axis: usize, out: &mut Buffer) {
         with_element!(input.buffer.dtype(), T => {
-            reduce::arg_reduce::<T>(op, input, axis, slice_mut(out));
+            scan::arg_reduce::<T>(op, input, axis, slice_mut(out));
         });
     }
 

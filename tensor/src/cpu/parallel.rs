@@ -55,3 +55,22 @@ pub(crate) fn for_each_range(n: usize, grain: usize, work: impl Fn(Range<usize>)
         });
     }
 }
+
+/// Results that several threads write, each its own.
+pub(super) struct Slots<T>(*mut T, usize);
+// SAFETY: every slot is written by one thread.
+unsafe impl<T: Send> Sync for Slots<T> {}
+
+impl<T> Slots<T> {
+    pub(super) fn new(slots: &mut [T]) -> Self {
+        Slots(slots.as_mut_ptr(), slots.len())
+    }
+
+    /// # Safety
+    /// No other thread may use the slot.
+    pub(super) unsafe fn set(&self, at: usize, value: T) {
+        assert!(at < self.1);
+        // SAFETY: in bounds, and ours by the caller's promise.
+        unsafe { *self.0.add(at) = value };
+    }
+}

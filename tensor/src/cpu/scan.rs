@@ -1,10 +1,74 @@
-//! Work along the lines of one axis: running sums and sorting.
+//! Work along the lines of one axis: positions of extremes, running sums and sorting.
 
 use std::cmp::Ordering;
 
 use super::memory::elements;
-use super::reduce::Lines;
-use crate::{Element, Layout, View};
+use super::parallel::{Slots, for_each_range};
+use crate::backend::ArgReduce;
+use crate::{Element, Layout, Shape, View};
+
+/// The lines of a view along one axis, numbered in the row-major order of the other axes.
+#[derive(Clone, Copy)]
+struct Lines {
+    others: Layout,
+    len: usize,
+    stride: isize,
+}
+
+impl Lines {
+    fn new(layout: &Layout, axis: usize) -> Self {
+        let len = layout.dims()[axis];
+        let others = if len == 0 {
+            let mut shape = layout.shape();
+            shape.remove(axis);
+            Layout::contiguous(Shape::from(&*shape))
+        } else {
+            layout.select(axis as isize, 0)
+        };
+        Lines { others, len, stride: layout.strides()[axis] }
+    }
+
+    /// Line numbers in `range` with the buffer index at which each begins.
+    fn starts(&self, range: std::ops::Range<usize>) -> impl Iterator<Item = (usize, isize)> {
+        let skip = range.start;
+        self.others
+            .indices()
+            .enumerate()
+            .skip(skip)
+            .take(range.len())
+            .map(|(line, start)| (line, start as isize))
+    }
+}
+
+/// Positions of extremes.
+pub(super) fn arg_reduce<T: Element>(op: ArgReduce, input: View<'_>, axis: usize, out: &mut [i32]) {
+    let data: &[T] = elements(&input);
+    let lines = Lines::new(&input.layout, axis);
+    for_each_range(out.len(), (100_000 / lines.len.max(1)).max(1), {
+        let slots = Slots::new(out);
+        move |range| {
+            let slots = &slots;
+            for (line, start) in lines.starts(range) {
+                let mut best = data[start as usize];
+                let mut position = 0;
+                for i in 1..lines.len {
+                    let x = data[(start + i as isize * lines.stride) as usize];
+                    let better = match op {
+                        ArgReduce::Max => x > best,
+                        ArgReduce::Min => x < best,
+                    };
+                    // NaN is what differs from itself; the first one wins.
+                    #[allow(clippy::eq_op)]
+                    if better || (x != x && best == best) {
+                        (best, position) = (x, i);
+                    }
+                }
+                // SAFETY: each line belongs to one thread.
+                unsafe { slots.set(line, position as i32) };
+            }
+        }
+    });
+}
 
 /// Running sums in F64 (integers wrap), rounded once at each place.
 pub(super) fn cumsum<T: Element>(input: View<'_>, axis: usize, out: &mut [T], wrap: fn(i64) -> T) {
