@@ -7,9 +7,9 @@ use super::block::{DEPTH, Method, Product};
 use super::{GemmElement, MatrixMut, MatrixRef};
 use crate::cpu::isa::Isa;
 
-/// Fewer floating-point operations than this stay on one thread: waking a second one costs some
-/// microseconds.
-const FLOPS_PER_THREAD: usize = 1 << 20;
+/// A thread that gets fewer floating-point operations than this isn't woken: that takes some
+/// microseconds, sometimes tens, and this much work takes about twenty.
+const FLOPS_PER_THREAD: usize = 1 << 22;
 
 /// Chooses between C = A · B and Cᵀ = Bᵀ · Aᵀ: the second operand fills the vectors, the first is
 /// broadcast element by element and may lie in any order.
