@@ -185,9 +185,9 @@ fn products_of_many_blocks_agree_with_the_naive_loops_on_one_thread_and_on_two()
         [131, 300, 1100],
         [257, 530, 70],
         [70, 300, 1000],
-        [1, 700, 2000],
-        [1500, 800, 1],
-        [9, 600, 600],
+        [1, 2100, 2100],
+        [2100, 2100, 1],
+        [9, 800, 700],
     ];
     for [m, k, n] in shapes {
         for (left, right) in [
@@ -253,7 +253,15 @@ fn inner_dimensions_that_differ_panic() {
 
 #[test]
 fn a_batch_is_its_products_one_by_one() {
-    let (batch, [m, k, n]) = (6, [5, 40, 33]);
+    check_batch(6, [5, 40, 33]);
+}
+
+#[test]
+fn a_batch_that_is_worth_sharing_among_threads_is_its_products_one_by_one() {
+    check_batch(6, [60, 200, 180]);
+}
+
+fn check_batch(batch: usize, [m, k, n]: [usize; 3]) {
     let a = View::new([batch * m, k], ROW_MAJOR, 1);
     let b = View::new([batch * k, n], ROW_MAJOR, 2);
     // Each with its own B; all with the same one; in reverse order.
