@@ -1,1 +1,15 @@
-//! plies-autograd
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+
+mod checkpoint;
+mod derivative;
+pub mod gradcheck;
+mod graph;
+mod ops;
+mod var;
+
+pub use checkpoint::checkpoint;
+pub use derivative::derivative;
+pub use graph::{Op, apply, enable_grad, grad, is_recording, no_grad};
+pub use ops::matmul::linear;
+pub use var::Var;

@@ -1,0 +1,99 @@
+//! Matrix products.
+
+use plies_tensor::{Shape, Tensor, formula};
+
+use crate::{Op, Var, apply};
+
+/// y = a · b for two matrices or batches of them, leading dimensions broadcast.
+///
+/// # Gradient
+/// d_a = d_y · bᵀ, d_b = aᵀ · d_y, each summed over the dimensions that were broadcast
+struct MatMul;
+
+impl Op for MatMul {
+    fn name(&self) -> &'static str {
+        "matmul"
+    }
+
+    fn forward(&self, inputs: &[&Tensor]) -> Tensor {
+        inputs[0].matmul(inputs[1])
+    }
+
+    fn vjp(&self, inputs: &[Var], _output: &Var, d_y: &Var) -> Vec<Option<Var>> {
+        let [a, b] = inputs else { return vec![] };
+        vec![
+            a.requires_grad().then(|| d_y.matmul(&b.t()).sum_to(a.shape())),
+            b.requires_grad().then(|| a.t().matmul(d_y).sum_to(b.shape())),
+        ]
+    }
+}
+
+/// y = x · wᵀ + bias, the bias added while the product is in cache.
+///
+/// # Gradient
+/// d_x = d_y · w, d_w = d_yᵀ · x, d_bias = Σ_rows d_y
+struct Linear;
+
+impl Op for Linear {
+    fn name(&self) -> &'static str {
+        "linear"
+    }
+
+    fn forward(&self, inputs: &[&Tensor]) -> Tensor {
+        inputs[0].matmul_then(&inputs[1].t(), formula!(|y, b| y + b), &[inputs[2]], &[])
+    }
+
+    fn vjp(&self, inputs: &[Var], _output: &Var, d_y: &Var) -> Vec<Option<Var>> {
+        let [x, w, bias] = inputs else { return vec![] };
+        vec![
+            x.requires_grad().then(|| d_y.matmul(w)),
+            w.requires_grad().then(|| d_y.rows().t().matmul(&x.rows())),
+            bias.requires_grad().then(|| d_y.sum_to(bias.shape())),
+        ]
+    }
+}
+
+/// An affine map: y = x · wᵀ + bias.
+///
+/// # Shapes
+/// x [..., I], weight [O, I], bias [O] -> [..., O]
+///
+/// # Panics
+/// When the inner dimensions differ.
+#[track_caller]
+pub fn linear(x: &Var, weight: &Var, bias: Option<&Var>) -> Var {
+    match bias {
+        Some(bias) if x.rank() >= 2 => apply(Linear, &[x, weight, bias]),
+        Some(bias) => x.matmul(&weight.t()) + bias,
+        None => x.matmul(&weight.t()),
+    }
+}
+
+impl Var {
+    /// The matrix product by NumPy's rules; see [`Tensor::matmul`].
+    #[track_caller]
+    pub fn matmul(&self, other: &Var) -> Var {
+        // Vectors become matrices of one row or column, whose axis the result drops.
+        let row = if self.rank() == 1 { Some(self.unsqueeze(0)) } else { None };
+        let column = if other.rank() == 1 { Some(other.unsqueeze(1)) } else { None };
+        let mut y =
+            apply(MatMul, &[row.as_ref().unwrap_or(self), column.as_ref().unwrap_or(other)]);
+        if column.is_some() {
+            y = y.squeeze(-1);
+        }
+        if row.is_some() {
+            y = y.squeeze(if column.is_some() { -1 } else { -2 });
+        }
+        y
+    }
+
+    /// All leading dimensions as one: [..., N] -> [rows, N].
+    fn rows(&self) -> Var {
+        if self.rank() == 2 {
+            return self.clone();
+        }
+        let n = self.dim(-1);
+        let rows = self.dims()[..self.rank() - 1].iter().product();
+        self.reshape(Shape::from([rows, n]))
+    }
+}
