@@ -1,1 +1,2 @@
-//! plies-gpu
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]

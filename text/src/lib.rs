@@ -1,1 +1,2 @@
-//! plies-text
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]

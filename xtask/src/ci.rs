@@ -1,0 +1,95 @@
+//! `cargo xtask ci`: every check in order of price, the first failure ends it.
+
+use std::time::Instant;
+
+use crate::process::cargo_with;
+use crate::workspace::Workspace;
+use crate::{Outcome, examples, licences, main_job, tidy, tree_size};
+
+/// One named part of the whole.
+pub(crate) struct Step {
+    pub(crate) name: &'static str,
+    pub(crate) summary: &'static str,
+    run: fn(&Workspace) -> Outcome,
+}
+
+/// All steps. Those that only read come first; those that build share one profile and, where the
+/// question allows, one set of features, so that little is compiled twice.
+pub(crate) const STEPS: &[Step] = &[
+    Step { name: "fmt", summary: "every file is as rustfmt writes it", run: fmt },
+    Step { name: "tidy", summary: "the rules of the source tree", run: tidy::run },
+    Step { name: "licences", summary: "dependencies against deny.toml", run: licences::run },
+    Step { name: "tree-size", summary: "few crates below the libraries", run: tree_size::run },
+    Step { name: "clippy", summary: "no warning, with default and with all features", run: clippy },
+    Step { name: "rustdoc", summary: "no warning, no broken link", run: rustdoc },
+    Step { name: "test", summary: "unit tests, integration tests and doctests", run: test },
+    Step { name: "examples", summary: "each runs; quotations are true", run: examples::run },
+    Step { name: "alone", summary: "each package builds and tests by itself", run: alone },
+    Step { name: "main-job", summary: "the README's first command", run: main_job::run },
+];
+
+/// Runs all steps, or the named ones.
+pub(crate) fn run(workspace: &Workspace, names: &[String]) -> Outcome {
+    if let Some(name) = names.iter().find(|name| STEPS.iter().all(|step| step.name != **name)) {
+        return Err(format!("no step `{name}`; `cargo xtask --help` lists them"));
+    }
+    let chosen =
+        STEPS.iter().filter(|step| names.is_empty() || names.iter().any(|name| name == step.name));
+    let start = Instant::now();
+    let mut times = Vec::new();
+    for step in chosen {
+        println!("\n==> {}: {}", step.name, step.summary);
+        let step_start = Instant::now();
+        let outcome = (step.run)(workspace);
+        let seconds = step_start.elapsed().as_secs_f64();
+        outcome.map_err(|reason| {
+            format!("step `{}` failed after {seconds:.1} s: {reason}", step.name)
+        })?;
+        println!("==> {}: passed in {seconds:.1} s", step.name);
+        times.push((step.name, seconds));
+    }
+    println!();
+    for (name, seconds) in times {
+        println!("{name:>10}  {seconds:7.1} s");
+    }
+    println!("{:>10}  {:7.1} s", "all", start.elapsed().as_secs_f64());
+    Ok(())
+}
+
+fn fmt(workspace: &Workspace) -> Outcome {
+    cargo_with(&["fmt", "--all", "--check"]).run(workspace.root())
+}
+
+fn clippy(workspace: &Workspace) -> Outcome {
+    for features in [&[][..], &["--all-features"]] {
+        let mut arguments = vec!["clippy", "--workspace", "--all-targets", "--locked"];
+        arguments.extend(features);
+        arguments.extend(["--", "-D", "warnings"]);
+        cargo_with(&arguments).run(workspace.root())?;
+    }
+    Ok(())
+}
+
+fn rustdoc(workspace: &Workspace) -> Outcome {
+    cargo_with(&["doc", "--workspace", "--no-deps", "--all-features", "--locked"])
+        .environment(&[("RUSTDOCFLAGS", "-D warnings")])
+        .run(workspace.root())
+}
+
+fn test(workspace: &Workspace) -> Outcome {
+    cargo_with(&["test", "--workspace", "--locked"]).run(workspace.root())
+}
+
+/// A package built with its neighbours gets the features they ask for, which hides one that it
+/// forgot to ask for itself.
+fn alone(workspace: &Workspace) -> Outcome {
+    for package in workspace.packages() {
+        cargo_with(&["check", "--locked", "--all-targets", "-p", package.name()])
+            .run(workspace.root())?;
+    }
+    for package in ["plies-tensor", "plies-autograd", "plies-nn"] {
+        cargo_with(&["test", "--locked", "-p", package, "--no-default-features"])
+            .run(workspace.root())?;
+    }
+    cargo_with(&["test", "--locked", "-p", "plies-tensor", "--all-features"]).run(workspace.root())
+}

@@ -1,0 +1,100 @@
+//! `cargo xtask examples`: builds and runs every example of the workspace, each in an empty folder,
+//! and compares Markdown that quotes an example's output with what it printed.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::Outcome;
+use crate::process::cargo_with;
+use crate::rules::{Quotation, quotations};
+use crate::workspace::Workspace;
+
+/// An example shows something at once; one that takes longer is a program.
+const LIMIT: Duration = Duration::from_secs(120);
+
+struct Example {
+    /// The source file, from the root, with `/` between folders.
+    source: String,
+    executable: PathBuf,
+}
+
+/// Builds, runs, compares.
+pub(crate) fn run(workspace: &Workspace) -> Outcome {
+    let mut printed = Vec::new();
+    for example in build(workspace)? {
+        let start = Instant::now();
+        let output = execute(workspace, &example)?;
+        println!("{}: {:.1} s", example.source, start.elapsed().as_secs_f64());
+        printed.push((example.source, output));
+    }
+    for Quotation { place, file, content } in quotations(workspace, "output") {
+        let Some((_, output)) = printed.iter().find(|(source, _)| *source == file) else {
+            return Err(format!("{place} quotes the output of {file}, which is no example"));
+        };
+        if output.trim() != content.trim() {
+            return Err(format!("{place} is not what {file} prints:\n{output}"));
+        }
+    }
+    Ok(())
+}
+
+/// Builds with the same features as `cargo test --workspace`, which has compiled all of it.
+fn build(workspace: &Workspace) -> Result<Vec<Example>, String> {
+    let format = "--message-format=json-render-diagnostics";
+    let messages = cargo_with(&["build", "--workspace", "--examples", "--locked", format])
+        .output(workspace.root())?;
+    let mut examples = Vec::new();
+    for message in messages.lines() {
+        let message: Value = serde_json::from_str(message).map_err(|e| e.to_string())?;
+        let target = &message["target"];
+        let (Some(executable), Some("example"), Some(source)) = (
+            message["executable"].as_str(),
+            target["kind"][0].as_str(),
+            target["src_path"].as_str(),
+        ) else {
+            continue;
+        };
+        let source = Path::new(source);
+        let source = source.strip_prefix(workspace.root()).unwrap_or(source);
+        let source = source.display().to_string().replace('\\', "/");
+        examples.push(Example { source, executable: executable.into() });
+    }
+    examples.sort_by(|a, b| a.source.cmp(&b.source));
+    Ok(examples)
+}
+
+/// Runs in a folder of its own, so that a file it leaves lands neither in the tree nor in another
+/// example's way.
+fn execute(workspace: &Workspace, example: &Example) -> Result<String, String> {
+    let name = example.source.replace(['/', '.'], "-");
+    let folder = workspace.root().join("target/xtask/examples").join(name);
+    let fail = |reason: &dyn std::fmt::Display| format!("{}: {reason}", example.source);
+    let _ = fs::remove_dir_all(&folder);
+    fs::create_dir_all(&folder).map_err(|e| fail(&e))?;
+    let path = folder.join("stdout.txt");
+    let stdout = File::create(&path).map_err(|e| fail(&e))?;
+    let mut child = Command::new(&example.executable)
+        .current_dir(&folder)
+        .stdin(Stdio::null())
+        .stdout(stdout)
+        .spawn()
+        .map_err(|e| fail(&e))?;
+    let start = Instant::now();
+    let status = loop {
+        if let Some(status) = child.try_wait().map_err(|e| fail(&e))? {
+            break status;
+        }
+        if start.elapsed() > LIMIT {
+            let _ = child.kill();
+            let _ = child.wait();
+            return Err(fail(&format!("still running after {} s", LIMIT.as_secs())));
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    };
+    let output = fs::read_to_string(&path).map_err(|e| fail(&e))?;
+    if status.success() { Ok(output) } else { Err(fail(&format!("{status}\n{output}"))) }
+}
