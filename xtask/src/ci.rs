@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use crate::process::cargo_with;
 use crate::workspace::Workspace;
-use crate::{Outcome, examples, licences, main_job, tidy, tree_size};
+use crate::{Outcome, examples, licences, main_job, package, tidy, tree_size};
 
 /// One named part of the whole.
 pub(crate) struct Step {
@@ -20,6 +20,7 @@ pub(crate) const STEPS: &[Step] = &[
     Step { name: "tidy", summary: "the rules of the source tree", run: tidy::run },
     Step { name: "licences", summary: "dependencies against deny.toml", run: licences::run },
     Step { name: "tree-size", summary: "few crates below the libraries", run: tree_size::run },
+    Step { name: "package", summary: "what a registry would be given", run: package::run },
     Step { name: "clippy", summary: "no warning, with default and with all features", run: clippy },
     Step { name: "rustdoc", summary: "no warning, no broken link", run: rustdoc },
     Step { name: "test", summary: "unit tests, integration tests and doctests", run: test },

@@ -8,6 +8,7 @@ mod examples;
 mod licences;
 mod main_job;
 mod markdown;
+mod package;
 mod process;
 mod rules;
 mod spdx;
@@ -53,6 +54,11 @@ const COMMANDS: &[Command] = &[
         name: "tree-size",
         summary: "number of crates below plies-tensor and plies-nn against their limits",
         run: |workspace, _| tree_size::run(workspace),
+    },
+    Command {
+        name: "package",
+        summary: "the archives for a registry, and whether it would take their size",
+        run: |workspace, _| package::run(workspace),
     },
     Command {
         name: "main-job",
