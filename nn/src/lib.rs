@@ -1,1 +1,24 @@
-//! plies-nn
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+
+mod activation;
+mod checkpoint;
+pub mod data;
+mod dropout;
+pub mod init;
+mod linear;
+pub mod loss;
+pub mod metrics;
+mod mlp;
+mod module;
+pub mod optim;
+mod sequential;
+pub mod train;
+
+pub use activation::Activation;
+pub use checkpoint::{Checkpoint, CheckpointError};
+pub use dropout::Dropout;
+pub use linear::Linear;
+pub use mlp::Mlp;
+pub use module::{Flatten, Module, Pass};
+pub use sequential::Sequential;

@@ -190,10 +190,11 @@ pub trait Elementwise: Sized {
         Self::map(formula!(|x, y; t| x + t * (y - x)), &[self, y], &[t])
     }
 
-    /// max(x, 0), the rectified linear unit (Nair & Hinton 2010).
+    /// max(x, 0), the rectified linear unit (Nair & Hinton 2010). Its derivative at 0 is taken as 0.
     #[track_caller]
     fn relu(&self) -> Self {
-        Self::map(formula!(|x; zero| x.max(zero)), &[self], &[0.0])
+        // Not max: there both branches of a tie would get half of the gradient.
+        Self::map(formula!(|x; zero| x.le(zero).select(zero, x)), &[self], &[0.0])
     }
     /// x above 0, slope·x below (Maas et al. 2013).
     #[track_caller]

@@ -1,0 +1,62 @@
+//! Layers one after another.
+
+use plies_autograd::Var;
+
+use crate::module::{visit_child, visit_child_mut};
+use crate::{Module, Pass};
+
+/// y = fₙ(… f₂(f₁(x))); parameters are named by position, `0.weight`, as in PyTorch's `Sequential`.
+///
+/// # Example
+/// ```
+/// use plies_nn::{Activation, Linear, Module, Sequential};
+/// use plies_tensor::Rng;
+/// let mut rng = Rng::new(1);
+/// let model = Sequential::new()
+///     .push(Linear::new(2, 8, &mut rng))
+///     .push(Activation::Tanh)
+///     .push(Linear::new(8, 1, &mut rng));
+/// let names: Vec<String> = model.named_parameters().into_iter().map(|(name, _)| name).collect();
+/// assert_eq!(names, ["0.weight", "0.bias", "2.weight", "2.bias"]);
+/// ```
+#[derive(Default)]
+pub struct Sequential {
+    layers: Vec<Box<dyn Module>>,
+}
+
+impl Sequential {
+    /// No layers: the identity.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Appends a layer.
+    pub fn push(mut self, layer: impl Module + 'static) -> Self {
+        self.layers.push(Box::new(layer));
+        self
+    }
+
+    /// The layers in order.
+    pub fn layers(&self) -> &[Box<dyn Module>] {
+        &self.layers
+    }
+}
+
+impl Module for Sequential {
+    #[track_caller]
+    fn forward(&self, x: &Var, pass: &mut Pass) -> Var {
+        self.layers.iter().fold(x.clone(), |x, layer| layer.forward(&x, pass))
+    }
+
+    fn visit(&self, f: &mut dyn FnMut(&str, &Var)) {
+        for (i, layer) in self.layers.iter().enumerate() {
+            visit_child(&i.to_string(), layer.as_ref(), f);
+        }
+    }
+
+    fn visit_mut(&mut self, f: &mut dyn FnMut(&str, &mut Var)) {
+        for (i, layer) in self.layers.iter_mut().enumerate() {
+            visit_child_mut(&i.to_string(), layer.as_mut(), f);
+        }
+    }
+}
