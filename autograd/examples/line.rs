@@ -1,5 +1,5 @@
 //! A line through points by gradient descent: gradients, and a step that overwrites parameters in
-//! one pass. The README of the workspace quotes this program and what it prints.
+//! one pass.
 
 use plies_autograd::{Var, grad};
 use plies_tensor::{DType, Elementwise, Result, Tensor, formula};
