@@ -1,2 +1,4 @@
-//! digits
+//! The program `plies-digits`.
+#![forbid(unsafe_code)]
+
 fn main() {}

@@ -1,0 +1,14 @@
+//! Handwritten digits, from the files to the answer.
+//!
+//! - [`idx`]: reads IDX files, MNIST's format, and trusts none of them
+//! - [`embedded`]: MNIST itself, inside the program
+//! - [`preprocess`]: makes of any picture what MNIST made of its scans
+//! - [`terminal`]: draws digits and tables in text
+//!
+//! The program `plies-digits` is built on these; `README.md` is its manual.
+#![forbid(unsafe_code)]
+
+pub mod embedded;
+pub mod idx;
+pub mod preprocess;
+pub mod terminal;
