@@ -2,7 +2,9 @@
 
 use std::fmt::Write as _;
 
-use crate::idx::{COLS, N_CLASSES, ROWS};
+use plies_nn::metrics::ConfusionMatrix;
+
+use crate::idx::{COLS, ROWS};
 
 /// How grey is drawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,32 +119,28 @@ fn draw_line(pixels: &[u8], line: usize, style: Style) -> String {
     text
 }
 
-/// Counts by true class (row) and class read (column).
-pub type Confusion = [[usize; N_CLASSES]; N_CLASSES];
-
 /// The confusion matrix as a table, with the recall of each class.
 ///
 /// The empty cells are dots, so that the mistakes stand out.
-pub fn confusion_table(confusion: &Confusion) -> String {
+pub fn confusion_table(confusion: &ConfusionMatrix) -> String {
+    let classes = 0..confusion.n_classes();
     let mut text = String::from("true\\read");
-    for class in 0..N_CLASSES {
+    for class in classes.clone() {
         let _ = write!(text, "{class:>6}");
     }
     text.push_str("   right\n");
-    for (class, row) in confusion.iter().enumerate() {
+    for class in classes.clone() {
         let _ = write!(text, "{class:>9}");
-        for &count in row {
-            if count == 0 {
-                text.push_str("     .");
-            } else {
-                let _ = write!(text, "{count:>6}");
+        let row = classes.clone().map(|read| confusion.count(class, read));
+        for count in row.clone() {
+            match count {
+                0 => text.push_str("     ."),
+                _ => drop(write!(text, "{count:>6}")),
             }
         }
-        let all: usize = row.iter().sum();
-        if all == 0 {
-            text.push_str("       -\n");
-        } else {
-            let _ = writeln!(text, "{:>6.1} %", 100.0 * row[class] as f64 / all as f64);
+        match row.sum::<usize>() {
+            0 => text.push_str("       -\n"),
+            _ => drop(writeln!(text, "{:>6.1} %", 100.0 * confusion.recall(class))),
         }
     }
     text
@@ -189,7 +187,7 @@ mod tests {
             assert_eq!(text.lines().map(|line| line.chars().count()).max(), Some(80));
             assert_eq!(text.matches("read 9").count(), 5);
         }
-        let table = confusion_table(&[[10_000; N_CLASSES]; N_CLASSES]);
+        let table = confusion_table(&ConfusionMatrix::new(10));
         assert!(table.lines().all(|line| line.chars().count() <= 80));
     }
 
@@ -215,9 +213,10 @@ mod tests {
 
     #[test]
     fn a_class_without_examples_has_no_recall() {
-        let mut confusion = [[0; N_CLASSES]; N_CLASSES];
-        confusion[0][0] = 3;
-        confusion[0][9] = 1;
+        let mut confusion = ConfusionMatrix::new(2);
+        for read in [0, 0, 0, 1] {
+            confusion.add(0, read);
+        }
         let table = confusion_table(&confusion);
         assert!(table.lines().nth(1).unwrap().ends_with("75.0 %"), "{table}");
         assert!(table.lines().nth(2).unwrap().ends_with('-'));

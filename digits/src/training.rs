@@ -1,0 +1,182 @@
+//! Trains a network on examples, keeps the best epoch, and measures it.
+
+use std::sync::{Arc, atomic::AtomicBool};
+
+use plies_autograd::Var;
+use plies_nn::{
+    Checkpoint, CheckpointError, Module,
+    data::Loader,
+    loss::cross_entropy,
+    optim::{Optimizer, Schedule},
+    train::{self, BatchEvent, Callback, EpochEvent, Evaluation, Fit, Flow},
+};
+use plies_tensor::Tensor;
+
+use crate::{
+    dataset::{self, Digits},
+    idx::{Examples, N_CLASSES},
+    network::Network,
+};
+
+/// What is known after an epoch.
+#[derive(Clone, Copy, Debug)]
+pub struct EpochDone {
+    /// What the loop knows.
+    pub event: EpochEvent,
+    /// The error rate on the examples held out, when there are any.
+    pub validation_error: Option<f64>,
+    /// Whether this epoch is the best so far, and hence kept.
+    pub best: bool,
+}
+
+/// Sees training as it happens.
+pub trait Watch {
+    /// After each batch.
+    fn batch(&mut self, event: &BatchEvent);
+    /// After each epoch.
+    fn epoch(&mut self, done: &EpochDone);
+}
+
+/// How a training ended.
+#[derive(Debug)]
+pub struct Trained {
+    /// The best epoch: weights, optimiser, settings. `None` when no epoch was completed.
+    pub best: Option<Checkpoint>,
+    /// The epoch of it, counted from 1.
+    pub best_epoch: usize,
+    /// Mean training loss of that epoch.
+    pub loss: f64,
+    /// The error rate on the examples held out in that epoch.
+    pub validation_error: Option<f64>,
+    /// Complete epochs, over all resumptions.
+    pub epochs: usize,
+    /// Examples seen in this run.
+    pub examples: usize,
+    /// Seconds this run took.
+    pub seconds: f64,
+    /// Whether it was stopped before the last epoch.
+    pub stopped: bool,
+}
+
+/// Trains the network by its settings from the epoch that it is at, and leaves it at its best epoch.
+///
+/// The best epoch is that of the least error on `validation`; when nothing is held out, the last.
+/// Adam follows the mean cross-entropy of each batch, at a learning rate that falls to 0 along half
+/// a cosine.
+///
+/// # Errors
+/// A fault of the device.
+pub fn train(
+    network: &mut Network,
+    optimizer: &mut dyn Optimizer,
+    training: Examples,
+    validation: Option<Examples>,
+    stop: Arc<AtomicBool>,
+    watch: &mut dyn Watch,
+) -> Result<Trained, CheckpointError> {
+    let settings = network.settings.clone();
+    let seeds = settings.seeds();
+    let mut loader =
+        Loader::new(Arc::new(Digits(training)), settings.batch_size).shuffle(seeds.order);
+    if settings.shift > 0 {
+        let most = settings.shift;
+        loader = loader.transform(seeds.shift, move |batch, rng| dataset::shift(batch, most, rng));
+    }
+    let fit = Fit {
+        epochs: network.epochs_done..settings.epochs,
+        seed: seeds.dropout,
+        schedule: Schedule::Cosine,
+        warm_up: 0,
+        stop,
+    };
+    let mut keep = KeepBest {
+        settings: settings.clone(),
+        validation,
+        best: None,
+        best_epoch: network.epochs_done,
+        loss: f64::NAN,
+        validation_error: None,
+        fault: None,
+        watch,
+    };
+    let report = train::fit(&mut network.mlp, optimizer, &loss, &loader, &fit, &mut [&mut keep])?;
+    if let Some(fault) = keep.fault {
+        return Err(fault);
+    }
+    if let Some(best) = &keep.best {
+        best.load_model(&mut network.mlp)?;
+        network.epochs_done = keep.best_epoch;
+    }
+    Ok(Trained {
+        best: keep.best,
+        best_epoch: keep.best_epoch,
+        loss: keep.loss,
+        validation_error: keep.validation_error,
+        epochs: report.epochs,
+        examples: report.examples,
+        seconds: report.elapsed.as_secs_f64(),
+        stopped: report.stopped,
+    })
+}
+
+/// Runs the network over examples.
+///
+/// # Errors
+/// A fault of the device.
+pub fn evaluate(model: &dyn Module, examples: Examples) -> plies_tensor::Result<Evaluation> {
+    let loader = Loader::new(Arc::new(Digits(examples)), 500);
+    train::evaluate(model, &loader, N_CLASSES, &loss)
+}
+
+fn loss(logits: &Var, targets: &Tensor) -> Var {
+    cross_entropy(logits, targets, 0.0)
+}
+
+struct KeepBest<'a> {
+    settings: crate::network::Settings,
+    validation: Option<Examples>,
+    best: Option<Checkpoint>,
+    best_epoch: usize,
+    loss: f64,
+    validation_error: Option<f64>,
+    fault: Option<CheckpointError>,
+    watch: &'a mut dyn Watch,
+}
+
+impl Callback for KeepBest<'_> {
+    fn on_batch(&mut self, event: &BatchEvent) -> Flow {
+        self.watch.batch(event);
+        Flow::Continue
+    }
+
+    fn on_epoch(
+        &mut self,
+        event: &EpochEvent,
+        model: &mut dyn Module,
+        optimizer: &dyn Optimizer,
+    ) -> Flow {
+        let validation_error = match &self.validation {
+            None => None,
+            Some(examples) => match evaluate(model, examples.clone()) {
+                Ok(evaluation) => Some(1.0 - evaluation.confusion.accuracy()),
+                Err(fault) => {
+                    self.fault = Some(fault.into());
+                    return Flow::Stop;
+                }
+            },
+        };
+        let best = match (validation_error, self.validation_error) {
+            (Some(now), Some(before)) => now < before,
+            _ => true,
+        };
+        if best {
+            let epochs_done = event.epoch + 1;
+            self.best = Some(self.settings.checkpoint(model, optimizer, epochs_done));
+            self.best_epoch = epochs_done;
+            self.loss = event.loss;
+            self.validation_error = validation_error;
+        }
+        self.watch.epoch(&EpochDone { event: *event, validation_error, best });
+        Flow::Continue
+    }
+}
