@@ -53,3 +53,36 @@ impl Isa {
         [Isa::Portable, Isa::Avx2, Isa::Avx512].into_iter().filter(|&i| i <= Isa::best()).collect()
     }
 }
+
+/// A loop that is compiled once for each instruction set. `run` is `#[inline(always)]`, so that
+/// it takes on the instruction set of the function it is inlined into.
+pub(super) trait Loop {
+    /// The loop; `FMA` says whether a fused multiply-add is an instruction.
+    fn run<const FMA: bool>(self);
+}
+
+/// Runs a loop with the best instruction set.
+#[inline]
+pub(super) fn vectorised(work: impl Loop) {
+    #[cfg(target_arch = "x86_64")]
+    match Isa::detected() {
+        // SAFETY: `Isa` names only instruction sets that this processor was found to have.
+        Isa::Avx512 => return unsafe { with_avx512(work) },
+        // SAFETY: as above.
+        Isa::Avx2 => return unsafe { with_avx2(work) },
+        Isa::Portable => {}
+    }
+    work.run::<{ cfg!(target_arch = "aarch64") }>();
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
+fn with_avx512(work: impl Loop) {
+    work.run::<true>();
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma")]
+fn with_avx2(work: impl Loop) {
+    work.run::<true>();
+}

@@ -11,6 +11,7 @@ mod gemm;
 mod index;
 mod isa;
 mod map;
+mod math;
 mod matmul;
 mod memory;
 mod parallel;
