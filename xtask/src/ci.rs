@@ -20,12 +20,12 @@ pub(crate) const STEPS: &[Step] = &[
     Step { name: "tidy", summary: "the rules of the source tree", run: tidy::run },
     Step { name: "licences", summary: "dependencies against deny.toml", run: licences::run },
     Step { name: "tree-size", summary: "few crates below the libraries", run: tree_size::run },
-    Step { name: "package", summary: "what a registry would be given", run: package::run },
     Step { name: "clippy", summary: "no warning, with default and with all features", run: clippy },
     Step { name: "rustdoc", summary: "no warning, no broken link", run: rustdoc },
     Step { name: "test", summary: "unit tests, integration tests and doctests", run: test },
     Step { name: "examples", summary: "each runs; quotations are true", run: examples::run },
     Step { name: "alone", summary: "each package builds and tests by itself", run: alone },
+    Step { name: "package", summary: "what a registry would be given builds", run: package::run },
     Step { name: "main-job", summary: "the README's first command", run: main_job::run },
 ];
 

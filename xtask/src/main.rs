@@ -57,7 +57,7 @@ const COMMANDS: &[Command] = &[
     },
     Command {
         name: "package",
-        summary: "the archives for a registry, and whether it would take their size",
+        summary: "the archives for a registry: they build, and are not too large",
         run: |workspace, _| package::run(workspace),
     },
     Command {

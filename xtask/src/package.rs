@@ -1,5 +1,5 @@
-//! `cargo xtask package`: what a registry would be given. The archives are made, not built: the
-//! other steps have built what is in them.
+//! `cargo xtask package`: what a registry would be given, and whether it builds there: without the
+//! neighbours' folders, and without what a package leaves out.
 
 use std::fs;
 
@@ -10,7 +10,7 @@ use crate::workspace::Workspace;
 /// crates.io takes archives up to this many bytes.
 const LIMIT: u64 = 10 * 1024 * 1024;
 
-/// Makes every archive and looks at its size.
+/// Makes every archive, builds it and looks at its size.
 pub(crate) fn run(workspace: &Workspace) -> Outcome {
     let folder = workspace.root().join("target/package");
     let _ = fs::remove_dir_all(&folder);
