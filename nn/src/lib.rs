@@ -13,6 +13,7 @@ mod mlp;
 mod module;
 pub mod optim;
 mod sequential;
+mod stream;
 pub mod train;
 
 pub use activation::Activation;

@@ -7,6 +7,7 @@ use std::thread::JoinHandle;
 use plies_tensor::Rng;
 
 use super::{Batch, Dataset};
+use crate::stream::{Purpose, stream};
 
 /// Changes a batch with random numbers of its own: augmentation.
 pub type Transform = Arc<dyn Fn(Batch, &mut Rng) -> Batch + Send + Sync>;
@@ -32,11 +33,6 @@ pub struct Loader {
     prefetch: usize,
     transform: Option<(Transform, u64)>,
 }
-
-/// Positions of the random stream that belong to one epoch.
-const EPOCH: u64 = 1 << 40;
-/// Positions that belong to one batch.
-const BATCH: u64 = 1 << 20;
 
 impl Loader {
     /// Batches of `batch_size` in the dataset's order, the last perhaps smaller, two of them made
@@ -98,7 +94,7 @@ impl Loader {
     pub fn epoch(&self, epoch: usize) -> Batches {
         let n = self.dataset.len();
         let order = match self.seed {
-            Some(seed) => Rng::from_state(seed, epoch as u64 * EPOCH).permutation_vec(n),
+            Some(seed) => stream(seed, Purpose::Order, epoch, 0).permutation_vec(n),
             None => (0..n).collect(),
         };
         let (loader, total) = (self.clone(), self.batches());
@@ -106,8 +102,7 @@ impl Loader {
             let (start, end) = (i * loader.batch_size, (i + 1) * loader.batch_size);
             let batch = loader.dataset.batch(&order[start..end.min(n)]);
             let Some((transform, seed)) = &loader.transform else { return batch };
-            let position = epoch as u64 * EPOCH + i as u64 * BATCH;
-            transform(batch, &mut Rng::from_state(*seed, position))
+            transform(batch, &mut stream(*seed, Purpose::Transform, epoch, i))
         };
         if self.prefetch == 0 {
             return Batches { source: Source::Here(Box::new((0..total).map(make))) };

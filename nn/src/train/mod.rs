@@ -7,11 +7,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use plies_autograd::{Var, no_grad};
-use plies_tensor::{Result, Rng, Tensor};
+use plies_tensor::{Result, Tensor};
 
 use crate::data::Loader;
 use crate::metrics::ConfusionMatrix;
 use crate::optim::{Optimizer, Schedule};
+use crate::stream::{Purpose, stream};
 use crate::{Module, Pass};
 
 /// Whether training goes on.
@@ -116,9 +117,6 @@ pub struct Report {
     pub stopped: bool,
 }
 
-/// Positions of the random stream that belong to one epoch.
-const EPOCH: u64 = 1 << 40;
-
 /// Trains a model.
 ///
 /// Accuracy is counted when the targets are classes: I32 [B] for outputs [B, C].
@@ -144,7 +142,6 @@ pub fn fit(
         stopped: false,
     };
     'training: for epoch in settings.epochs.clone() {
-        let mut pass = Pass::train(Rng::from_state(settings.seed, epoch as u64 * EPOCH));
         let (mut total_loss, mut correct, mut examples) = (0.0, Some(0usize), 0);
         let means = |total: f64, correct: Option<usize>, examples: usize| {
             let n = examples as f64;
@@ -155,6 +152,7 @@ pub fn fit(
             let factor = settings.schedule.factor(step, total_steps, settings.warm_up);
             optimizer.set_lr(base_lr * factor);
             let n = batch.len();
+            let mut pass = Pass::train(stream(settings.seed, Purpose::Forward, epoch, i));
             let output = model.forward(&Var::constant(batch.inputs), &mut pass);
             correct =
                 correct.and_then(|c| Some(c + count_correct(output.value(), &batch.targets)?));
