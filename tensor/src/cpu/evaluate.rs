@@ -68,11 +68,14 @@ impl Walk {
 
     /// Whether the elements follow one another in the buffer.
     pub(super) fn is_contiguous(&self) -> bool {
-        match self.shape.len() {
-            0 => true,
-            1 => self.strides[0] == 1,
-            _ => false,
+        let mut step = 1;
+        for axis in (0..self.shape.len()).rev() {
+            if self.strides[axis] != step {
+                return false;
+            }
+            step *= self.shape[axis] as isize;
         }
+        true
     }
 
     /// Calls `run(place, buffer index, stride, length)` on the constant-stride runs that make up

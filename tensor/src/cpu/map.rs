@@ -38,11 +38,17 @@ impl<T: Copy> Place<T> {
     /// No other thread may write these elements meanwhile.
     unsafe fn load(&self, start: usize, out: &mut [T]) {
         self.walk.runs(start, out.len(), |place, index, stride, count| {
-            for i in 0..count {
-                let at = (index + i as isize * stride) as usize;
-                assert!(at < self.len);
-                // SAFETY: in bounds, initialised, not written by others.
-                out[place + i] = unsafe { self.data.add(at).read() };
+            self.check(index, stride, count);
+            let out = &mut out[place..place + count];
+            if stride == 1 {
+                // SAFETY: in bounds by the check, initialised, not written by others.
+                let run = unsafe { std::slice::from_raw_parts(self.data.offset(index), count) };
+                out.copy_from_slice(run);
+            } else {
+                for (i, x) in out.iter_mut().enumerate() {
+                    // SAFETY: as above.
+                    *x = unsafe { self.data.offset(index + i as isize * stride).read() };
+                }
             }
         });
     }
@@ -53,13 +59,26 @@ impl<T: Copy> Place<T> {
     /// No other thread may touch these elements meanwhile.
     unsafe fn store(&self, start: usize, values: &[T]) {
         self.walk.runs(start, values.len(), |place, index, stride, count| {
-            for i in 0..count {
-                let at = (index + i as isize * stride) as usize;
-                assert!(at < self.len);
-                // SAFETY: in bounds and exclusive.
-                unsafe { self.data.add(at).write(values[place + i]) };
+            self.check(index, stride, count);
+            let values = &values[place..place + count];
+            if stride == 1 {
+                // SAFETY: in bounds by the check, and exclusive.
+                let run = unsafe { std::slice::from_raw_parts_mut(self.data.offset(index), count) };
+                run.copy_from_slice(values);
+            } else {
+                for (i, &x) in values.iter().enumerate() {
+                    // SAFETY: as above.
+                    unsafe { self.data.offset(index + i as isize * stride).write(x) };
+                }
             }
         });
+    }
+
+    /// Panics unless a run lies within the buffer.
+    fn check(&self, index: isize, stride: isize, count: usize) {
+        let last = index + (count as isize - 1) * stride;
+        let len = self.len as isize;
+        assert!(count > 0 && (0..len).contains(&index) && (0..len).contains(&last));
     }
 }
 

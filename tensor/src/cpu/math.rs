@@ -138,7 +138,8 @@ pub(super) const LARGEST_ANGLE: f32 = 1e5;
 /// x = n π/2 + r with |r| ≤ π/4; Taylor series of sin and cos to r¹³ and r¹⁴.
 #[inline(always)]
 fn sine_of_quarters<const FMA: bool>(x: f32, quarter: u64) -> f32 {
-    const HIGH: f64 = 1.570_796_251_296_997_070_312_5; // 24 bits of π/2: n · HIGH is exact
+    // The first 24 bits of π/2, so that n · HIGH is exact.
+    const HIGH: f64 = 1.570_796_251_296_997;
     const LOW: f64 = std::f64::consts::FRAC_PI_2 - HIGH;
     let x = f64::from(x);
     let t = fma::<FMA>(x, std::f64::consts::FRAC_2_PI, ROUND);

@@ -37,22 +37,22 @@ pub(crate) trait Primitive: Element {
     }
 }
 
-/// Values by position: a slice, or one value for all positions.
-trait Values<T>: Copy {
-    fn at(self, i: usize) -> T;
+/// Values in order: a slice, or one value again and again.
+trait Values<T> {
+    fn values(self) -> impl Iterator<Item = T>;
 }
 
 impl<T: Element> Values<T> for &[T] {
     #[inline(always)]
-    fn at(self, i: usize) -> T {
-        self[i]
+    fn values(self) -> impl Iterator<Item = T> {
+        self.iter().copied()
     }
 }
 
 impl<T: Element> Values<T> for T {
     #[inline(always)]
-    fn at(self, _: usize) -> T {
-        self
+    fn values(self) -> impl Iterator<Item = T> {
+        std::iter::repeat(self)
     }
 }
 
@@ -70,8 +70,9 @@ fn choose<T: Element>(c: &[T], a: impl Values<T>, b: impl Values<T>, out: &mut [
 impl<T: Element, A: Values<T>, B: Values<T>> Loop for Select<'_, T, A, B> {
     #[inline(always)]
     fn run<const FMA: bool>(self) {
-        for (i, (out, &c)) in self.out.iter_mut().zip(self.c).enumerate() {
-            *out = if c != T::default() { self.a.at(i) } else { self.b.at(i) };
+        let branches = self.a.values().zip(self.b.values());
+        for ((out, &c), (a, b)) in self.out.iter_mut().zip(self.c).zip(branches) {
+            *out = if c != T::default() { a } else { b };
         }
     }
 }
