@@ -39,13 +39,19 @@ pub enum Activation {
     Silu,
     /// x Φ(x)
     Gelu,
+    /// x Φ(x) with Φ approximated through tanh, as in GPT-2
+    GeluTanh,
     /// x tanh(softplus(x))
     Mish,
+    /// x / (1 + |x|)
+    Softsign,
+    /// x between -1 and 1, constant beyond
+    Hardtanh,
 }
 
 impl Activation {
     /// All of them.
-    pub const ALL: [Activation; 11] = [
+    pub const ALL: [Activation; 14] = [
         Activation::Identity,
         Activation::Relu,
         Activation::LeakyRelu,
@@ -56,7 +62,10 @@ impl Activation {
         Activation::Softplus,
         Activation::Silu,
         Activation::Gelu,
+        Activation::GeluTanh,
         Activation::Mish,
+        Activation::Softsign,
+        Activation::Hardtanh,
     ];
 
     /// Its lower-case name.
@@ -72,7 +81,10 @@ impl Activation {
             Activation::Softplus => "softplus",
             Activation::Silu => "silu",
             Activation::Gelu => "gelu",
+            Activation::GeluTanh => "gelu_tanh",
             Activation::Mish => "mish",
+            Activation::Softsign => "softsign",
+            Activation::Hardtanh => "hardtanh",
         }
     }
 
@@ -89,7 +101,10 @@ impl Activation {
             Activation::Softplus => x.softplus(),
             Activation::Silu => x.silu(),
             Activation::Gelu => x.gelu(),
+            Activation::GeluTanh => x.gelu_tanh(),
             Activation::Mish => x.mish(),
+            Activation::Softsign => x.softsign(),
+            Activation::Hardtanh => x.hardtanh(),
         }
     }
 }

@@ -2,7 +2,11 @@
 //! same size from layer to layer. All are F32 on the CPU; a weight [O, I, ...] has fan-in
 //! I · (product of the rest) and fan-out O · (product of the rest).
 
-use plies_tensor::{DType, Device, Rng, Shape, Tensor};
+use std::f64::consts::SQRT_2;
+
+use plies_tensor::{DType, Device, Elementwise, Rng, Shape, Tensor, formula};
+
+use crate::Activation;
 
 /// Inputs and outputs that a unit of a weight [O, I, ...] is connected to.
 #[track_caller]
@@ -12,12 +16,93 @@ fn fans(shape: Shape) -> (f64, f64) {
     ((shape[1] * field) as f64, (shape[0] * field) as f64)
 }
 
-fn scaled_normal(shape: Shape, std: f64, rng: &mut Rng) -> Tensor {
-    rng.normal(shape, DType::F32, &Device::cpu()) * std
+/// Which neighbours of a layer a weight's variance is divided by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fan {
+    /// Inputs of a unit: signals keep their size on the way forward.
+    In,
+    /// Outputs: gradients keep theirs on the way back.
+    Out,
+    /// The mean of both.
+    Mean,
 }
 
-fn scaled_uniform(shape: Shape, limit: f64, rng: &mut Rng) -> Tensor {
-    (rng.uniform(shape, DType::F32, &Device::cpu()) - 0.5) * (2.0 * limit)
+/// The shape of the distribution.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Law {
+    /// The normal distribution.
+    Normal,
+    /// The same density between two bounds.
+    Uniform,
+}
+
+/// What an activation's inputs are to be multiplied by to leave with the size they came with.
+///
+/// # Source
+/// ReLU and leaky ReLU: He et al. (2015), equations 10 and 15. Tanh 5/3, SELU 3/4: as
+/// `torch.nn.init.calculate_gain`. The smooth relatives of ReLU are treated like it; 1 for the rest.
+///
+/// # Example
+/// ```
+/// use plies_nn::{Activation, init};
+/// assert_eq!(init::gain(Activation::Relu), 2f64.sqrt());
+/// assert_eq!(init::gain(Activation::Identity), 1.0);
+/// ```
+pub fn gain(activation: Activation) -> f64 {
+    match activation {
+        Activation::Relu
+        | Activation::Elu
+        | Activation::Silu
+        | Activation::Gelu
+        | Activation::GeluTanh
+        | Activation::Mish => SQRT_2,
+        Activation::LeakyRelu => (2.0 / (1.0 + 0.01 * 0.01f64)).sqrt(),
+        Activation::Tanh => 5.0 / 3.0,
+        Activation::Selu => 0.75,
+        Activation::Identity
+        | Activation::Sigmoid
+        | Activation::Softplus
+        | Activation::Softsign
+        | Activation::Hardtanh => 1.0,
+    }
+}
+
+/// Mean 0 and variance gain² / fan: the rule that the others are cases of.
+///
+/// # Example
+/// ```
+/// use plies_nn::init::{self, Fan, Law};
+/// use plies_tensor::Rng;
+/// let weight = init::scaled([200, 100], 1.0, Fan::Out, Law::Uniform, &mut Rng::new(1));
+/// let bound = (3.0f32 / 200.0).sqrt();
+/// assert!(weight.to_vec::<f32>().unwrap().iter().all(|w| w.abs() <= bound));
+/// ```
+#[track_caller]
+pub fn scaled(dims: impl Into<Shape>, gain: f64, fan: Fan, law: Law, rng: &mut Rng) -> Tensor {
+    let shape = dims.into();
+    let (fan_in, fan_out) = fans(shape);
+    let fan = match fan {
+        Fan::In => fan_in,
+        Fan::Out => fan_out,
+        Fan::Mean => (fan_in + fan_out) / 2.0,
+    };
+    let std = gain / fan.sqrt();
+    match law {
+        Law::Normal => normal(shape, std, rng),
+        // The variance of a uniform distribution in ±a is a² / 3.
+        Law::Uniform => uniform(shape, 3f64.sqrt() * std, rng),
+    }
+}
+
+/// Normal with mean 0 and standard deviation `std`.
+pub fn normal(dims: impl Into<Shape>, std: f64, rng: &mut Rng) -> Tensor {
+    rng.normal(dims, DType::F32, &Device::cpu()) * std
+}
+
+/// Uniform in ±`bound`.
+pub fn uniform(dims: impl Into<Shape>, bound: f64, rng: &mut Rng) -> Tensor {
+    let unit = rng.uniform(dims, DType::F32, &Device::cpu());
+    Tensor::map(formula!(|u; bound| (2.0 * u - 1.0) * bound), &[&unit], &[bound])
 }
 
 /// All 0, the usual start of a bias.
@@ -31,15 +116,13 @@ pub fn zeros(dims: impl Into<Shape>) -> Tensor {
 /// He, Zhang, Ren, Sun: Delving deep into rectifiers (2015), equation 10.
 #[track_caller]
 pub fn kaiming_normal(dims: impl Into<Shape>, rng: &mut Rng) -> Tensor {
-    let shape = dims.into();
-    scaled_normal(shape, (2.0 / fans(shape).0).sqrt(), rng)
+    scaled(dims, SQRT_2, Fan::In, Law::Normal, rng)
 }
 
 /// Uniform in ±√(6 / fan-in), the same variance as [`kaiming_normal`].
 #[track_caller]
 pub fn kaiming_uniform(dims: impl Into<Shape>, rng: &mut Rng) -> Tensor {
-    let shape = dims.into();
-    scaled_uniform(shape, (6.0 / fans(shape).0).sqrt(), rng)
+    scaled(dims, SQRT_2, Fan::In, Law::Uniform, rng)
 }
 
 /// Normal with variance 2 / (fan-in + fan-out), for tanh.
@@ -49,9 +132,7 @@ pub fn kaiming_uniform(dims: impl Into<Shape>, rng: &mut Rng) -> Tensor {
 /// equation 12.
 #[track_caller]
 pub fn xavier_normal(dims: impl Into<Shape>, rng: &mut Rng) -> Tensor {
-    let shape = dims.into();
-    let (fan_in, fan_out) = fans(shape);
-    scaled_normal(shape, (2.0 / (fan_in + fan_out)).sqrt(), rng)
+    scaled(dims, 1.0, Fan::Mean, Law::Normal, rng)
 }
 
 /// Uniform in ±√(6 / (fan-in + fan-out)).
@@ -60,9 +141,7 @@ pub fn xavier_normal(dims: impl Into<Shape>, rng: &mut Rng) -> Tensor {
 /// Glorot, Bengio (2010), equation 16.
 #[track_caller]
 pub fn xavier_uniform(dims: impl Into<Shape>, rng: &mut Rng) -> Tensor {
-    let shape = dims.into();
-    let (fan_in, fan_out) = fans(shape);
-    scaled_uniform(shape, (6.0 / (fan_in + fan_out)).sqrt(), rng)
+    scaled(dims, 1.0, Fan::Mean, Law::Uniform, rng)
 }
 
 /// Normal with variance 1 / fan-in, for linear units and SELU.
@@ -71,15 +150,13 @@ pub fn xavier_uniform(dims: impl Into<Shape>, rng: &mut Rng) -> Tensor {
 /// LeCun, Bottou, Orr, Müller: Efficient backprop (1998), equation 16.
 #[track_caller]
 pub fn lecun_normal(dims: impl Into<Shape>, rng: &mut Rng) -> Tensor {
-    let shape = dims.into();
-    scaled_normal(shape, (1.0 / fans(shape).0).sqrt(), rng)
+    scaled(dims, 1.0, Fan::In, Law::Normal, rng)
 }
 
 /// Uniform in ±√(3 / fan-in).
 #[track_caller]
 pub fn lecun_uniform(dims: impl Into<Shape>, rng: &mut Rng) -> Tensor {
-    let shape = dims.into();
-    scaled_uniform(shape, (3.0 / fans(shape).0).sqrt(), rng)
+    scaled(dims, 1.0, Fan::In, Law::Uniform, rng)
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use crate::{Module, Pass, init};
 /// y = x · weightᵀ + bias
 ///
 /// # Shapes
-/// x [..., I], weight [O, I], bias [O] -> [..., O]
+/// x [..., I], weight [O, I], bias `[O]` -> [..., O]
 ///
 /// # Gradient
 /// d_x = d_y · weight, d_weight = d_yᵀ · x, d_bias = Σ d_y

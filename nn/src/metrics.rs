@@ -1,8 +1,13 @@
 //! How good predictions are.
+//!
+//! With TP true positives, FP false ones and FN misses of a class: precision TP / (TP + FP),
+//! recall TP / (TP + FN), F1 their harmonic mean 2TP / (2TP + FP + FN).
+
+use std::fmt;
 
 use plies_tensor::{Result, Tensor};
 
-/// Counts of (true class, predicted class) pairs.
+/// Counts of (true class, predicted class) pairs: a row for each true class.
 ///
 /// # Example
 /// ```
@@ -41,12 +46,18 @@ impl ConfusionMatrix {
     /// Counts a batch: the predicted class is that of the largest logit.
     ///
     /// # Shapes
-    /// logits [B, C], targets [B] (I32)
+    /// logits [B, C], targets `[B]` (I32)
     ///
     /// # Errors
     /// A fault of the device.
     #[track_caller]
     pub fn add_batch(&mut self, logits: &Tensor, targets: &Tensor) -> Result<()> {
+        assert!(
+            logits.rank() == 2 && targets.dims() == [logits.dim(0)],
+            "confusion: logits {} with targets {}; expected [B, C] and [B]",
+            logits.shape(),
+            targets.shape()
+        );
         let predicted = logits.argmax(-1, false).to_vec::<i32>()?;
         for (truth, predicted) in targets.to_vec::<i32>()?.into_iter().zip(predicted) {
             self.add(truth as usize, predicted as usize);
@@ -97,9 +108,66 @@ impl ConfusionMatrix {
         if precision + recall > 0.0 { 2.0 * precision * recall / (precision + recall) } else { 0.0 }
     }
 
+    /// The mean of precision over the classes, each counting the same.
+    pub fn macro_precision(&self) -> f64 {
+        self.mean(|class| self.precision(class))
+    }
+
+    /// The mean of recall over the classes, also called balanced accuracy.
+    pub fn macro_recall(&self) -> f64 {
+        self.mean(|class| self.recall(class))
+    }
+
     /// The mean of F1 over the classes.
     pub fn macro_f1(&self) -> f64 {
-        (0..self.n_classes).map(|c| self.f1(c)).sum::<f64>() / self.n_classes as f64
+        self.mean(|class| self.f1(class))
+    }
+
+    /// F1 of all decisions taken together. With one class predicted for each example every wrong
+    /// positive is another class's miss, so micro precision, micro recall and micro F1 are all the
+    /// [`accuracy`](ConfusionMatrix::accuracy).
+    pub fn micro_f1(&self) -> f64 {
+        self.accuracy()
+    }
+
+    /// Adds what another matrix counted.
+    ///
+    /// # Panics
+    /// When it has other classes.
+    #[track_caller]
+    pub fn merge(&mut self, other: &ConfusionMatrix) {
+        let (n, m) = (self.n_classes, other.n_classes);
+        assert!(n == m, "confusion: {n} classes and {m} classes");
+        self.counts.iter_mut().zip(&other.counts).for_each(|(sum, count)| *sum += count);
+    }
+
+    fn mean(&self, of: impl Fn(usize) -> f64) -> f64 {
+        (0..self.n_classes).map(of).sum::<f64>() / self.n_classes as f64
+    }
+}
+
+/// One row for each true class, one column for each predicted class.
+///
+/// # Example
+/// ```
+/// use plies_nn::metrics::ConfusionMatrix;
+/// let mut confusion = ConfusionMatrix::new(2);
+/// confusion.add(0, 1);
+/// assert_eq!(confusion.to_string(), "truth\\predicted  0  1\n              0  0  1\n              1  0  0\n");
+/// ```
+impl fmt::Display for ConfusionMatrix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const CORNER: &str = "truth\\predicted";
+        let largest = self.counts.iter().copied().max().unwrap_or(0).max(self.n_classes);
+        let width = largest.to_string().len();
+        write!(f, "{CORNER}")?;
+        (0..self.n_classes).try_for_each(|predicted| write!(f, "  {predicted:width$}"))?;
+        for truth in 0..self.n_classes {
+            write!(f, "\n{truth:>corner$}", corner = CORNER.len())?;
+            (0..self.n_classes)
+                .try_for_each(|predicted| write!(f, "  {:width$}", self.count(truth, predicted)))?;
+        }
+        writeln!(f)
     }
 }
 
@@ -110,7 +178,7 @@ fn ratio(part: usize, whole: usize) -> f64 {
 /// Share of rows whose largest logit is at the target.
 ///
 /// # Shapes
-/// logits [B, C], targets [B] (I32)
+/// logits [B, C], targets `[B]` (I32)
 ///
 /// # Errors
 /// A fault of the device.
@@ -119,18 +187,39 @@ pub fn accuracy(logits: &Tensor, targets: &Tensor) -> Result<f64> {
     top_k_accuracy(logits, targets, 1)
 }
 
-/// Share of rows whose target is among the `k` largest logits.
+/// Share of rows whose target is among the `k` largest logits; NaN of no rows.
 ///
 /// # Shapes
-/// logits [B, C], targets [B] (I32)
+/// logits [B, C], targets `[B]` (I32)
 ///
 /// # Errors
 /// A fault of the device.
+///
+/// # Panics
+/// When the shapes do not fit or `k` is 0.
+///
+/// # Example
+/// ```
+/// use plies_nn::metrics::{accuracy, top_k_accuracy};
+/// use plies_tensor::Tensor;
+/// let logits = Tensor::from([[0.1f32, 0.7, 0.2], [0.5, 0.1, 0.4]]);
+/// let targets = Tensor::from([1, 2]);
+/// assert_eq!(accuracy(&logits, &targets).unwrap(), 0.5);
+/// assert_eq!(top_k_accuracy(&logits, &targets, 2).unwrap(), 1.0);
+/// ```
 #[track_caller]
 pub fn top_k_accuracy(logits: &Tensor, targets: &Tensor, k: usize) -> Result<f64> {
+    assert!(
+        logits.rank() == 2 && targets.dims() == [logits.dim(0)] && k > 0,
+        "top_k_accuracy: logits {} with targets {} and k = {k}; expected [B, C], [B] and k > 0",
+        logits.shape(),
+        targets.shape()
+    );
+    let k = k.min(logits.dim(-1));
     let (_, best) = logits.topk(k, -1);
     let (best, targets) = (best.to_vec::<i32>()?, targets.to_vec::<i32>()?);
-    let hits = best.chunks(k).zip(&targets).filter(|(best, target)| best.contains(target)).count();
+    let hits =
+        best.chunks(k.max(1)).zip(&targets).filter(|(best, target)| best.contains(target)).count();
     Ok(hits as f64 / targets.len() as f64)
 }
 
@@ -154,4 +243,54 @@ pub fn wilson_interval(k: usize, n: usize, z: f64) -> (f64, f64) {
     let center = (p + z2 / (2.0 * n)) / (1.0 + z2 / n);
     let half = z / (1.0 + z2 / n) * (p * (1.0 - p) / n + z2 / (4.0 * n * n)).sqrt();
     ((center - half).max(0.0), (center + half).min(1.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// 3 of class 0 (one taken for 1), 4 of class 1 (one taken for 0, one for 2), none of class 2.
+    fn example() -> ConfusionMatrix {
+        let mut confusion = ConfusionMatrix::new(3);
+        for pair in [(0, 0), (0, 0), (0, 1), (1, 1), (1, 1), (1, 0), (1, 2)] {
+            confusion.add(pair.0, pair.1);
+        }
+        confusion
+    }
+
+    #[test]
+    fn precision_recall_and_f1_are_those_of_the_definitions() {
+        let c = example();
+        assert_eq!((c.total(), c.correct(), c.count(1, 2)), (7, 4, 1));
+        let close = |a: f64, b: f64| assert!((a - b).abs() < 1e-15, "{a} for {b}");
+        for (class, precision, recall) in [(0, 2.0 / 3.0, 2.0 / 3.0), (1, 2.0 / 3.0, 0.5)] {
+            close(c.precision(class), precision);
+            close(c.recall(class), recall);
+            close(c.f1(class), 2.0 * precision * recall / (precision + recall));
+        }
+        assert_eq!((c.precision(2), c.recall(2), c.f1(2)), (0.0, 0.0, 0.0));
+        close(c.macro_precision(), (2.0 / 3.0 + 2.0 / 3.0) / 3.0);
+        close(c.macro_recall(), (2.0 / 3.0 + 0.5) / 3.0);
+        close(c.micro_f1(), 4.0 / 7.0);
+    }
+
+    #[test]
+    fn a_batch_counts_like_its_examples() {
+        let logits = Tensor::from([[1f32, 0.0, -1.0], [0.0, 0.5, 1.0], [3.0, 2.0, 1.0]]);
+        let mut batch = ConfusionMatrix::new(3);
+        batch.add_batch(&logits, &Tensor::from([0, 1, 1])).unwrap();
+        let mut single = ConfusionMatrix::new(3);
+        [(0, 0), (1, 2), (1, 0)].into_iter().for_each(|(t, p)| single.add(t, p));
+        assert_eq!(batch, single);
+        let mut both = example();
+        both.merge(&single);
+        assert_eq!((both.total(), both.correct()), (10, 5));
+    }
+
+    #[test]
+    fn nothing_observed_is_not_a_number() {
+        assert!(ConfusionMatrix::new(2).accuracy().is_nan());
+        assert_eq!(wilson_interval(0, 0, 1.96), (0.0, 1.0));
+        assert_eq!(wilson_interval(0, 10, 1.96).0, 0.0);
+    }
 }

@@ -3,7 +3,7 @@
 use plies_autograd::Var;
 use plies_tensor::Rng;
 
-use crate::module::{visit_child, visit_child_mut};
+use crate::init::{self, Fan, Law};
 use crate::{Activation, Dropout, Linear, Module, Pass};
 
 /// Affine layers with an activation, and dropout if wanted, between them: logits at the end.
@@ -28,16 +28,21 @@ pub struct Mlp {
 }
 
 impl Mlp {
-    /// A network with `sizes[0]` inputs and as many further layers as sizes, weights by He's rule.
+    /// A network with `sizes[0]` inputs and as many further layers as sizes. Weights are normal with
+    /// variance gain² / fan-in, where the gain is the activation's ([`init::gain`]); biases are 0.
     ///
     /// # Panics
     /// When there are fewer than two sizes.
     #[track_caller]
     pub fn new(sizes: &[usize], activation: Activation, rng: &mut Rng) -> Self {
         assert!(sizes.len() >= 2, "mlp: sizes {sizes:?} name no layer");
-        let layers = sizes.windows(2).map(|pair| Linear::new(pair[0], pair[1], rng)).collect();
+        let gain = init::gain(activation);
+        let layers = sizes.windows(2).map(|pair| {
+            let weight = init::scaled([pair[1], pair[0]], gain, Fan::In, Law::Normal, rng);
+            Linear::from_weights(weight, Some(init::zeros([pair[1]])))
+        });
         Mlp {
-            layers,
+            layers: layers.collect(),
             activation,
             input_dropout: Dropout::new(0.0),
             hidden_dropout: Dropout::new(0.0),
@@ -72,15 +77,15 @@ impl Module for Mlp {
         x
     }
 
-    fn visit(&self, f: &mut dyn FnMut(&str, &Var)) {
+    fn children(&self, f: &mut dyn FnMut(&str, &dyn Module)) {
         for (i, layer) in self.layers.iter().enumerate() {
-            visit_child(&format!("layers.{i}"), layer, f);
+            f(&format!("layers.{i}"), layer);
         }
     }
 
-    fn visit_mut(&mut self, f: &mut dyn FnMut(&str, &mut Var)) {
+    fn children_mut(&mut self, f: &mut dyn FnMut(&str, &mut dyn Module)) {
         for (i, layer) in self.layers.iter_mut().enumerate() {
-            visit_child_mut(&format!("layers.{i}"), layer, f);
+            f(&format!("layers.{i}"), layer);
         }
     }
 }

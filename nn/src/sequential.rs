@@ -2,7 +2,6 @@
 
 use plies_autograd::Var;
 
-use crate::module::{visit_child, visit_child_mut};
 use crate::{Module, Pass};
 
 /// y = fₙ(… f₂(f₁(x))); parameters are named by position, `0.weight`, as in PyTorch's `Sequential`.
@@ -48,15 +47,15 @@ impl Module for Sequential {
         self.layers.iter().fold(x.clone(), |x, layer| layer.forward(&x, pass))
     }
 
-    fn visit(&self, f: &mut dyn FnMut(&str, &Var)) {
+    fn children(&self, f: &mut dyn FnMut(&str, &dyn Module)) {
         for (i, layer) in self.layers.iter().enumerate() {
-            visit_child(&i.to_string(), layer.as_ref(), f);
+            f(&i.to_string(), layer.as_ref());
         }
     }
 
-    fn visit_mut(&mut self, f: &mut dyn FnMut(&str, &mut Var)) {
+    fn children_mut(&mut self, f: &mut dyn FnMut(&str, &mut dyn Module)) {
         for (i, layer) in self.layers.iter_mut().enumerate() {
-            visit_child_mut(&i.to_string(), layer.as_mut(), f);
+            f(&i.to_string(), layer.as_mut());
         }
     }
 }

@@ -16,6 +16,19 @@ use crate::Module;
 /// # Source
 /// Kingma, Ba: Adam (2015), algorithm 1; Loshchilov, Hutter: Decoupled weight decay regularization
 /// (2019), algorithm 2. ε is outside the root, as in PyTorch.
+///
+/// # Example
+/// ```
+/// use plies_nn::optim::{Adam, Optimizer};
+/// use plies_nn::{Linear, Module};
+/// use plies_tensor::Tensor;
+/// let mut layer = Linear::from_weights(Tensor::from([[1f32, 1.0]]), None);
+/// (layer.weight() * 1000.0).sum_all().backward();
+/// Adam::new(0.1).step(&mut layer);
+/// // The first step is the learning rate, however large the gradient.
+/// let weight = layer.weight().value().to_vec::<f32>().unwrap();
+/// assert!(weight.iter().all(|w| (w - 0.9).abs() < 1e-6));
+/// ```
 #[derive(Debug)]
 pub struct Adam {
     lr: f64,
@@ -24,14 +37,15 @@ pub struct Adam {
     weight_decay: f64,
     decoupled: bool,
     step: u64,
-    moments: Memory,
+    /// m and v
+    moments: Memory<2>,
 }
 
 impl Adam {
     /// Adam at learning rate `lr` with β = (0.9, 0.999) and ε = 1e-8.
     pub fn new(lr: f64) -> Self {
         let (betas, eps) = ((0.9, 0.999), 1e-8);
-        let moments = Memory::default();
+        let moments = Memory::new();
         Adam { lr, betas, eps, weight_decay: 0.0, decoupled: false, step: 0, moments }
     }
 
@@ -81,7 +95,7 @@ impl Optimizer for Adam {
         model.visit_mut(&mut |name, parameter| {
             let Some(gradient) = parameter.grad() else { return };
             let p = parameter.value_mut();
-            let [m, v] = &mut self.moments.of(name, p, 2)[..] else { return };
+            let [m, v] = self.moments.of(name, p);
             Tensor::update(&mut [p, m, v], f, &[gradient.value()], &scalars);
         });
     }
@@ -107,7 +121,9 @@ impl Optimizer for Adam {
     }
 
     fn load_state(&mut self, mut state: State) -> Result<(), String> {
-        self.step = take_step(&mut state)?;
-        self.moments.load(&["exp_avg", "exp_avg_sq"], state)
+        let step = take_step(&mut state)?;
+        self.moments.load(&["exp_avg", "exp_avg_sq"], state)?;
+        self.step = step;
+        Ok(())
     }
 }

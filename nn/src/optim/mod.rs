@@ -22,6 +22,24 @@ pub use sgd::Sgd;
 pub type State = BTreeMap<String, Tensor>;
 
 /// A rule that changes parameters by their gradients.
+///
+/// # Example
+/// ```
+/// use plies_autograd::Var;
+/// use plies_nn::optim::{Adam, Optimizer};
+/// use plies_nn::{Linear, Module, Pass, loss};
+/// use plies_tensor::{Rng, Tensor};
+/// let x = Var::constant(Tensor::from([[0f32], [1.0], [2.0]]));
+/// let y = Tensor::from([[1f32], [3.0], [5.0]]); // 2x + 1
+/// let mut line = Linear::new(1, 1, &mut Rng::new(1));
+/// let mut optimizer = Adam::new(0.1);
+/// for _ in 0..300 {
+///     loss::mse(&line.forward(&x, &mut Pass::eval()), &y).backward();
+///     optimizer.step(&mut line);
+///     line.zero_grad();
+/// }
+/// assert!((line.weight().value().item().unwrap() - 2.0).abs() < 0.01);
+/// ```
 pub trait Optimizer: Send {
     /// Changes every parameter that has a gradient.
     fn step(&mut self, model: &mut dyn Module);
@@ -45,20 +63,35 @@ pub trait Optimizer: Send {
     fn load_state(&mut self, state: State) -> Result<(), String>;
 }
 
-/// Tensors that belong to parameters, by the parameters' names.
-#[derive(Debug, Default)]
-struct Memory(BTreeMap<String, Vec<Tensor>>);
+/// `N` tensors for each parameter, by the parameters' names.
+#[derive(Debug)]
+struct Memory<const N: usize>(BTreeMap<String, [Tensor; N]>);
 
-impl Memory {
-    /// The `n` tensors of a parameter, zeros at first.
-    fn of(&mut self, name: &str, like: &Tensor, n: usize) -> &mut Vec<Tensor> {
-        if !self.0.contains_key(name) {
-            self.0.insert(name.to_owned(), (0..n).map(|_| like.zeros_like()).collect());
-        }
-        self.0.entry(name.to_owned()).or_default()
+impl<const N: usize> Memory<N> {
+    fn new() -> Self {
+        Memory(BTreeMap::new())
     }
 
-    fn save(&self, kinds: &[&str], state: &mut State) {
+    /// The tensors of a parameter, zeros at first, on the parameter's device.
+    ///
+    /// # Panics
+    /// When the device fails that a loaded state is moved to or from.
+    #[track_caller]
+    fn of(&mut self, name: &str, parameter: &Tensor) -> &mut [Tensor; N] {
+        let tensors = self
+            .0
+            .entry(name.to_owned())
+            .or_insert_with(|| std::array::from_fn(|_| parameter.zeros_like()));
+        for tensor in tensors.iter_mut().filter(|t| t.device() != parameter.device()) {
+            *tensor = match tensor.to_device(parameter.device()) {
+                Ok(moved) => moved,
+                Err(fault) => panic!("optimiser state of {name}: {fault}"),
+            };
+        }
+        tensors
+    }
+
+    fn save(&self, kinds: &[&str; N], state: &mut State) {
         for (name, tensors) in &self.0 {
             for (kind, tensor) in kinds.iter().zip(tensors) {
                 state.insert(format!("{kind}.{name}"), tensor.clone());
@@ -66,9 +99,9 @@ impl Memory {
         }
     }
 
-    fn load(&mut self, kinds: &[&str], state: State) -> Result<(), String> {
-        self.0.clear();
-        let mut found: BTreeMap<String, Vec<Option<Tensor>>> = BTreeMap::new();
+    /// Takes up a state, or leaves everything as it is.
+    fn load(&mut self, kinds: &[&str; N], state: State) -> Result<(), String> {
+        let mut found: BTreeMap<String, [Option<Tensor>; N]> = BTreeMap::new();
         for (key, tensor) in state {
             let place = kinds
                 .iter()
@@ -77,16 +110,17 @@ impl Memory {
             let Some((i, name)) = place else {
                 return Err(format!("optimiser state {key} is not one of {}", kinds.join(", ")));
             };
-            let slots = found.entry(name.to_owned()).or_insert_with(|| vec![None; kinds.len()]);
-            slots[i] = Some(tensor);
+            found.entry(name.to_owned()).or_insert_with(|| std::array::from_fn(|_| None))[i] =
+                Some(tensor);
         }
-        for (name, slots) in found {
-            let complete: Option<Vec<Tensor>> = slots.into_iter().collect();
-            let Some(tensors) = complete else {
-                return Err(format!("optimiser state of {name} is incomplete"));
-            };
-            self.0.insert(name, tensors);
-        }
+        let complete = found.into_iter().map(|(name, slots)| {
+            let tensors: Vec<Tensor> = slots.into_iter().flatten().collect();
+            match <[Tensor; N]>::try_from(tensors) {
+                Ok(tensors) => Ok((name, tensors)),
+                Err(_) => Err(format!("optimiser state of {name} is incomplete")),
+            }
+        });
+        self.0 = complete.collect::<Result<_, _>>()?;
         Ok(())
     }
 }
@@ -103,7 +137,8 @@ fn take_step(state: &mut State) -> Result<u64, String> {
         return Err(format!("optimiser state: step has shape {}", step.shape()));
     }
     let step = step.item().map_err(|e| e.to_string())?;
-    if step >= 0.0 && step.fract() == 0.0 {
+    // Above 2^53 not every integer is an F64, and counting would stand still.
+    if (0.0..9e15).contains(&step) && step.fract() == 0.0 {
         Ok(step as u64)
     } else {
         Err(format!("optimiser state: step is {step}"))

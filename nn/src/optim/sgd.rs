@@ -30,13 +30,13 @@ pub struct Sgd {
     momentum: f64,
     nesterov: bool,
     weight_decay: f64,
-    velocity: Memory,
+    velocity: Memory<1>,
 }
 
 impl Sgd {
     /// Plain gradient descent at learning rate `lr`.
     pub fn new(lr: f64) -> Self {
-        Sgd { lr, momentum: 0.0, nesterov: false, weight_decay: 0.0, velocity: Memory::default() }
+        Sgd { lr, momentum: 0.0, nesterov: false, weight_decay: 0.0, velocity: Memory::new() }
     }
 
     /// With momentum `mu`.
@@ -80,7 +80,7 @@ impl Optimizer for Sgd {
                     [p - lr * v, v]
                 })
             };
-            let v = &mut self.velocity.of(name, p, 1)[0];
+            let [v] = self.velocity.of(name, p);
             Tensor::update(&mut [p, v], f, &[g], &[lr, mu, decay]);
         });
     }
