@@ -1,0 +1,252 @@
+//! Every differentiable operation against central differences in F64, first and second order. An
+//! operation without a row fails the last test.
+
+use plies_autograd::gradcheck::{gradcheck, gradgradcheck};
+use plies_autograd::{Var, checkpoint, linear};
+use plies_tensor::{DType, Device, Elementwise, Rng, Tensor, formula};
+
+/// Where the inputs of a row are drawn from.
+#[derive(Clone, Copy)]
+enum Domain {
+    /// -2..2, away from integers, where floor and round jump and abs has its kink.
+    Real,
+    /// 0.3..1.7
+    Positive,
+    /// -0.9..0.9, away from 0
+    Unit,
+}
+use Domain::{Positive, Real, Unit};
+
+/// The name of the operation, as it stands in the source; the function; the inputs' shapes.
+type Row = (&'static str, fn(&[Var]) -> Var, &'static [&'static [usize]], Domain);
+
+fn index() -> Tensor {
+    Tensor::from([2, 0, 2])
+}
+
+fn truth(x: &Var) -> Var {
+    Var::constant(x.value().gt(&x.value().zeros_like()))
+}
+
+const ROWS: &[Row] = &[
+    // Element-wise functions.
+    ("abs", |x| x[0].abs(), &[&[5]], Real),
+    ("sign", |x| x[0].sign(), &[&[5]], Real),
+    ("sqrt", |x| x[0].sqrt(), &[&[5]], Positive),
+    ("sqr", |x| x[0].sqr(), &[&[5]], Real),
+    ("recip", |x| x[0].recip(), &[&[5]], Real),
+    ("exp", |x| x[0].exp(), &[&[5]], Real),
+    ("exp_m1", |x| x[0].exp_m1(), &[&[5]], Real),
+    ("ln", |x| x[0].ln(), &[&[5]], Positive),
+    ("ln_1p", |x| x[0].ln_1p(), &[&[5]], Unit),
+    ("sin", |x| x[0].sin(), &[&[5]], Real),
+    ("cos", |x| x[0].cos(), &[&[5]], Real),
+    ("tan", |x| x[0].tan(), &[&[5]], Unit),
+    ("tanh", |x| x[0].tanh(), &[&[5]], Real),
+    ("erf", |x| x[0].erf(), &[&[5]], Real),
+    ("floor", |x| x[0].floor(), &[&[5]], Real),
+    ("ceil", |x| x[0].ceil(), &[&[5]], Real),
+    ("round", |x| x[0].round(), &[&[5]], Unit),
+    ("pow", |x| x[0].pow(&x[1]), &[&[2, 1], &[3]], Positive),
+    ("powf", |x| x[0].powf(2.5), &[&[5]], Positive),
+    ("powi", |x| x[0].powi(-3), &[&[5]], Real),
+    ("minimum", |x| x[0].minimum(&x[1]), &[&[2, 3], &[3]], Real),
+    ("maximum", |x| x[0].maximum(&x[1]), &[&[2, 3], &[2, 1]], Real),
+    ("clamp", |x| x[0].clamp(-0.55, 0.6), &[&[9]], Real),
+    ("lt", |x| x[0].lt(&x[1]), &[&[5], &[5]], Real),
+    ("le", |x| x[0].le(&x[1]), &[&[5], &[5]], Real),
+    ("gt", |x| x[0].gt(&x[1]), &[&[5], &[5]], Real),
+    ("ge", |x| x[0].ge(&x[1]), &[&[5], &[5]], Real),
+    ("eq_to", |x| x[0].eq_to(&x[1]), &[&[5], &[5]], Real),
+    ("ne_to", |x| x[0].ne_to(&x[1]), &[&[5], &[5]], Real),
+    ("is_nan", |x| x[0].is_nan(), &[&[5]], Real),
+    ("select_from", |x| truth(&x[0]).select_from(&x[0], &x[1]), &[&[7], &[7]], Real),
+    ("lerp", |x| x[0].lerp(&x[1], 0.3), &[&[2, 3], &[3]], Real),
+    ("relu", |x| x[0].relu(), &[&[7]], Real),
+    ("leaky_relu", |x| x[0].leaky_relu(0.1), &[&[7]], Real),
+    ("elu", |x| x[0].elu(1.2), &[&[7]], Real),
+    ("selu", |x| x[0].selu(), &[&[7]], Real),
+    ("sigmoid", |x| x[0].sigmoid(), &[&[5]], Real),
+    ("log_sigmoid", |x| x[0].log_sigmoid(), &[&[5]], Real),
+    ("softplus", |x| x[0].softplus(), &[&[5]], Real),
+    ("softsign", |x| x[0].softsign(), &[&[5]], Real),
+    ("silu", |x| x[0].silu(), &[&[5]], Real),
+    ("gelu", |x| x[0].gelu(), &[&[5]], Real),
+    ("gelu_tanh", |x| x[0].gelu_tanh(), &[&[5]], Real),
+    ("mish", |x| x[0].mish(), &[&[5]], Real),
+    ("hardtanh", |x| x[0].hardtanh(), &[&[7]], Real),
+    (
+        "map",
+        |x| Var::map(formula!(|x, y; s| (x * y * s).tanh() / (2.0 + y)), &[&x[0], &x[1]], &[0.7]),
+        &[&[2, 3], &[3]],
+        Unit,
+    ),
+    ("neg", |x| -&x[0], &[&[5]], Real),
+    ("add", |x| &x[0] + &x[1], &[&[2, 3], &[3]], Real),
+    ("sub", |x| 1.0 - (&x[0] - &x[1]), &[&[2, 1], &[2, 3]], Real),
+    ("mul", |x| &x[0] * &x[1], &[&[], &[2, 3]], Real),
+    ("div", |x| &x[0] / &x[1], &[&[4, 1], &[3]], Real),
+    // Sums.
+    (
+        "map_sum",
+        |x| Var::map_sum(formula!(|x, y| x * y), &[&x[0], &x[1]], &[], &[0, -1], false),
+        &[&[2, 3, 4], &[3, 1]],
+        Real,
+    ),
+    ("sum", |x| x[0].sum(&[1], false), &[&[2, 3, 2]], Real),
+    ("sum_all", |x| x[0].sum_all(), &[&[2, 3]], Real),
+    ("sum_to", |x| x[0].sum_to([3, 1]), &[&[2, 3, 4]], Real),
+    ("mean", |x| x[0].mean(&[0, 2], true), &[&[2, 3, 2]], Real),
+    ("mean_all", |x| x[0].mean_all(), &[&[2, 3]], Real),
+    ("var", |x| x[0].var(&[0], 1, false), &[&[4, 3]], Real),
+    ("norm", |x| x[0].norm(&[1], false), &[&[2, 4]], Real),
+    ("norm_all", |x| x[0].norm_all(), &[&[2, 4]], Real),
+    ("logsumexp", |x| x[0].logsumexp(&[0, 1], false), &[&[2, 4]], Real),
+    ("softmax", |x| x[0].softmax(-1), &[&[2, 4]], Real),
+    ("log_softmax", |x| x[0].log_softmax(0), &[&[3, 4]], Real),
+    // Other reductions and scans.
+    ("max", |x| x[0].max(&[-1], false), &[&[4, 3]], Real),
+    ("min", |x| x[0].min(&[0, 1], true), &[&[4, 3]], Real),
+    ("prod", |x| x[0].prod(&[0], false), &[&[5, 3]], Real),
+    ("cumsum", |x| x[0].cumsum(0), &[&[4, 2]], Real),
+    ("sort", |x| x[0].sort(-1, true).0, &[&[2, 4]], Real),
+    ("topk", |x| x[0].topk(2, 0).0, &[&[4, 2]], Real),
+    // Matrix products.
+    ("matmul", |x| x[0].matmul(&x[1]), &[&[2, 1, 3, 4], &[5, 4, 2]], Real),
+    ("matmul", |x| x[0].matmul(&x[1]), &[&[3, 4], &[4]], Real),
+    ("matmul", |x| x[0].matmul(&x[1]), &[&[3], &[2, 3, 4]], Real),
+    ("matmul", |x| x[0].matmul(&x[1]), &[&[3], &[3]], Real),
+    ("matmul", |x| x[0].matmul(&x[1]), &[&[2, 0], &[0, 3]], Real),
+    ("linear", |x| linear(&x[0], &x[1], Some(&x[2])), &[&[2, 3, 4], &[5, 4], &[5]], Real),
+    ("linear", |x| linear(&x[0], &x[1], None), &[&[3, 4], &[5, 4]], Real),
+    // Movement.
+    ("t", |x| x[0].t(), &[&[2, 3, 4]], Real),
+    ("transpose", |x| x[0].transpose(0, -1), &[&[2, 3, 4]], Real),
+    ("permute", |x| x[0].permute(&[2, 0, 1]), &[&[2, 3, 4]], Real),
+    ("reshape", |x| x[0].t().reshape([2, 3]), &[&[2, 3]], Real),
+    ("flatten", |x| x[0].flatten(), &[&[2, 3]], Real),
+    ("unsqueeze", |x| x[0].unsqueeze(1), &[&[2, 3]], Real),
+    ("squeeze", |x| x[0].squeeze(1), &[&[2, 1, 3]], Real),
+    ("broadcast_to", |x| x[0].broadcast_to([3, 2, 4]), &[&[2, 1]], Real),
+    ("slice", |x| x[0].slice(1, 2..), &[&[2, 4]], Real),
+    ("slice_step", |x| x[0].slice_step(1, 1..6, 2), &[&[2, 7]], Real),
+    ("narrow", |x| x[0].narrow(0, 1, 2), &[&[4, 2]], Real),
+    ("select", |x| x[0].select(1, 2), &[&[2, 4]], Real),
+    ("flip", |x| x[0].flip(0), &[&[3, 2]], Real),
+    ("pad", |x| x[0].pad(0, 1, 2, 7.0), &[&[2, 3]], Real),
+    (
+        "split",
+        |x| {
+            let p = x[0].split(1, &[1, 3]);
+            &p[0] * &p[1]
+        },
+        &[&[2, 4]],
+        Real,
+    ),
+    ("cat", |x| Var::cat(&[&x[0], &x[1], &x[0]], 1), &[&[2, 3], &[2, 1]], Real),
+    ("stack", |x| Var::stack(&[&x[0], &x[1]], -1), &[&[2, 3], &[2, 3]], Real),
+    // Index.
+    ("gather", |x| x[0].gather(0, &Tensor::from([[1, 0], [1, 1]])), &[&[3, 2]], Real),
+    (
+        "scatter_add",
+        |x| x[0].scatter_add(0, &Tensor::from([[1, 0], [1, 1]]), &x[1]),
+        &[&[3, 2], &[2, 2]],
+        Real,
+    ),
+    ("index_select", |x| x[0].index_select(1, &index()), &[&[2, 3]], Real),
+    ("index_add", |x| x[0].index_add(0, &index(), &x[1]), &[&[3, 2], &[3, 2]], Real),
+    // Others.
+    (
+        "checkpoint",
+        |x| checkpoint(|x| (&x[0] * &x[1]).exp().sin(), &[&x[0], &x[1]]),
+        &[&[2, 3], &[3]],
+        Unit,
+    ),
+];
+
+fn draw(rng: &mut Rng, dims: &[usize], domain: Domain) -> Tensor {
+    let u = rng.uniform(dims, DType::F64, &Device::cpu());
+    match domain {
+        Positive => u * 1.4 + 0.3,
+        // Half-integers are the centres of 0.2-wide gaps, and so are the integers.
+        Real => Tensor::map(
+            formula!(|u| {
+                let n = (4.0 * u).floor();
+                0.6 * (4.0 * u - n) + n + 0.2 - 2.0
+            }),
+            &[&u],
+            &[],
+        ),
+        Unit => Tensor::map(
+            formula!(|u; half| u.lt(half).select(0.6 * u - 0.4, 0.6 * u - 0.2)),
+            &[&u],
+            &[0.5],
+        ),
+    }
+}
+
+fn inputs(row: usize) -> Vec<Tensor> {
+    let (_, _, shapes, domain) = ROWS[row];
+    let mut rng = Rng::new(row as u64);
+    shapes.iter().map(|dims| draw(&mut rng, dims, domain)).collect()
+}
+
+#[test]
+fn first_derivatives_are_those_of_finite_differences() {
+    for (row, (name, f, ..)) in ROWS.iter().enumerate() {
+        gradcheck(f, &inputs(row)).unwrap_or_else(|e| panic!("row {row}, {name}: {e}"));
+    }
+}
+
+#[test]
+fn second_derivatives_are_those_of_finite_differences() {
+    for (row, (name, f, ..)) in ROWS.iter().enumerate() {
+        gradgradcheck(f, &inputs(row)).unwrap_or_else(|e| panic!("row {row}, {name}: {e}"));
+    }
+}
+
+/// Names of the functions that follow `marker` in a source file.
+fn names<'a>(source: &'a str, marker: &str) -> Vec<&'a str> {
+    let name = |line: &'a str| line.trim_start().strip_prefix(marker)?.split(['(', '<']).next();
+    source.lines().filter_map(name).collect()
+}
+
+#[test]
+fn every_operation_has_a_row() {
+    let elementwise = include_str!("../../tensor/src/ops/elementwise.rs");
+    let of_trait = elementwise.split("pub trait Elementwise").nth(1).unwrap();
+    let of_trait = of_trait.split("\n}\n").next().unwrap();
+    let mut wanted = names(of_trait, "fn ");
+    for source in [
+        include_str!("../src/ops/elementwise.rs"),
+        include_str!("../src/ops/index.rs"),
+        include_str!("../src/ops/matmul.rs"),
+        include_str!("../src/ops/movement.rs"),
+        include_str!("../src/ops/reduce.rs"),
+        include_str!("../src/checkpoint.rs"),
+    ] {
+        wanted.extend(names(source, "pub fn "));
+    }
+    assert!(wanted.len() > 80, "the sources are read");
+    for name in wanted {
+        assert!(ROWS.iter().any(|row| row.0 == name), "{name} has no row in this table");
+    }
+}
+
+#[test]
+fn the_check_finds_a_wrong_gradient() {
+    struct Wrong;
+    impl plies_autograd::Op for Wrong {
+        fn name(&self) -> &'static str {
+            "wrong"
+        }
+        fn forward(&self, x: &[&Tensor]) -> Tensor {
+            x[0].sqr()
+        }
+        fn vjp(&self, x: &[Var], _: &Var, d_y: &Var) -> Vec<Option<Var>> {
+            vec![Some(d_y * &x[0] * 2.001)]
+        }
+    }
+    let error = gradcheck(|x| plies_autograd::apply(Wrong, &[&x[0]]), &[Tensor::from([1f64])]);
+    assert!(error.unwrap_err().contains("input 0 [1] at element 0"));
+}
