@@ -134,8 +134,9 @@ pub(crate) fn blocks(text: &str) -> Vec<Block> {
     let mut comment = None;
     let mut lines = text.lines().enumerate();
     while let Some((index, line)) = lines.next() {
-        if line.starts_with("```") {
-            let content = lines.by_ref().map(|(_, line)| line).take_while(|line| *line != "```");
+        if line.trim_start().starts_with("```") {
+            let content = lines.by_ref().map(|(_, line)| line);
+            let content = content.take_while(|line| line.trim() != "```");
             let content = content.map(|line| format!("{line}\n")).collect();
             found.push(Block { line: index + 1, comment: comment.take(), content });
         }
