@@ -109,8 +109,12 @@ impl Loader {
         }
         let (sender, receiver) = sync_channel(self.prefetch);
         let worker = std::thread::spawn(move || {
-            // When the receiver is gone nobody wants the rest.
-            let _ = (0..total).map(make).try_for_each(|batch| sender.send(batch));
+            for batch in (0..total).map(make) {
+                // When the receiver is gone nobody wants the rest.
+                if sender.send(batch).is_err() {
+                    break;
+                }
+            }
         });
         Batches { source: Source::Ahead(Some(receiver), Some(worker)) }
     }

@@ -3,6 +3,8 @@
 //! m ← β₁m + (1 - β₁)g, v ← β₂v + (1 - β₂)g², p ← p - η m̂ / (√v̂ + ε) with m̂ = m / (1 - β₁ᵗ) and
 //! v̂ = v / (1 - β₂ᵗ).
 
+use std::collections::BTreeMap;
+
 use plies_tensor::{Tensor, formula};
 
 use super::{Memory, Optimizer, State, step_tensor, take_step};
@@ -120,9 +122,13 @@ impl Optimizer for Adam {
         state
     }
 
-    fn load_state(&mut self, mut state: State) -> Result<(), String> {
+    fn load_state(
+        &mut self,
+        mut state: State,
+        parameters: &BTreeMap<String, Tensor>,
+    ) -> Result<(), String> {
         let step = take_step(&mut state)?;
-        self.moments.load(&["exp_avg", "exp_avg_sq"], state)?;
+        self.moments.load(&["exp_avg", "exp_avg_sq"], state, parameters)?;
         self.step = step;
         Ok(())
     }

@@ -56,11 +56,15 @@ pub trait Optimizer: Send {
     /// What must be saved to go on later.
     fn state(&self) -> State;
 
-    /// Takes up a saved state.
+    /// Takes up a saved state of `parameters`, or leaves everything as it is.
     ///
     /// # Errors
-    /// The first entry that does not belong to this rule.
-    fn load_state(&mut self, state: State) -> Result<(), String>;
+    /// The first entry that does not belong to this rule, or does not fit its parameter.
+    fn load_state(
+        &mut self,
+        state: State,
+        parameters: &BTreeMap<String, Tensor>,
+    ) -> Result<(), String>;
 }
 
 /// `N` tensors for each parameter, by the parameters' names.
@@ -100,7 +104,12 @@ impl<const N: usize> Memory<N> {
     }
 
     /// Takes up a state, or leaves everything as it is.
-    fn load(&mut self, kinds: &[&str; N], state: State) -> Result<(), String> {
+    fn load(
+        &mut self,
+        kinds: &[&str; N],
+        state: State,
+        parameters: &BTreeMap<String, Tensor>,
+    ) -> Result<(), String> {
         let mut found: BTreeMap<String, [Option<Tensor>; N]> = BTreeMap::new();
         for (key, tensor) in state {
             let place = kinds
@@ -110,6 +119,18 @@ impl<const N: usize> Memory<N> {
             let Some((i, name)) = place else {
                 return Err(format!("optimiser state {key} is not one of {}", kinds.join(", ")));
             };
+            let Some(parameter) = parameters.get(name) else {
+                return Err(format!("optimiser state {key} belongs to no parameter"));
+            };
+            if (tensor.shape(), tensor.dtype()) != (parameter.shape(), parameter.dtype()) {
+                return Err(format!(
+                    "optimiser state {key} is {} {}, its parameter {} {}",
+                    tensor.dtype(),
+                    tensor.shape(),
+                    parameter.dtype(),
+                    parameter.shape()
+                ));
+            }
             found.entry(name.to_owned()).or_insert_with(|| std::array::from_fn(|_| None))[i] =
                 Some(tensor);
         }

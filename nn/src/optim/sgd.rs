@@ -2,6 +2,8 @@
 //!
 //! g = ∂L/∂p + λp, v ← μv + g, p ← p - η v; with Nesterov's momentum p ← p - η (g + μv).
 
+use std::collections::BTreeMap;
+
 use plies_tensor::{Tensor, formula};
 
 use super::{Memory, Optimizer, State};
@@ -104,7 +106,11 @@ impl Optimizer for Sgd {
         state
     }
 
-    fn load_state(&mut self, state: State) -> Result<(), String> {
-        self.velocity.load(&["momentum_buffer"], state)
+    fn load_state(
+        &mut self,
+        state: State,
+        parameters: &BTreeMap<String, Tensor>,
+    ) -> Result<(), String> {
+        self.velocity.load(&["momentum_buffer"], state, parameters)
     }
 }

@@ -1,80 +1,26 @@
 //! The training loop: batches forward, the loss backward, a step of the optimiser; callbacks see
 //! what happens and may stop it.
 
+mod callback;
+mod evaluate;
+
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use plies_autograd::{Var, no_grad};
+use plies_autograd::Var;
 use plies_tensor::{Result, Tensor};
 
+pub use callback::{
+    BatchEvent, Best, Callback, EarlyStopping, EpochEvent, Flow, History, KeepBest,
+};
+pub use evaluate::{Evaluation, evaluate};
+
 use crate::data::Loader;
-use crate::metrics::ConfusionMatrix;
 use crate::optim::{Optimizer, Schedule};
 use crate::stream::{Purpose, stream};
 use crate::{Module, Pass};
-
-/// Whether training goes on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Flow {
-    /// On.
-    Continue,
-    /// Stop after this batch or epoch.
-    Stop,
-}
-
-/// What is known after a batch.
-#[derive(Clone, Copy, Debug)]
-pub struct BatchEvent {
-    /// Epoch, from 0.
-    pub epoch: usize,
-    /// Batch of the epoch, from 0.
-    pub batch: usize,
-    /// Batches in an epoch.
-    pub batches: usize,
-    /// Examples seen in this epoch.
-    pub examples: usize,
-    /// Mean loss of this epoch so far.
-    pub loss: f64,
-    /// Share of this epoch's examples classified right so far; NaN when not counted.
-    pub accuracy: f64,
-    /// Time since training began.
-    pub elapsed: Duration,
-}
-
-/// What is known after an epoch.
-#[derive(Clone, Copy, Debug)]
-pub struct EpochEvent {
-    /// Epoch, from 0.
-    pub epoch: usize,
-    /// Examples seen in this epoch.
-    pub examples: usize,
-    /// Mean training loss.
-    pub loss: f64,
-    /// Share of the training examples classified right, as seen during the epoch.
-    pub accuracy: f64,
-    /// Time since training began.
-    pub elapsed: Duration,
-}
-
-/// Sees training as it happens: progress bars, logs, early stopping, checkpoints.
-pub trait Callback {
-    /// After each batch.
-    fn on_batch(&mut self, _event: &BatchEvent) -> Flow {
-        Flow::Continue
-    }
-
-    /// After each epoch, with the model and the optimiser as they are.
-    fn on_epoch(
-        &mut self,
-        _event: &EpochEvent,
-        _model: &mut dyn Module,
-        _optimizer: &dyn Optimizer,
-    ) -> Flow {
-        Flow::Continue
-    }
-}
 
 /// Settings of [`fit`].
 #[derive(Clone, Debug)]
@@ -119,7 +65,31 @@ pub struct Report {
 
 /// Trains a model.
 ///
-/// Accuracy is counted when the targets are classes: I32 [B] for outputs [B, C].
+/// For each batch: outputs from a training [`Pass`], their loss, its gradients, a step. Everything
+/// random is a function of the seeds, the epoch and the batch, so training epochs 0..4 gives the bits
+/// of training 0..2, saving, loading and training 2..4. After a stop in the middle of an epoch
+/// ([`Report::epochs`] does not count it) the model is between two such states.
+///
+/// Accuracy is counted when the targets are classes: I32 `[B]` for outputs [B, C]. While
+/// [`fit`] runs, the optimiser's learning rate is the one it came with times the schedule's factor.
+///
+/// # Example
+/// ```
+/// use std::sync::Arc;
+/// use plies_nn::data::{Loader, TensorDataset};
+/// use plies_nn::optim::Adam;
+/// use plies_nn::train::{Fit, History, fit};
+/// use plies_nn::{Activation, Mlp, loss};
+/// use plies_tensor::{Rng, Tensor};
+/// let x = Tensor::from([[0f32, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]]);
+/// let loader = Loader::new(Arc::new(TensorDataset::new(x, Tensor::from([0, 1, 1, 0]))), 4);
+/// let mut model = Mlp::new(&[2, 8, 2], Activation::Tanh, &mut Rng::new(1));
+/// let mut history = History::default();
+/// let loss = |logits: &_, targets: &_| loss::cross_entropy(logits, targets, 0.0);
+/// let settings = Fit::epochs(100);
+/// fit(&mut model, &mut Adam::new(0.05), &loss, &loader, &settings, &mut [&mut history]).unwrap();
+/// assert_eq!(history.epochs().last().unwrap().accuracy, 1.0);
+/// ```
 ///
 /// # Errors
 /// A fault of the device.
@@ -141,6 +111,8 @@ pub fn fit(
         elapsed: Duration::ZERO,
         stopped: false,
     };
+    // A stop asked for during the last batch of an epoch lets the epoch be complete.
+    let mut asked = false;
     'training: for epoch in settings.epochs.clone() {
         let (mut total_loss, mut correct, mut examples) = (0.0, Some(0usize), 0);
         let means = |total: f64, correct: Option<usize>, examples: usize| {
@@ -169,13 +141,11 @@ pub fn fit(
             let (loss, accuracy) = means(total_loss, correct, examples);
             let elapsed = started.elapsed();
             let event = BatchEvent { epoch, batch: i, batches, examples, loss, accuracy, elapsed };
-            let mut flow = Flow::Continue;
             for callback in callbacks.iter_mut() {
-                if callback.on_batch(&event) == Flow::Stop {
-                    flow = Flow::Stop;
-                }
+                asked |= callback.on_batch(&event) == Flow::Stop;
             }
-            if flow == Flow::Stop || settings.stop.load(Ordering::Relaxed) {
+            asked |= settings.stop.load(Ordering::Relaxed);
+            if asked && i + 1 < batches {
                 report.stopped = true;
                 break 'training;
             }
@@ -184,13 +154,10 @@ pub fn fit(
         optimizer.set_lr(base_lr);
         let (loss, accuracy) = means(total_loss, correct, examples);
         let event = EpochEvent { epoch, examples, loss, accuracy, elapsed: started.elapsed() };
-        let mut flow = Flow::Continue;
         for callback in callbacks.iter_mut() {
-            if callback.on_epoch(&event, model, optimizer) == Flow::Stop {
-                flow = Flow::Stop;
-            }
+            asked |= callback.on_epoch(&event, model, optimizer) == Flow::Stop;
         }
-        if flow == Flow::Stop {
+        if asked || settings.stop.load(Ordering::Relaxed) {
             report.stopped = report.epochs < settings.epochs.end;
             break;
         }
@@ -208,97 +175,4 @@ fn count_correct(outputs: &Tensor, targets: &Tensor) -> Option<usize> {
     let predicted = outputs.argmax(-1, false).to_vec::<i32>().ok()?;
     let targets = targets.to_vec::<i32>().ok()?;
     Some(predicted.iter().zip(&targets).filter(|(p, t)| p == t).count())
-}
-
-/// The predictions of a classifier over a dataset.
-#[derive(Clone, Debug)]
-pub struct Evaluation {
-    /// Which class was taken for which.
-    pub confusion: ConfusionMatrix,
-    /// Mean loss.
-    pub loss: f64,
-    /// Predicted class of each example, in the loader's order.
-    pub predicted: Vec<usize>,
-    /// Probability that the model gave to it.
-    pub probability: Vec<f32>,
-}
-
-/// Runs a classifier of `n_classes` over the batches of a loader.
-///
-/// # Errors
-/// A fault of the device.
-pub fn evaluate(
-    model: &dyn Module,
-    loader: &Loader,
-    n_classes: usize,
-    loss: &dyn Fn(&Var, &Tensor) -> Var,
-) -> Result<Evaluation> {
-    let mut evaluation = Evaluation {
-        confusion: ConfusionMatrix::new(n_classes),
-        loss: 0.0,
-        predicted: Vec::new(),
-        probability: Vec::new(),
-    };
-    let mut total = 0.0;
-    for batch in loader.epoch(0) {
-        let n = batch.len();
-        let logits = no_grad(|| model.forward(&Var::constant(batch.inputs), &mut Pass::eval()));
-        total += no_grad(|| loss(&logits, &batch.targets)).value().item()? * n as f64;
-        evaluation.confusion.add_batch(logits.value(), &batch.targets)?;
-        let (probability, predicted) = logits.value().softmax(-1).topk(1, -1);
-        evaluation.predicted.extend(predicted.to_vec::<i32>()?.into_iter().map(|p| p as usize));
-        evaluation.probability.extend(probability.flatten().to_vec::<f32>()?);
-    }
-    evaluation.loss = total / evaluation.confusion.total() as f64;
-    Ok(evaluation)
-}
-
-/// Stops when a number has not become smaller for some epochs.
-#[derive(Clone, Copy, Debug)]
-pub struct EarlyStopping {
-    patience: usize,
-    min_delta: f64,
-    best: f64,
-    waited: usize,
-}
-
-impl EarlyStopping {
-    /// Waits `patience` epochs for an improvement of more than `min_delta`.
-    pub fn new(patience: usize, min_delta: f64) -> Self {
-        EarlyStopping { patience, min_delta, best: f64::INFINITY, waited: 0 }
-    }
-
-    /// Takes the number of this epoch; says whether it is the best so far, and whether to go on.
-    pub fn observe(&mut self, value: f64) -> (bool, Flow) {
-        if value < self.best - self.min_delta {
-            (self.best, self.waited) = (value, 0);
-            return (true, Flow::Continue);
-        }
-        self.waited += 1;
-        (false, if self.waited > self.patience { Flow::Stop } else { Flow::Continue })
-    }
-}
-
-/// Keeps the parameters of the best epoch.
-#[derive(Clone, Debug, Default)]
-pub struct Best {
-    parameters: Vec<Tensor>,
-}
-
-impl Best {
-    /// Remembers the model as it is; the tensors are shared until it changes.
-    pub fn keep(&mut self, model: &dyn Module) {
-        self.parameters.clear();
-        model.visit(&mut |_, parameter| self.parameters.push(parameter.value().clone()));
-    }
-
-    /// Puts the remembered parameters back, if there are any.
-    pub fn restore(&self, model: &mut dyn Module) {
-        let mut kept = self.parameters.iter();
-        model.visit_mut(&mut |_, parameter| {
-            if let Some(value) = kept.next() {
-                *parameter.value_mut() = value.clone();
-            }
-        });
-    }
 }

@@ -1,0 +1,503 @@
+//! Models in files: safetensors, which Python's `safetensors` and PyTorch read.
+//!
+//! Parameters and buffers stand under their own names, so that `load_file` gives a `state_dict`; an
+//! optimiser's memory stands under `optimizer.…`; everything else (architecture, epoch, random
+//! states) is text by key, as JSON under the one metadata key `plies`. Equal contents give equal
+//! bytes: names are sorted and nothing tells the time.
+//!
+//! A file may come from anyone. Sizes are checked against the bytes that are there before memory is
+//! taken, and what does not fit a model is an error of one line that names file, tensor and rule.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use plies_tensor::{DType, Element, Rng, Tensor};
+use safetensors::tensor::{Dtype, SafeTensors, TensorView, View, serialize};
+use serde::{Deserialize, Serialize};
+
+mod write;
+
+use crate::Module;
+use crate::optim::{Optimizer, State};
+
+/// The key under which the metadata stands; a single one, so that the bytes have one order.
+const METADATA: &str = "plies";
+
+/// The version of what stands there. A higher one was written by a later release.
+const VERSION: u32 = 1;
+
+/// What is put before the names of an optimiser's tensors.
+const OPTIMIZER: &str = "optimizer.";
+
+/// The metadata.
+#[derive(Serialize, Deserialize)]
+struct Metadata {
+    version: u32,
+    entries: BTreeMap<String, String>,
+}
+
+/// What can be wrong with a checkpoint.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CheckpointError {
+    /// The file could not be read or written.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
+    /// The file is no safetensors file, or holds what this crate cannot use.
+    #[error("{origin}: {reason}")]
+    Format {
+        /// The file.
+        origin: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The file holds another model.
+    #[error("{origin}: {reason}")]
+    Mismatch {
+        /// The file.
+        origin: String,
+        /// Which parameter differs, and how.
+        reason: String,
+    },
+    /// A device failed while its tensors were read.
+    #[error(transparent)]
+    Device(#[from] plies_tensor::Error),
+}
+
+/// Tensors by name, and text by key.
+///
+/// # Example
+/// ```
+/// use plies_nn::{Activation, Checkpoint, Mlp};
+/// use plies_tensor::Rng;
+/// let mut rng = Rng::new(1);
+/// let trained = Mlp::new(&[2, 3, 1], Activation::Relu, &mut rng);
+/// let mut checkpoint = Checkpoint::new();
+/// checkpoint.put_model(&trained);
+/// checkpoint.set("epoch", "3");
+/// let bytes = checkpoint.to_bytes().unwrap();
+///
+/// let loaded = Checkpoint::from_bytes(&bytes, "memory").unwrap();
+/// let mut model = Mlp::new(&[2, 3, 1], Activation::Relu, &mut rng);
+/// loaded.load_model(&mut model).unwrap();
+/// assert_eq!(loaded.get("epoch"), Some("3"));
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct Checkpoint {
+    origin: String,
+    tensors: BTreeMap<String, Tensor>,
+    metadata: BTreeMap<String, String>,
+}
+
+impl Checkpoint {
+    /// Nothing yet.
+    pub fn new() -> Self {
+        Checkpoint { origin: "checkpoint".to_owned(), ..Self::default() }
+    }
+
+    /// Stores text under a key.
+    pub fn set(&mut self, key: &str, value: impl Into<String>) {
+        self.metadata.insert(key.to_owned(), value.into());
+    }
+
+    /// The text under a key.
+    pub fn get(&self, key: &str) -> Option<&str> {
+        self.metadata.get(key).map(String::as_str)
+    }
+
+    /// All text by key.
+    pub fn metadata(&self) -> &BTreeMap<String, String> {
+        &self.metadata
+    }
+
+    /// All tensors by name.
+    pub fn tensors(&self) -> &BTreeMap<String, Tensor> {
+        &self.tensors
+    }
+
+    /// Stores a tensor.
+    pub fn insert(&mut self, name: impl Into<String>, tensor: Tensor) {
+        self.tensors.insert(name.into(), tensor);
+    }
+
+    /// Stores all parameters and buffers of a model.
+    pub fn put_model(&mut self, model: &dyn Module) {
+        model.visit(&mut |name, parameter| self.insert(name, parameter.value().clone()));
+        model.visit_buffers(&mut |name, buffer| self.insert(name, buffer.clone()));
+    }
+
+    /// Stores what an optimiser remembers, in place of what another remembered.
+    pub fn put_optimizer(&mut self, optimizer: &dyn Optimizer) {
+        self.set("optimizer", optimizer.describe());
+        self.tensors.retain(|name, _| !name.starts_with(OPTIMIZER));
+        for (name, tensor) in optimizer.state() {
+            self.insert(format!("{OPTIMIZER}{name}"), tensor);
+        }
+    }
+
+    /// Stores the number of complete epochs.
+    pub fn set_epoch(&mut self, complete: usize) {
+        self.set("epoch", complete.to_string());
+    }
+
+    /// The number of complete epochs.
+    ///
+    /// # Errors
+    /// When none is stored.
+    pub fn epoch(&self) -> Result<usize, CheckpointError> {
+        let stored = self.get("epoch").ok_or_else(|| self.mismatch("no epoch is stored"))?;
+        stored.parse().map_err(|_| self.mismatch(format!("epoch \"{stored}\" is no number")))
+    }
+
+    /// Stores a description of the model, in whatever words tell it from others: `mlp 784-128-10`.
+    pub fn set_architecture(&mut self, description: &str) {
+        self.set("architecture", description);
+    }
+
+    /// Checks that the model described here is the expected one, before it is built or loaded.
+    ///
+    /// # Errors
+    /// Both descriptions when they differ.
+    ///
+    /// # Example
+    /// ```
+    /// let mut checkpoint = plies_nn::Checkpoint::new();
+    /// checkpoint.set_architecture("mlp 2-8-2");
+    /// assert!(checkpoint.check_architecture("mlp 2-8-2").is_ok());
+    /// let error = checkpoint.check_architecture("mlp 2-16-2").unwrap_err().to_string();
+    /// assert_eq!(error, "checkpoint: architecture is \"mlp 2-8-2\", not \"mlp 2-16-2\"");
+    /// ```
+    pub fn check_architecture(&self, expected: &str) -> Result<(), CheckpointError> {
+        match self.get("architecture") {
+            Some(found) if found == expected => Ok(()),
+            Some(found) => {
+                Err(self.mismatch(format!("architecture is \"{found}\", not \"{expected}\"")))
+            }
+            None => Err(self.mismatch(format!("no architecture is stored, \"{expected}\" needed"))),
+        }
+    }
+
+    /// Stores a stream of random numbers and the position in it.
+    ///
+    /// [`fit`](crate::train::fit) and [`Loader`](crate::data::Loader) need none: what they draw
+    /// follows from seed, epoch and batch. This is for loops of one's own.
+    pub fn set_rng(&mut self, name: &str, rng: &Rng) {
+        let (seed, position) = rng.state();
+        self.set(&format!("rng.{name}"), format!("{seed} {position}"));
+    }
+
+    /// The stream of random numbers stored under a name, to be gone on with.
+    ///
+    /// # Errors
+    /// When none is stored under the name.
+    ///
+    /// # Example
+    /// ```
+    /// use plies_tensor::Rng;
+    /// let mut rng = Rng::new(7);
+    /// rng.next_u32();
+    /// let mut checkpoint = plies_nn::Checkpoint::new();
+    /// checkpoint.set_rng("sampling", &rng);
+    /// assert_eq!(checkpoint.rng("sampling").unwrap().next_u32(), rng.next_u32());
+    /// ```
+    pub fn rng(&self, name: &str) -> Result<Rng, CheckpointError> {
+        let stored = self.get(&format!("rng.{name}"));
+        let numbers = stored.and_then(|text| text.split_once(' '));
+        let state = numbers.and_then(|(seed, at)| Some((seed.parse().ok()?, at.parse().ok()?)));
+        match state {
+            Some((seed, position)) => Ok(Rng::from_state(seed, position)),
+            None => Err(self.mismatch(format!("no random state \"{name}\" is stored"))),
+        }
+    }
+
+    /// Gives a model the parameters and buffers that are stored here, on the devices where its own
+    /// are. Nothing is changed unless all fit.
+    ///
+    /// # Errors
+    /// A tensor that is missing, left over, or of another shape or dtype; a fault of a device.
+    pub fn load_model(&self, model: &mut dyn Module) -> Result<(), CheckpointError> {
+        let mut used = BTreeSet::new();
+        let mut find = |kind: &str, name: &str, expected: &Tensor| {
+            let Some((name, found)) = self.tensors.get_key_value(name) else {
+                return Err(self.mismatch(format!("{kind} {name} is missing")));
+            };
+            if (found.shape(), found.dtype()) != (expected.shape(), expected.dtype()) {
+                return Err(self.mismatch(format!(
+                    "{kind} {name} is {} {}, this model needs {} {}",
+                    found.dtype(),
+                    found.shape(),
+                    expected.dtype(),
+                    expected.shape()
+                )));
+            }
+            used.insert(name.as_str());
+            Ok(found.to_device(expected.device())?)
+        };
+        let (mut parameters, mut buffers) = (Vec::new(), Vec::new());
+        model.visit(&mut |name, p| parameters.push(find("parameter", name, p.value())));
+        model.visit_buffers(&mut |name, buffer| buffers.push(find("buffer", name, buffer)));
+        let parameters: Vec<Tensor> = parameters.into_iter().collect::<Result<_, _>>()?;
+        let buffers: Vec<Tensor> = buffers.into_iter().collect::<Result<_, _>>()?;
+        let is_left =
+            |name: &&String| !name.starts_with(OPTIMIZER) && !used.contains(name.as_str());
+        if let Some(name) = self.tensors.keys().find(is_left) {
+            return Err(self.mismatch(format!("parameter {name} does not exist in this model")));
+        }
+        let (mut parameters, mut buffers) = (parameters.into_iter(), buffers.into_iter());
+        model.visit_mut(&mut |_, parameter| {
+            if let Some(tensor) = parameters.next() {
+                *parameter.value_mut() = tensor;
+            }
+        });
+        model.visit_buffers_mut(&mut |_, buffer| {
+            if let Some(tensor) = buffers.next() {
+                *buffer = tensor;
+            }
+        });
+        Ok(())
+    }
+
+    /// Gives an optimiser of the same kind and settings the memory that is stored here, for the
+    /// parameters that are stored with it ([`load_model`](Checkpoint::load_model) compares those with
+    /// the model's). The learning rate is not part of the settings: it may go on at another.
+    ///
+    /// # Errors
+    /// When another optimiser was stored, or none, or its memory does not fit the parameters.
+    pub fn load_optimizer(&self, optimizer: &mut dyn Optimizer) -> Result<(), CheckpointError> {
+        let (stored, wanted) = (self.get("optimizer").unwrap_or("none"), optimizer.describe());
+        if stored != wanted {
+            let reason = format!("optimiser is \"{stored}\", not \"{wanted}\"");
+            return Err(self.mismatch(reason));
+        }
+        let mut state = State::new();
+        for (name, tensor) in &self.tensors {
+            if let Some(name) = name.strip_prefix(OPTIMIZER) {
+                state.insert(name.to_owned(), tensor.clone());
+            }
+        }
+        optimizer.load_state(state, &self.tensors).map_err(|reason| self.mismatch(reason))
+    }
+
+    fn mismatch(&self, reason: impl Into<String>) -> CheckpointError {
+        CheckpointError::Mismatch { origin: self.origin.clone(), reason: one_line(reason.into()) }
+    }
+
+    /// The safetensors file as bytes.
+    ///
+    /// # Errors
+    /// A fault of a device.
+    pub fn to_bytes(&self) -> Result<Vec<u8>, CheckpointError> {
+        let tensors = self.tensors.iter().map(|(name, tensor)| Ok((name, Stored::new(tensor)?)));
+        let tensors: Vec<_> = tensors.collect::<Result<_, CheckpointError>>()?;
+        let metadata = Metadata { version: VERSION, entries: self.metadata.clone() };
+        let text = serde_json::to_string(&metadata).map_err(|e| format(&self.origin, e))?;
+        // One key only: several would stand in the order of a hash map.
+        let metadata = HashMap::from([(METADATA.to_owned(), text)]);
+        serialize(tensors, Some(metadata)).map_err(|e| format(&self.origin, e))
+    }
+
+    /// Writes a temporary file beside `path`, makes sure that it is on the disk, and renames it: a
+    /// file of that name is either the old one or the new one, never a part of it.
+    ///
+    /// # Errors
+    /// What the operating system says, a `path` that is a device or a folder, or a fault of a device.
+    pub fn save(&self, path: &Path) -> Result<(), CheckpointError> {
+        let bytes = self.to_bytes()?;
+        write::atomically(path, &bytes)
+            .map_err(|source| CheckpointError::Io { path: path.to_owned(), source })
+    }
+
+    /// Reads a file of this crate, of PyTorch's or of Python's `safetensors`.
+    ///
+    /// # Errors
+    /// As [`from_bytes`](Checkpoint::from_bytes), or what the operating system says.
+    pub fn load(path: &Path) -> Result<Self, CheckpointError> {
+        let io = |source| CheckpointError::Io { path: path.to_owned(), source };
+        // Reading a device or a pipe might never end.
+        if !fs::metadata(path).map_err(io)?.is_file() {
+            return Err(format(&path.display().to_string(), "not a regular file"));
+        }
+        let bytes = fs::read(path).map_err(io)?;
+        Self::from_bytes(&bytes, &path.display().to_string())
+    }
+
+    /// Reads the bytes of a safetensors file; `origin` names them in errors. F16 and BF16 become
+    /// F32, I64 becomes I32 where the values fit.
+    ///
+    /// # Errors
+    /// Bytes that are no safetensors file, a tensor of a dtype or rank that does not exist here, or
+    /// metadata of a later release.
+    pub fn from_bytes(bytes: &[u8], origin: &str) -> Result<Self, CheckpointError> {
+        let no_file = |e| format(origin, format_args!("not a safetensors file ({e})"));
+        let (_, header) = SafeTensors::read_metadata(bytes).map_err(no_file)?;
+        let file = SafeTensors::deserialize(bytes).map_err(no_file)?;
+        let metadata = match header.metadata().as_ref().and_then(|m| m.get(METADATA)) {
+            Some(text) => read_metadata(text).map_err(|e| format(origin, e))?,
+            None => BTreeMap::new(),
+        };
+        // In the order of names, so that of several mistakes always the same is reported.
+        let views: BTreeMap<&str, TensorView<'_>> = file.iter().collect();
+        let mut tensors = BTreeMap::new();
+        for (name, view) in views {
+            let tensor = read_tensor(&view)
+                .map_err(|e| format(origin, format_args!("tensor {name}: {e}")))?;
+            tensors.insert(name.to_owned(), tensor);
+        }
+        Ok(Checkpoint { origin: origin.to_owned(), tensors, metadata })
+    }
+}
+
+fn format(origin: &str, reason: impl std::fmt::Display) -> CheckpointError {
+    CheckpointError::Format { origin: origin.to_owned(), reason: one_line(reason.to_string()) }
+}
+
+/// Names come from files: what would break a line or command a terminal is written as an escape.
+fn one_line(text: String) -> String {
+    if !text.contains(char::is_control) {
+        return text;
+    }
+    text.chars()
+        .map(|c| if c.is_control() { c.escape_default().to_string() } else { c.to_string() })
+        .collect()
+}
+
+fn read_metadata(text: &str) -> Result<BTreeMap<String, String>, String> {
+    /// Read first, as other releases may store other things.
+    #[derive(Deserialize)]
+    struct Version {
+        version: u32,
+    }
+    let damaged = |e: serde_json::Error| format!("metadata is damaged ({e})");
+    let Version { version } = serde_json::from_str(text).map_err(damaged)?;
+    if version > VERSION {
+        return Err(format!(
+            "metadata has version {version}, this release reads versions up to {VERSION}"
+        ));
+    }
+    let metadata: Metadata = serde_json::from_str(text).map_err(damaged)?;
+    Ok(metadata.entries)
+}
+
+/// A tensor's bytes on the host, little endian.
+struct Stored {
+    dtype: Dtype,
+    dims: Vec<usize>,
+    bytes: Vec<u8>,
+}
+
+impl Stored {
+    fn new(tensor: &Tensor) -> Result<Self, CheckpointError> {
+        fn encode<T: Element, const N: usize>(
+            tensor: &Tensor,
+            to_bytes: impl Fn(T) -> [u8; N],
+        ) -> Result<Vec<u8>, CheckpointError> {
+            let mut bytes = Vec::with_capacity(tensor.elem_count() * N);
+            tensor.to_vec::<T>()?.into_iter().for_each(|x| bytes.extend_from_slice(&to_bytes(x)));
+            Ok(bytes)
+        }
+        let (dtype, bytes) = match tensor.dtype() {
+            DType::F32 => (Dtype::F32, encode(tensor, f32::to_le_bytes)?),
+            DType::F64 => (Dtype::F64, encode(tensor, f64::to_le_bytes)?),
+            DType::I32 => (Dtype::I32, encode(tensor, i32::to_le_bytes)?),
+        };
+        Ok(Stored { dtype, dims: tensor.dims().to_vec(), bytes })
+    }
+}
+
+impl View for Stored {
+    fn dtype(&self) -> Dtype {
+        self.dtype
+    }
+    fn shape(&self) -> &[usize] {
+        &self.dims
+    }
+    fn data(&self) -> Cow<'_, [u8]> {
+        Cow::Borrowed(&self.bytes)
+    }
+    fn data_len(&self) -> usize {
+        self.bytes.len()
+    }
+}
+
+/// Little-endian elements of `N` bytes.
+fn decode<const N: usize, T>(bytes: &[u8], element: impl Fn([u8; N]) -> T) -> Vec<T> {
+    bytes.as_chunks::<N>().0.iter().map(|&chunk| element(chunk)).collect()
+}
+
+fn read_tensor(view: &TensorView<'_>) -> Result<Tensor, String> {
+    let (dims, bytes) = (view.shape(), view.data());
+    if dims.len() > plies_tensor::MAX_RANK {
+        let most = plies_tensor::MAX_RANK;
+        return Err(format!("{} axes, at most {most} are supported", dims.len()));
+    }
+    // An empty tensor may claim any size along its other axes.
+    if strides_overflow(dims) {
+        return Err(format!("shape {dims:?} is too large"));
+    }
+    Ok(match view.dtype() {
+        Dtype::F32 => Tensor::from_vec(decode(bytes, f32::from_le_bytes), dims),
+        Dtype::F64 => Tensor::from_vec(decode(bytes, f64::from_le_bytes), dims),
+        Dtype::I32 => Tensor::from_vec(decode(bytes, i32::from_le_bytes), dims),
+        Dtype::BF16 => {
+            let widen = |b| f32::from_bits(u32::from(u16::from_le_bytes(b)) << 16);
+            Tensor::from_vec(decode(bytes, widen), dims)
+        }
+        Dtype::F16 => {
+            Tensor::from_vec(decode(bytes, |b| f32_from_f16(u16::from_le_bytes(b))), dims)
+        }
+        Dtype::I64 => {
+            let values = decode(bytes, i64::from_le_bytes).into_iter().map(i32::try_from);
+            let values: Result<Vec<i32>, _> = values.collect();
+            let values = values.map_err(|_| "an i64 value does not fit into i32".to_owned())?;
+            Tensor::from_vec(values, dims)
+        }
+        other => return Err(format!("dtype {other:?} is not supported")),
+    })
+}
+
+/// Whether the product of the axes other than 0 overflows.
+fn strides_overflow(dims: &[usize]) -> bool {
+    let product = dims.iter().try_fold(1usize, |n, &d| n.checked_mul(d.max(1)));
+    product.is_none_or(|n| n > isize::MAX as usize)
+}
+
+/// IEEE 754 half precision: 1 sign, 5 exponent and 10 fraction bits.
+fn f32_from_f16(half: u16) -> f32 {
+    let (sign, exponent, fraction) = (half >> 15, (half >> 10) & 31, half & 1023);
+    let magnitude = match exponent {
+        0 => f32::from(fraction) * 2f32.powi(-24),
+        31 if fraction == 0 => f32::INFINITY,
+        31 => f32::NAN,
+        _ => (1.0 + f32::from(fraction) / 1024.0) * 2f32.powi(i32::from(exponent) - 15),
+    };
+    if sign == 1 { -magnitude } else { magnitude }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn half_precision_is_widened_exactly() {
+        let rows = [(0x3c00, 1.0), (0xc000, -2.0), (0x7bff, 65504.0), (0x0001, 2f32.powi(-24))];
+        for (half, single) in rows {
+            assert_eq!(f32_from_f16(half), single);
+        }
+        assert_eq!(f32_from_f16(0xfc00), f32::NEG_INFINITY);
+        assert_eq!(f32_from_f16(0x8000).to_bits(), (-0f32).to_bits());
+        assert!(f32_from_f16(0x7e00).is_nan());
+    }
+
+    #[test]
+    fn what_a_file_calls_its_tensors_stays_on_one_line() {
+        assert_eq!(one_line("a\nb\u{1b}[2J".to_owned()), "a\\nb\\u{1b}[2J");
+        assert_eq!(one_line("größe".to_owned()), "größe");
+    }
+}
