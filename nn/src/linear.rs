@@ -39,7 +39,7 @@ impl Linear {
         Self::from_weights(weight, Some(bias))
     }
 
-    /// A layer of given weights [O, I] and, unless it has none, bias [O].
+    /// A layer of given weights [O, I] and, unless it has none, bias `[O]`.
     ///
     /// # Panics
     /// When the shapes do not fit.
@@ -68,7 +68,7 @@ impl Linear {
         &self.weight
     }
 
-    /// bias [O]
+    /// bias `[O]`
     pub fn bias(&self) -> Option<&Var> {
         self.bias.as_ref()
     }
