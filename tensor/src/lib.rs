@@ -12,6 +12,8 @@ mod ops;
 mod random;
 mod shape;
 mod tensor;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 pub use backend::{
     ArgReduce, Backend, Buffer, Distribution, Epilogue, MemoryUse, Reduce, Target, View,

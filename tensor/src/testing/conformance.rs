@@ -1,0 +1,420 @@
+//! Every operation on a device, against its definition.
+
+use super::close::compare;
+use super::reference::{self, Array};
+use super::strategies::random_view;
+use crate::{
+    ArgReduce, Binary, DType, Device, Elementwise, Formula, Reduce, Rng, Shape, Tensor, Unary,
+    formula,
+};
+
+/// A case: random shapes from `Rng`, the operation on a device, the comparison.
+type Case = fn(&mut Rng, &Device, DType) -> Result<(), String>;
+
+/// One row for each family of operations.
+const ROWS: &[(&str, Case)] = &[
+    ("copies and casts", copies),
+    ("map", map),
+    ("map of every primitive", primitives),
+    ("update in place", update),
+    ("reduce", reduce),
+    ("argmax and argmin", arg_reduce),
+    ("cumsum", cumsum),
+    ("sort and topk", sort),
+    ("matmul", matmul),
+    ("gather", gather),
+    ("scatter_add", scatter_add),
+    ("cat and pad", cat_and_pad),
+    ("random", random),
+];
+
+/// Runs every operation on a device with random shapes, strides and dtypes, 0- and 1-sized and
+/// broadcast ones among them, against the naive loops of [`reference`]. A backend of your own is
+/// proved by one line: `conformance(&device)`.
+///
+/// # Panics
+/// With the operation, the dtype, the case's seed and the worst element.
+pub fn conformance(device: &Device) {
+    for (name, case) in ROWS {
+        for dtype in [DType::F32, DType::F64, DType::I32] {
+            for seed in 0..25 {
+                let outcome = case(&mut Rng::new(seed), device, dtype);
+                if let Err(reason) = outcome {
+                    panic!("{}: {name}, {dtype}, seed {seed}: {reason}", device.name());
+                }
+            }
+        }
+    }
+}
+
+fn random_dims(rng: &mut Rng, max_rank: usize) -> Vec<usize> {
+    let rank = rng.below(max_rank + 1);
+    let dim = |rng: &mut Rng| match rng.below(12) {
+        0 => 0,
+        1 | 2 => 1,
+        3 => 17 + rng.below(40),
+        _ => 2 + rng.below(5),
+    };
+    (0..rank).map(|_| dim(rng)).collect()
+}
+
+/// A strided tensor of the dtype on the device, with small whole values that every dtype holds.
+fn draw(rng: &mut Rng, device: &Device, dtype: DType, dims: &[usize]) -> Tensor {
+    let seed = u64::from(rng.next_u32());
+    let viewed = random_view(dims, seed);
+    if rng.below(3) == 0 {
+        return place(&viewed.dense.to_dtype(dtype), device);
+    }
+    // The strides are rebuilt on the device: the buffer moves whole, the view is taken there.
+    let padded = place(&viewed.dense.to_dtype(dtype), device);
+    let rank = dims.len();
+    if rank >= 2 && rng.below(2) == 0 {
+        let back: Vec<isize> = (0..rank as isize).rev().collect();
+        return padded.permute(&back).contiguous().permute(&back);
+    }
+    let Some(axis) = (0..rank).find(|&a| dims[a] > 1) else { return padded };
+    let doubled = Tensor::stack(&[&padded, &padded], axis as isize + 1);
+    let mut shape = dims.to_vec();
+    shape[axis] *= 2;
+    let every_second = doubled.reshape(shape).slice_step(axis as isize, 1.., 2);
+    if rng.below(2) == 0 { every_second.flip(axis as isize) } else { every_second }
+}
+
+fn place(x: &Tensor, device: &Device) -> Tensor {
+    x.to_device(device).expect("the CPU reads")
+}
+
+fn check(actual: &Tensor, expected: &Array, dtype: DType) -> Result<(), String> {
+    if actual.dtype() != dtype {
+        return Err(format!("dtype {} instead of {dtype}", actual.dtype()));
+    }
+    let rtol = if dtype == DType::F32 { 4e-6 } else { 1e-12 };
+    compare(actual, &expected.tensor(), rtol, rtol)
+}
+
+fn copies(rng: &mut Rng, device: &Device, dtype: DType) -> Result<(), String> {
+    let dims = random_dims(rng, 4);
+    let x = draw(rng, device, dtype, &dims);
+    let expected = Array::of(&x);
+    check(&x.contiguous(), &expected, dtype)?;
+    check(&x.flatten().reshape(&dims), &expected, dtype)?;
+    for other in [DType::F32, DType::F64, DType::I32] {
+        check(&x.to_dtype(other), &expected, other)?;
+    }
+    let cast = |x: f64| place(&Tensor::from([x]), device).to_dtype(DType::I32).item();
+    for (x, whole) in [(2.9, 2.0), (-2.9, -2.0), (1e20, i32::MAX.into()), (f64::NAN, 0.0)] {
+        if cast(x).ok() != Some(whole) {
+            return Err(format!("{x} became {:?} as i32, not {whole}", cast(x)));
+        }
+    }
+    check(&Tensor::full(&dims[..], 3.0, dtype, device), &Array::from_fn(&dims, |_| 3.0), dtype)
+}
+
+fn broadcast_pair(rng: &mut Rng) -> (Vec<usize>, Vec<usize>) {
+    let full = random_dims(rng, 4);
+    let mut thin = |cut: usize| -> Vec<usize> {
+        full[cut..].iter().map(|&d| if rng.below(4) == 0 { 1 } else { d }).collect()
+    };
+    let (a, b) = (thin(0), thin(full.len() / 2));
+    (a, b)
+}
+
+fn map(rng: &mut Rng, device: &Device, dtype: DType) -> Result<(), String> {
+    let (a, b) = broadcast_pair(rng);
+    let (x, y) = (draw(rng, device, dtype, &a), draw(rng, device, dtype, &b));
+    let f = formula!(|x, y; two| (x - two * y).max(y) + x * y.abs());
+    let expected = reference::map(f, &[&Array::of(&x), &Array::of(&y)], &[2.0]);
+    check(&Tensor::map(f, &[&x, &y], &[2.0]), &expected, dtype)?;
+    let several = formula!(|x, y; one| [x + y, y, x.lt(y), one]);
+    for (output, one) in Tensor::map_several(several, &[&x, &y], &[1.0]).iter().zip([
+        formula!(|x, y| x + y),
+        formula!(|x, y| y + 0.0 * x),
+        formula!(|x, y| x.lt(y)),
+        formula!(|x, y| 0.0 * (x + y) + 1.0),
+    ]) {
+        check(output, &reference::map(one, &[&Array::of(&x), &Array::of(&y)], &[]), dtype)?;
+    }
+    Ok(())
+}
+
+fn primitives(_: &mut Rng, device: &Device, dtype: DType) -> Result<(), String> {
+    let unary = [
+        Unary::Neg,
+        Unary::Abs,
+        Unary::Floor,
+        Unary::Round,
+        Unary::Sqrt,
+        Unary::Exp,
+        Unary::ExpM1,
+        Unary::Ln,
+        Unary::Ln1p,
+        Unary::Sin,
+        Unary::Cos,
+        Unary::Tanh,
+        Unary::Erf,
+    ];
+    let whole: Vec<f64> = (-9..10).map(f64::from).collect();
+    let real: Vec<f64> = (-90..90)
+        .map(|i| f64::from(i) * 0.37)
+        .chain([0.0, -0.0, 0.5, 1.5, 1e-6, -1e-6, f64::NAN, f64::INFINITY, f64::NEG_INFINITY])
+        .collect();
+    let values = if dtype.is_float() { &real } else { &whole };
+    let values = Tensor::from(&values[..]).to_dtype(dtype);
+    let x = place(&values, device);
+    for op in unary.into_iter().take(if dtype.is_float() { 13 } else { 4 }) {
+        let f = Formula::new(|[x]| unary_expr(op, x));
+        let expected = reference::map(&f, &[&Array::of(&x)], &[]);
+        check(&Tensor::map(&f, &[&x], &[]), &expected, dtype)
+            .map_err(|e| format!("{op:?}: {e}"))?;
+    }
+    let binary = [
+        Binary::Add,
+        Binary::Sub,
+        Binary::Mul,
+        Binary::Min,
+        Binary::Max,
+        Binary::Lt,
+        Binary::Le,
+        Binary::Eq,
+        Binary::Div,
+        Binary::Pow,
+    ];
+    let y = x.unsqueeze(1);
+    for op in binary.into_iter().take(if dtype.is_float() { 10 } else { 8 }) {
+        let f = Formula::new(|[x, y]| binary_expr(op, x, y));
+        let expected = reference::map(&f, &[&Array::of(&x), &Array::of(&y)], &[]);
+        let found = Tensor::map(&f, &[&x, &y], &[]);
+        // The largest powers exceed F32.
+        let limit = |t: &Tensor| {
+            Tensor::map(formula!(|x; big| x.abs().gt(big).select(big, x)), &[t], &[1e9])
+        };
+        let (found, expected) = match op {
+            Binary::Pow => (limit(&found), Array::of(&limit(&expected.tensor()))),
+            _ => (found, expected),
+        };
+        check(&found, &expected, dtype).map_err(|e| format!("{op:?}: {e}"))?;
+    }
+    let f = formula!(|x, y| x.select(y, -y));
+    check(
+        &Tensor::map(f, &[&x, &y], &[]),
+        &reference::map(f, &[&Array::of(&x), &Array::of(&y)], &[]),
+        dtype,
+    )
+}
+
+fn unary_expr(op: Unary, x: crate::Expr<'_>) -> crate::Expr<'_> {
+    match op {
+        Unary::Neg => -x,
+        Unary::Abs => x.abs(),
+        Unary::Sqrt => x.sqrt(),
+        Unary::Exp => x.exp(),
+        Unary::ExpM1 => x.exp_m1(),
+        Unary::Ln => x.ln(),
+        Unary::Ln1p => x.ln_1p(),
+        Unary::Sin => x.sin(),
+        Unary::Cos => x.cos(),
+        Unary::Tanh => x.tanh(),
+        Unary::Erf => x.erf(),
+        Unary::Floor => x.floor(),
+        Unary::Round => x.round(),
+    }
+}
+
+fn binary_expr<'g>(op: Binary, x: crate::Expr<'g>, y: crate::Expr<'g>) -> crate::Expr<'g> {
+    match op {
+        Binary::Add => x + y,
+        Binary::Sub => x - y,
+        Binary::Mul => x * y,
+        Binary::Div => x / y,
+        Binary::Pow => x.pow(y),
+        Binary::Min => x.min(y),
+        Binary::Max => x.max(y),
+        Binary::Lt => x.lt(y),
+        Binary::Le => x.le(y),
+        Binary::Eq => x.eq(y),
+    }
+}
+
+fn update(rng: &mut Rng, device: &Device, dtype: DType) -> Result<(), String> {
+    let dims = random_dims(rng, 3);
+    let (mut p, mut m) = (draw(rng, device, dtype, &dims), draw(rng, device, dtype, &dims));
+    let g = draw(rng, device, dtype, dims.get(1..).unwrap_or(&[]));
+    let old = p.clone();
+    let before = [Array::of(&p), Array::of(&m), Array::of(&g)];
+    let f = formula!(|p, m, g; s| [p - s * (m + g), m + g]);
+    Tensor::update(&mut [&mut p, &mut m], f, &[&g], &[3.0]);
+    let inputs = [&before[0], &before[1], &before[2]];
+    let first = formula!(|p, m, g; s| p - s * (m + g));
+    check(&p, &reference::map(first, &inputs, &[3.0]), dtype)?;
+    check(&m, &reference::map(formula!(|p, m, g; s| m + g + 0.0 * p * s), &inputs, &[3.0]), dtype)?;
+    check(&old, &before[0], dtype).map_err(|e| format!("another handle changed: {e}"))
+}
+
+fn some_axes(rng: &mut Rng, rank: usize) -> Vec<usize> {
+    (0..rank).filter(|_| rng.below(2) == 0).collect()
+}
+
+fn signed(axes: &[usize]) -> Vec<isize> {
+    axes.iter().map(|&a| a as isize).collect()
+}
+
+fn reduce(rng: &mut Rng, device: &Device, dtype: DType) -> Result<(), String> {
+    let (a, b) = broadcast_pair(rng);
+    let (x, y) = (draw(rng, device, dtype, &a), draw(rng, device, dtype, &b));
+    let f = formula!(|x, y| x * y - y);
+    let values = reference::map(f, &[&Array::of(&x), &Array::of(&y)], &[]);
+    let axes = some_axes(rng, values.dims.len());
+    let n: usize = axes.iter().map(|&axis| values.dims[axis]).product();
+    for op in [Reduce::Sum, Reduce::Max, Reduce::Min] {
+        if op != Reduce::Sum && n == 0 {
+            continue;
+        }
+        let found = Tensor::map_reduce(op, f, &[&x, &y], &[], &signed(&axes), true);
+        check(&found, &reference::reduce(op, &values, &axes), dtype)
+            .map_err(|e| format!("{op:?} over {axes:?} of {:?}: {e}", values.dims))?;
+    }
+    // Products of signs stay small.
+    let signs =
+        x.sign() + Tensor::full(Shape::SCALAR, 1.0, dtype, device) * x.eq_to(&x.zeros_like());
+    let axes = some_axes(rng, a.len());
+    let expected = reference::reduce(Reduce::Prod, &Array::of(&signs), &axes);
+    check(&signs.prod(&signed(&axes), true), &expected, dtype)
+}
+
+/// Dimensions with an axis of at least one element, and that axis.
+fn dims_and_axis(rng: &mut Rng) -> (Vec<usize>, usize) {
+    let mut dims = random_dims(rng, 3);
+    dims.push(1 + rng.below(6));
+    let axis = rng.below(dims.len());
+    dims[axis] = dims[axis].max(1);
+    (dims, axis)
+}
+
+fn arg_reduce(rng: &mut Rng, device: &Device, dtype: DType) -> Result<(), String> {
+    let (dims, axis) = dims_and_axis(rng);
+    let x = draw(rng, device, dtype, &dims);
+    let expected = |op| reference::arg_reduce(op, &Array::of(&x), axis);
+    check(&x.argmax(axis as isize, true), &expected(ArgReduce::Max), DType::I32)?;
+    check(&x.argmin(axis as isize, true), &expected(ArgReduce::Min), DType::I32)
+}
+
+fn cumsum(rng: &mut Rng, device: &Device, dtype: DType) -> Result<(), String> {
+    let (dims, axis) = dims_and_axis(rng);
+    let x = draw(rng, device, dtype, &dims);
+    let expected = reference::along(&Array::of(&x), axis, dims[axis], |line| {
+        line.iter()
+            .scan(0.0, |sum, x| {
+                *sum += x;
+                Some(*sum)
+            })
+            .collect()
+    });
+    check(&x.cumsum(axis as isize), &expected, dtype)
+}
+
+fn sort(rng: &mut Rng, device: &Device, dtype: DType) -> Result<(), String> {
+    let (dims, axis) = dims_and_axis(rng);
+    let x = draw(rng, device, dtype, &dims);
+    let k = rng.below(dims[axis] + 1);
+    let array = Array::of(&x);
+    for (descending, k) in [(false, dims[axis]), (true, dims[axis]), (true, k)] {
+        let order = |line: &[f64]| reference::argsort(line, descending);
+        let (values, indices) = match k == dims[axis] {
+            true => x.sort(axis as isize, descending),
+            false => x.topk(k, axis as isize),
+        };
+        let sorted = |line: &[f64]| order(line).into_iter().map(|i| line[i]).collect();
+        check(&values, &reference::along(&array, axis, k, sorted), dtype)?;
+        let positions = |line: &[f64]| order(line).into_iter().map(|i| i as f64).collect();
+        check(&indices, &reference::along(&array, axis, k, positions), DType::I32)?;
+    }
+    Ok(())
+}
+
+fn matmul(rng: &mut Rng, device: &Device, dtype: DType) -> Result<(), String> {
+    let size = |rng: &mut Rng| if rng.below(10) == 0 { 0 } else { 1 + rng.below(40) };
+    let (m, k, n) = (size(rng), size(rng), size(rng));
+    let (lead_a, lead_b) = broadcast_pair(rng);
+    let lead = |dims: &[usize]| dims.iter().map(|d| d % 4).take(2).collect::<Vec<usize>>();
+    let (mut a, mut b) = (lead(&lead_a), lead(&lead_b));
+    if Shape::from(&a).broadcast(&Shape::from(&b)).is_none() {
+        b.clear();
+    }
+    a.extend([m, k]);
+    b.extend([k, n]);
+    let (x, y) = (draw(rng, device, dtype, &a), draw(rng, device, dtype, &b));
+    let expected = reference::matmul(&Array::of(&x), &Array::of(&y));
+    check(&x.matmul(&y), &expected, dtype).map_err(|e| format!("{a:?} x {b:?}: {e}"))?;
+    let bias = draw(rng, device, dtype, &[n]);
+    let f = formula!(|y, b; zero| (y + b).max(zero));
+    let then = reference::map(f, &[&expected, &Array::of(&bias)], &[0.0]);
+    check(&x.matmul_then(&y, f, &[&bias], &[0.0]), &then, dtype)?;
+    let (row, column) = (draw(rng, device, dtype, &[k]), draw(rng, device, dtype, &[k]));
+    let dot = reference::matmul(&Array::of(&row.unsqueeze(0)), &Array::of(&column.unsqueeze(1)));
+    check(&row.matmul(&column).reshape([1, 1]), &dot, dtype)
+}
+
+fn index_into(rng: &mut Rng, device: &Device, dims: &[usize], size: usize) -> Tensor {
+    let n: usize = dims.iter().product();
+    let index: Vec<i32> = (0..n).map(|_| rng.below(size.max(1)) as i32).collect();
+    place(&Tensor::from_vec(index, dims), device)
+}
+
+fn gather(rng: &mut Rng, device: &Device, dtype: DType) -> Result<(), String> {
+    let (dims, axis) = dims_and_axis(rng);
+    let x = draw(rng, device, dtype, &dims);
+    let mut picked = dims.clone();
+    picked[axis] = rng.below(7);
+    let index = index_into(rng, device, &picked, dims[axis]);
+    let expected = reference::gather(&Array::of(&x), axis, &Array::of(&index));
+    check(&x.gather(axis as isize, &index), &expected, dtype)?;
+    let rows = index_into(rng, device, &[picked[axis]], dims[axis]);
+    let mut shape = vec![1; dims.len()];
+    shape[axis] = picked[axis];
+    let spread = rows.reshape(shape).broadcast_to(&picked);
+    let expected = reference::gather(&Array::of(&x), axis, &Array::of(&spread));
+    check(&x.index_select(axis as isize, &rows), &expected, dtype)
+}
+
+fn scatter_add(rng: &mut Rng, device: &Device, dtype: DType) -> Result<(), String> {
+    let (dims, axis) = dims_and_axis(rng);
+    let x = draw(rng, device, dtype, &dims);
+    let mut picked = dims.clone();
+    picked[axis] = rng.below(7);
+    let source = draw(rng, device, dtype, &picked);
+    let index = index_into(rng, device, &picked, dims[axis]);
+    let reference = |index: &Tensor| {
+        reference::scatter_add(&Array::of(&x), axis, &Array::of(index), &Array::of(&source))
+    };
+    check(&x.scatter_add(axis as isize, &index, &source), &reference(&index), dtype)?;
+    let rows = index_into(rng, device, &[picked[axis]], dims[axis]);
+    let mut shape = vec![1; dims.len()];
+    shape[axis] = picked[axis];
+    let spread = rows.reshape(shape).broadcast_to(&picked);
+    check(&x.index_add(axis as isize, &rows, &source), &reference(&spread), dtype)
+}
+
+fn cat_and_pad(rng: &mut Rng, device: &Device, dtype: DType) -> Result<(), String> {
+    let (dims, axis) = dims_and_axis(rng);
+    let x = draw(rng, device, dtype, &dims);
+    let (before, after) = (rng.below(3), rng.below(3));
+    let padded = reference::along(&Array::of(&x), axis, dims[axis] + before + after, |line| {
+        let value = |n| std::iter::repeat_n(5.0, n);
+        value(before).chain(line.iter().copied()).chain(value(after)).collect()
+    });
+    check(&x.pad(axis as isize, before, after, 5.0), &padded, dtype)?;
+    let twice = reference::along(&Array::of(&x), axis, 2 * dims[axis], |line| line.repeat(2));
+    check(&Tensor::cat(&[&x, &x], axis as isize), &twice, dtype)
+}
+
+/// The words of Philox, read through the uniform distribution, are the CPU's.
+fn random(rng: &mut Rng, device: &Device, dtype: DType) -> Result<(), String> {
+    if !dtype.is_float() {
+        return Ok(());
+    }
+    let (seed, n) = (u64::from(rng.next_u32()), rng.below(3000));
+    let on = |device: &Device| Rng::from_state(seed, 5).uniform([n], dtype, device);
+    check(&on(device), &Array::of(&on(&Device::cpu())), dtype)?;
+    let normal = |device: &Device| Rng::from_state(seed, 5).normal([n], dtype, device);
+    check(&normal(device), &Array::of(&normal(&Device::cpu())), dtype)
+}

@@ -1,0 +1,236 @@
+//! Every operation as the loop that defines it, in F64, over plain row-major arrays. Slow and
+//! obvious: the oracle that fast paths are compared with.
+
+use crate::{ArgReduce, Binary, Formula, Node, Reduce, Shape, Tensor, Unary};
+
+/// A row-major array.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Array {
+    /// Dimensions, outermost first.
+    pub dims: Vec<usize>,
+    /// Elements, the last axis running fastest.
+    pub data: Vec<f64>,
+}
+
+impl Array {
+    /// The elements of a tensor of any dtype.
+    ///
+    /// # Panics
+    /// When the device fails.
+    pub fn of(tensor: &Tensor) -> Array {
+        let data = tensor.to_dtype(crate::DType::F64).to_vec().expect("the device reads");
+        Array { dims: tensor.dims().to_vec(), data }
+    }
+
+    /// An F64 tensor on the CPU.
+    pub fn tensor(&self) -> Tensor {
+        Tensor::from_slice(&self.data, &self.dims)
+    }
+
+    /// Each element from its index.
+    pub fn from_fn(dims: &[usize], mut f: impl FnMut(&[usize]) -> f64) -> Array {
+        let data = indices(dims).iter().map(|index| f(index)).collect();
+        Array { dims: dims.to_vec(), data }
+    }
+
+    /// The element at an index.
+    pub fn at(&self, index: &[usize]) -> f64 {
+        let flat = index.iter().zip(&self.dims).fold(0, |flat, (i, d)| flat * d + i);
+        self.data[flat]
+    }
+
+    /// The element that broadcasting puts at an index of a larger shape.
+    pub fn broadcast_at(&self, index: &[usize]) -> f64 {
+        let lead = index.len() - self.dims.len();
+        let own: Vec<usize> = index[lead..]
+            .iter()
+            .zip(&self.dims)
+            .map(|(&i, &d)| if d == 1 { 0 } else { i })
+            .collect();
+        self.at(&own)
+    }
+}
+
+/// All indices of a shape in row-major order.
+pub fn indices(dims: &[usize]) -> Vec<Vec<usize>> {
+    dims.iter().fold(vec![vec![]], |prefixes, &dim| {
+        let extend =
+            |prefix: Vec<usize>| (0..dim).map(move |i| prefix.iter().copied().chain([i]).collect());
+        prefixes.into_iter().flat_map(extend).collect()
+    })
+}
+
+/// The shape of operands that are broadcast against each other.
+///
+/// # Panics
+/// When they do not fit.
+pub fn broadcast_dims(inputs: &[&Array]) -> Vec<usize> {
+    let common = inputs.iter().fold(Shape::SCALAR, |shape, x| {
+        shape.broadcast(&Shape::from(&x.dims[..])).expect("shapes broadcast")
+    });
+    common.to_vec()
+}
+
+/// A formula at one point.
+pub fn evaluate(formula: &Formula, inputs: &[f64], scalars: &[f64]) -> Vec<f64> {
+    let mut values: Vec<f64> = Vec::new();
+    for node in formula.nodes() {
+        let truth = |b: bool| if b { 1.0 } else { 0.0 };
+        let value = match *node {
+            Node::Input(i) => inputs[i],
+            Node::Scalar(i) => scalars[i],
+            Node::Const(bits) => f64::from_bits(bits),
+            Node::Unary(op, x) => {
+                let x = values[x];
+                match op {
+                    Unary::Neg => -x,
+                    Unary::Abs => x.abs(),
+                    Unary::Sqrt => x.sqrt(),
+                    Unary::Exp => x.exp(),
+                    Unary::ExpM1 => x.exp_m1(),
+                    Unary::Ln => x.ln(),
+                    Unary::Ln1p => x.ln_1p(),
+                    Unary::Sin => x.sin(),
+                    Unary::Cos => x.cos(),
+                    Unary::Tanh => x.tanh(),
+                    Unary::Erf => libm::erf(x),
+                    Unary::Floor => x.floor(),
+                    Unary::Round => x.round_ties_even(),
+                }
+            }
+            Node::Binary(op, x, y) => {
+                let (x, y) = (values[x], values[y]);
+                let unordered = x.is_nan() || y.is_nan();
+                match op {
+                    Binary::Add => x + y,
+                    Binary::Sub => x - y,
+                    Binary::Mul => x * y,
+                    Binary::Div => x / y,
+                    Binary::Pow => x.powf(y),
+                    Binary::Min | Binary::Max if unordered => f64::NAN,
+                    Binary::Min => x.min(y),
+                    Binary::Max => x.max(y),
+                    Binary::Lt => truth(x < y),
+                    Binary::Le => truth(x <= y),
+                    Binary::Eq => truth(x == y),
+                }
+            }
+            Node::Select(c, a, b) => values[if values[c] != 0.0 { a } else { b }],
+        };
+        values.push(value);
+    }
+    formula.roots().iter().map(|&root| values[root]).collect()
+}
+
+/// A formula of one output at every element of broadcast inputs.
+pub fn map(formula: &Formula, inputs: &[&Array], scalars: &[f64]) -> Array {
+    Array::from_fn(&broadcast_dims(inputs), |index| {
+        let point: Vec<f64> = inputs.iter().map(|x| x.broadcast_at(index)).collect();
+        evaluate(formula, &point, scalars)[0]
+    })
+}
+
+/// A reduction over the axes in `axes`, which stay with size 1.
+pub fn reduce(op: Reduce, x: &Array, axes: &[usize]) -> Array {
+    let mut dims = x.dims.clone();
+    axes.iter().for_each(|&axis| dims[axis] = 1);
+    let lengths: Vec<usize> =
+        (0..x.dims.len()).map(|a| if axes.contains(&a) { x.dims[a] } else { 1 }).collect();
+    Array::from_fn(&dims, |start| {
+        let elements = indices(&lengths).into_iter().map(|offset| {
+            let index: Vec<usize> = start.iter().zip(&offset).map(|(s, o)| s + o).collect();
+            x.at(&index)
+        });
+        match op {
+            Reduce::Sum => elements.fold(0.0, |a, b| a + b),
+            Reduce::Prod => elements.fold(1.0, |a, b| a * b),
+            Reduce::Max => elements.fold(f64::NEG_INFINITY, |a, b| {
+                if a.is_nan() || b.is_nan() { f64::NAN } else { a.max(b) }
+            }),
+            Reduce::Min => elements.fold(f64::INFINITY, |a, b| {
+                if a.is_nan() || b.is_nan() { f64::NAN } else { a.min(b) }
+            }),
+        }
+    })
+}
+
+/// An array whose lines along `axis` are made from the lines of `x`; all lines have one new length.
+pub fn along(x: &Array, axis: usize, length: usize, f: impl Fn(&[f64]) -> Vec<f64>) -> Array {
+    let mut dims = x.dims.clone();
+    dims[axis] = length;
+    Array::from_fn(&dims, |index| {
+        let mut at = index.to_vec();
+        let line: Vec<f64> = (0..x.dims[axis])
+            .map(|i| {
+                at[axis] = i;
+                x.at(&at)
+            })
+            .collect();
+        f(&line)[index[axis]]
+    })
+}
+
+/// Positions of extremes along `axis`, which stays with size 1.
+pub fn arg_reduce(op: ArgReduce, x: &Array, axis: usize) -> Array {
+    along(x, axis, 1, |line| {
+        let better = |a: f64, b: f64| match op {
+            _ if b.is_nan() => false,
+            _ if a.is_nan() => true,
+            ArgReduce::Max => a > b,
+            ArgReduce::Min => a < b,
+        };
+        let best = (1..line.len()).fold(0, |b, i| if better(line[i], line[b]) { i } else { b });
+        vec![best as f64]
+    })
+}
+
+/// The positions of a line's elements in order; NaN last, equal elements in their order.
+pub fn argsort(line: &[f64], descending: bool) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..line.len()).collect();
+    let key = |i: usize| (line[i].is_nan(), line[i]);
+    order.sort_by(|&i, &j| {
+        let ((nan_i, x), (nan_j, y)) = (key(i), key(j));
+        let ascending =
+            nan_i.cmp(&nan_j).then(x.partial_cmp(&y).unwrap_or(std::cmp::Ordering::Equal));
+        if descending { ascending.reverse() } else { ascending }
+    });
+    order
+}
+
+/// The matrix product of [..., M, K] and [..., K, N].
+pub fn matmul(a: &Array, b: &Array) -> Array {
+    let (ra, rb) = (a.dims.len(), b.dims.len());
+    let lead = |x: &Array, r: usize| Array { dims: x.dims[..r - 2].to_vec(), data: vec![] };
+    let mut dims = broadcast_dims(&[&lead(a, ra), &lead(b, rb)]);
+    dims.extend([a.dims[ra - 2], b.dims[rb - 1]]);
+    Array::from_fn(&dims, |index| {
+        let (batch, last) = index.split_at(index.len() - 2);
+        let at = |x: &Array, row: usize, column: usize| {
+            let full: Vec<usize> = batch.iter().copied().chain([row, column]).collect();
+            // Matrix axes of size 1 are not broadcast here: their index is 0 anyway.
+            x.broadcast_at(&full)
+        };
+        (0..a.dims[ra - 1]).map(|l| at(a, last[0], l) * at(b, l, last[1])).sum()
+    })
+}
+
+/// y\[…, j, …\] = x\[…, index\[…, j, …\], …\]
+pub fn gather(x: &Array, axis: usize, index: &Array) -> Array {
+    Array::from_fn(&index.dims, |at| {
+        let mut from = at.to_vec();
+        from[axis] = index.at(at) as usize;
+        x.at(&from)
+    })
+}
+
+/// y = x, then y\[…, index\[…, j, …\], …\] += source\[…, j, …\]
+pub fn scatter_add(x: &Array, axis: usize, index: &Array, source: &Array) -> Array {
+    let mut y = x.clone();
+    for at in indices(&index.dims) {
+        let mut to = at.clone();
+        to[axis] = index.at(&at) as usize;
+        let flat = to.iter().zip(&y.dims).fold(0, |flat, (i, d)| flat * d + i);
+        y.data[flat] += source.at(&at);
+    }
+    y
+}
