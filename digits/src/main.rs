@@ -1,4 +1,57 @@
-//! The program `plies-digits`.
+//! The program `plies-digits`: what its arguments ask for, and how it ends.
 #![forbid(unsafe_code)]
 
-fn main() {}
+mod cli;
+mod commands;
+mod console;
+mod progress;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::{
+    cli::{Cli, Command},
+    console::{Failure, one_line},
+};
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return usage(&error),
+    };
+    let ended = match cli.command {
+        None => commands::train::run(&cli.train),
+        Some(Command::Train(args)) => commands::train::run(&args),
+        Some(Command::Evaluate(args)) => commands::evaluate::run(&args),
+        Some(Command::Predict(args)) => commands::predict::run(&args),
+        Some(Command::Info(args)) => commands::info::run(&args),
+    };
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure::BadInput(message)) => {
+            eprintln!("error: {}", one_line(&message));
+            ExitCode::from(2)
+        }
+        Err(Failure::Interrupted(message)) => {
+            eprintln!("{}", one_line(&message));
+            ExitCode::from(130)
+        }
+        // Whoever read the output has seen enough.
+        Err(Failure::ReaderGone) => ExitCode::SUCCESS,
+    }
+}
+
+/// Help and version are shown as they are; a mistake is one line.
+fn usage(error: &clap::Error) -> ExitCode {
+    if !error.use_stderr() {
+        // Nothing can be done if even this cannot be shown.
+        let _ = error.print();
+        return ExitCode::SUCCESS;
+    }
+    let text = error.render().to_string();
+    // What is wrong comes first, then a blank line and advice.
+    let wrong = text.split("\n\n").next().unwrap_or_default();
+    eprintln!("{}; see --help", one_line(wrong.trim_end_matches(['.', '\n'])));
+    ExitCode::from(2)
+}

@@ -61,7 +61,7 @@ impl Default for Settings {
         Settings {
             hidden: vec![512, 256],
             activation: Activation::Relu,
-            dropout: 0.2,
+            dropout: 0.0,
             input_dropout: 0.0,
             epochs: 12,
             batch_size: 128,
@@ -95,19 +95,6 @@ impl fmt::Display for Settings {
     }
 }
 
-/// The seeds of everything that draws random numbers, so that no two draw the same.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Seeds {
-    /// Of the first weights.
-    pub weights: u64,
-    /// Of the order of the examples.
-    pub order: u64,
-    /// Of the shifts.
-    pub shift: u64,
-    /// Of dropout.
-    pub dropout: u64,
-}
-
 impl Settings {
     /// Inputs, hidden layers and outputs.
     pub fn sizes(&self) -> Vec<usize> {
@@ -117,13 +104,6 @@ impl Settings {
     /// The number of trained numbers.
     pub fn parameters(&self) -> usize {
         self.sizes().windows(2).map(|pair| pair[0] * pair[1] + pair[1]).sum()
-    }
-
-    /// The seeds that follow from the one.
-    pub fn seeds(&self) -> Seeds {
-        let mut root = Rng::new(self.seed);
-        let mut next = || root.split().state().0;
-        Seeds { weights: next(), order: next(), shift: next(), dropout: next() }
     }
 
     /// What is wrong with these settings, if anything.
@@ -163,7 +143,7 @@ impl Settings {
 
     /// A network of these settings with its first weights.
     pub fn build(&self) -> Network {
-        let mut rng = Rng::new(self.seeds().weights);
+        let mut rng = Rng::new(self.seed);
         let mlp = Mlp::new(&self.sizes(), self.activation, &mut rng)
             .dropout(self.input_dropout, self.dropout);
         Network { mlp, settings: self.clone(), epochs_done: 0 }
@@ -340,15 +320,6 @@ mod tests {
             let error = settings.check().unwrap_err();
             assert!(error.contains(part), "{error:?} lacks {part:?}");
         }
-    }
-
-    #[test]
-    fn no_two_seeds_are_the_same() {
-        let Seeds { weights, order, shift, dropout } = Settings::default().seeds();
-        let mut seeds = vec![weights, order, shift, dropout];
-        seeds.sort_unstable();
-        seeds.dedup();
-        assert_eq!(seeds.len(), 4);
     }
 
     #[test]

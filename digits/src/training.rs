@@ -75,27 +75,33 @@ pub fn train(
     watch: &mut dyn Watch,
 ) -> Result<Trained, CheckpointError> {
     let settings = network.settings.clone();
-    let seeds = settings.seeds();
     let mut loader =
-        Loader::new(Arc::new(Digits(training)), settings.batch_size).shuffle(seeds.order);
+        Loader::new(Arc::new(Digits(training)), settings.batch_size).shuffle(settings.seed);
     if settings.shift > 0 {
         let most = settings.shift;
-        loader = loader.transform(seeds.shift, move |batch, rng| dataset::shift(batch, most, rng));
+        loader =
+            loader.transform(settings.seed, move |batch, rng| dataset::shift(batch, most, rng));
     }
     let fit = Fit {
         epochs: network.epochs_done..settings.epochs,
-        seed: seeds.dropout,
+        seed: settings.seed,
         schedule: Schedule::Cosine,
         warm_up: 0,
         stop,
     };
+    // What is resumed is the best epoch until another is better.
+    let resumed = network.epochs_done > 0;
+    let validation_error = match &validation {
+        Some(examples) if resumed => Some(error_rate(&network.mlp, examples)?),
+        _ => None,
+    };
     let mut keep = KeepBest {
         settings: settings.clone(),
         validation,
-        best: None,
+        best: resumed.then(|| settings.checkpoint(&network.mlp, optimizer, network.epochs_done)),
         best_epoch: network.epochs_done,
         loss: f64::NAN,
-        validation_error: None,
+        validation_error,
         fault: None,
         watch,
     };
@@ -128,6 +134,11 @@ pub fn evaluate(model: &dyn Module, examples: Examples) -> plies_tensor::Result<
     train::evaluate(model, &loader, N_CLASSES, &loss)
 }
 
+fn error_rate(model: &dyn Module, examples: &Examples) -> plies_tensor::Result<f64> {
+    let confusion = evaluate(model, examples.clone())?.confusion;
+    Ok((confusion.total() - confusion.correct()) as f64 / confusion.total() as f64)
+}
+
 fn loss(logits: &Var, targets: &Tensor) -> Var {
     cross_entropy(logits, targets, 0.0)
 }
@@ -157,8 +168,8 @@ impl Callback for KeepBest<'_> {
     ) -> Flow {
         let validation_error = match &self.validation {
             None => None,
-            Some(examples) => match evaluate(model, examples.clone()) {
-                Ok(evaluation) => Some(1.0 - evaluation.confusion.accuracy()),
+            Some(examples) => match error_rate(model, examples) {
+                Ok(error) => Some(error),
                 Err(fault) => {
                     self.fault = Some(fault.into());
                     return Flow::Stop;

@@ -1,0 +1,328 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, builder::RangedU64ValueParser};
+use plies_digits::network::Settings;
+use plies_nn::Activation;
+
+/// Where a network is saved, and looked for, unless the command line says otherwise.
+pub(crate) const DEFAULT_FILE: &str = "plies-digits.safetensors";
+
+/// Reads handwritten digits: trains, measures and uses neural networks on MNIST.
+///
+/// MNIST is inside the program. Without a command it trains the default network on all of it,
+/// which takes well under a minute on two cores, shows how well it reads the 10,000 test digits,
+/// and saves it.
+#[derive(Debug, Parser)]
+#[command(
+    name = "plies-digits",
+    version,
+    args_conflicts_with_subcommands = true,
+    max_term_width = 100,
+    after_help = "Exit status: 0 all is well, 2 bad input (one line on stderr says what), 130 Ctrl-C.",
+    after_long_help = EXAMPLES
+)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+    #[command(flatten)]
+    pub(crate) train: TrainArgs,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  plies-digits                               train the default network, save and test it
+  plies-digits train --hidden 128 --epochs 5 a smaller network, quickly
+  plies-digits evaluate --misread 12         test the saved network, draw 12 of its mistakes
+  plies-digits predict seven.png photo.jpg   read pictures of digits
+  plies-digits predict < seven.png           the same, from standard input
+  plies-digits train --data fashion/         any four IDX files, such as Fashion-MNIST's
+  plies-digits --json - --quiet              one JSON object on stdout for a script
+  plies-digits info                          what is in the program and in the saved network
+
+In a clone of the repository, `cargo digits` stands for `plies-digits`.
+
+Exit status: 0 all is well, 2 bad input (one line on stderr says what), 130 Ctrl-C.";
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Train a network, test it, save it (the default)
+    ///
+    /// A multi-layer perceptron follows the cross-entropy of its answers by Adam, on images that
+    /// are shifted at random by a pixel. Then the test set is read once: the error rate with its
+    /// 95 % interval, which digits are taken for which, and the surest mistakes, drawn. The same
+    /// seed gives the same network, bit for bit, on any number of threads.
+    Train(TrainArgs),
+    /// Test a saved network on the test set
+    ///
+    /// Shows the error rate with its 95 % interval, the confusion matrix, and some of the mistakes.
+    Evaluate(EvaluateArgs),
+    /// Read pictures of digits with a saved network
+    ///
+    /// Shows the picture as the network gets it, and the probability of each digit.
+    Predict(PredictArgs),
+    /// Show what is in the program, and in a saved network
+    ///
+    /// The embedded examples, the processor and its threads, and a network's layers and settings.
+    Info(InfoArgs),
+}
+
+/// What every command takes.
+#[derive(Args, Debug)]
+pub(crate) struct CommonArgs {
+    /// Use at most N threads; results are the same for any N [default: all processors]
+    #[arg(long, value_name = "N", value_parser = RangedU64ValueParser::<usize>::new().range(1..=1024))]
+    pub(crate) threads: Option<usize>,
+
+    /// Write one JSON object to FILE, or to standard output for -, and then nothing else there
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
+
+    /// Say no more than the result
+    #[arg(long, short)]
+    pub(crate) quiet: bool,
+}
+
+/// Where examples come from.
+#[derive(Args, Debug)]
+pub(crate) struct DataArgs {
+    /// A folder with four IDX files instead of the embedded MNIST
+    ///
+    /// Images of 28 x 28 pixels and labels from 0 to 9, for training and test, under MNIST's names
+    /// (train-images-idx3-ubyte and so on) or EMNIST's (emnist-digits-train-...), compressed by
+    /// gzip or not. Fashion-MNIST's files work as they are.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  plies-digits train --seed 2
+  plies-digits train --hidden 1024,512 --dropout 0.3 --shift 2 --epochs 40 --out large.safetensors
+  plies-digits train --hidden none           softmax regression, no hidden layer
+  plies-digits train --resume large.safetensors --out large.safetensors --epochs 60
+  plies-digits train --validation 5000       keep the epoch that reads 5,000 held-out digits best
+
+Ctrl-C stops after the current batch and saves the best complete epoch; --resume goes on from there.")]
+pub(crate) struct TrainArgs {
+    #[command(flatten)]
+    pub(crate) data: DataArgs,
+
+    /// Save the network here (safetensors, readable from Python) [default: plies-digits.safetensors]
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+
+    /// Go on training the network in FILE, with its settings unless others are given
+    #[arg(long, value_name = "FILE")]
+    pub(crate) resume: Option<PathBuf>,
+
+    /// Go through the training set N times [default: 12]
+    #[arg(long, short, value_name = "N")]
+    pub(crate) epochs: Option<usize>,
+
+    /// Take N examples into each step [default: 128]
+    #[arg(long, value_name = "N")]
+    pub(crate) batch_size: Option<usize>,
+
+    /// Start with this learning rate; it falls to 0 along half a cosine [default: 0.0015]
+    #[arg(long, value_name = "RATE")]
+    pub(crate) lr: Option<f64>,
+
+    /// Units of the hidden layers, such as 512,256, or none [default: 512,256]
+    #[arg(long, value_name = "SIZES", value_parser = hidden)]
+    pub(crate) hidden: Option<Hidden>,
+
+    /// The non-linearity: relu, leaky_relu, elu, selu, sigmoid, tanh, softplus, silu, gelu, mish,
+    /// identity [default: relu]
+    #[arg(long, value_name = "NAME", value_parser = |name: &str| name.parse::<Activation>())]
+    pub(crate) activation: Option<Activation>,
+
+    /// Drop this share of the hidden units while training [default: 0]
+    #[arg(long, value_name = "SHARE")]
+    pub(crate) dropout: Option<f64>,
+
+    /// Drop this share of the pixels while training [default: 0]
+    #[arg(long, value_name = "SHARE")]
+    pub(crate) input_dropout: Option<f64>,
+
+    /// Shift each training image at random by up to N pixels, 0 to 8 [default: 1]
+    #[arg(long, value_name = "N")]
+    pub(crate) shift: Option<usize>,
+
+    /// Hold the last N training examples out and keep the epoch that reads them best [default: 0]
+    #[arg(long, value_name = "N")]
+    pub(crate) validation: Option<usize>,
+
+    /// Train on the first N examples only; 0 for all [default: 0]
+    #[arg(long, value_name = "N")]
+    pub(crate) limit: Option<usize>,
+
+    /// Start all random numbers here; equal seeds give equal networks, bit for bit [default: 1]
+    #[arg(long, value_name = "N")]
+    pub(crate) seed: Option<u64>,
+
+    #[command(flatten)]
+    pub(crate) drawn: DrawnArgs,
+
+    #[command(flatten)]
+    pub(crate) common: CommonArgs,
+}
+
+/// How many mistakes are drawn.
+#[derive(Args, Debug)]
+pub(crate) struct DrawnArgs {
+    /// Draw N of the misread digits, the surest mistakes first
+    #[arg(long, value_name = "N", default_value_t = 6)]
+    pub(crate) misread: usize,
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  plies-digits evaluate
+  plies-digits evaluate --model large.safetensors --misread 12
+  plies-digits evaluate --data my-digits/ --json result.json")]
+pub(crate) struct EvaluateArgs {
+    /// The network
+    #[arg(long, short, value_name = "FILE", default_value = DEFAULT_FILE)]
+    pub(crate) model: PathBuf,
+
+    #[command(flatten)]
+    pub(crate) data: DataArgs,
+
+    #[command(flatten)]
+    pub(crate) drawn: DrawnArgs,
+
+    /// Taken for the sake of scripts; testing draws no random numbers
+    #[arg(long, value_name = "N")]
+    pub(crate) seed: Option<u64>,
+
+    #[command(flatten)]
+    pub(crate) common: CommonArgs,
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = "\
+A picture shows one digit, of any size, dark on light or light on dark; it is cut out, scaled and
+centred as MNIST's digits were, and drawn as the network gets it.
+
+Examples:
+  plies-digits predict seven.png
+  plies-digits predict *.jpg --quiet          one line a picture: its name and the digit
+  curl -s https://example.org/4.png | plies-digits predict - --json -")]
+pub(crate) struct PredictArgs {
+    /// PNG or JPEG pictures; - is standard input, as is no name at all
+    #[arg(value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+
+    /// The network
+    #[arg(long, short, value_name = "FILE", default_value = DEFAULT_FILE)]
+    pub(crate) model: PathBuf,
+
+    /// Taken for the sake of scripts; reading draws no random numbers
+    #[arg(long, value_name = "N")]
+    pub(crate) seed: Option<u64>,
+
+    #[command(flatten)]
+    pub(crate) common: CommonArgs,
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  plies-digits info
+  plies-digits info --model large.safetensors --json -")]
+pub(crate) struct InfoArgs {
+    /// The network [default: plies-digits.safetensors, if it is there]
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) model: Option<PathBuf>,
+
+    /// Taken for the sake of scripts
+    #[arg(long, value_name = "N")]
+    pub(crate) seed: Option<u64>,
+
+    #[command(flatten)]
+    pub(crate) common: CommonArgs,
+}
+
+/// Sizes of hidden layers; a type of its own, for clap takes a plain `Vec` as a repeated option.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Hidden(pub(crate) Vec<usize>);
+
+fn hidden(text: &str) -> Result<Hidden, String> {
+    if text == "none" {
+        return Ok(Hidden(Vec::new()));
+    }
+    let sizes = text.split(',').map(|size| size.trim().parse());
+    sizes.collect::<Result<_, _>>().map(Hidden).map_err(|_| {
+        "sizes are whole numbers separated by commas, such as 512,256, or the word none".to_owned()
+    })
+}
+
+impl TrainArgs {
+    /// These settings with what the command line says put over them.
+    pub(crate) fn over(&self, mut settings: Settings) -> Settings {
+        fn put<T: Clone>(value: &mut T, given: Option<&T>) {
+            if let Some(given) = given {
+                *value = given.clone();
+            }
+        }
+        put(&mut settings.hidden, self.hidden.as_ref().map(|Hidden(sizes)| sizes));
+        put(&mut settings.activation, self.activation.as_ref());
+        put(&mut settings.dropout, self.dropout.as_ref());
+        put(&mut settings.input_dropout, self.input_dropout.as_ref());
+        put(&mut settings.epochs, self.epochs.as_ref());
+        put(&mut settings.batch_size, self.batch_size.as_ref());
+        put(&mut settings.lr, self.lr.as_ref());
+        put(&mut settings.shift, self.shift.as_ref());
+        put(&mut settings.validation, self.validation.as_ref());
+        put(&mut settings.limit, self.limit.as_ref());
+        put(&mut settings.seed, self.seed.as_ref());
+        settings
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_help_states_the_real_defaults() {
+        let command = Cli::command();
+        let help = |name: &str| {
+            let argument = command.get_arguments().find(|a| a.get_id() == name).unwrap();
+            argument.get_help().unwrap().to_string()
+        };
+        let settings = Settings::default();
+        let sizes: Vec<String> = settings.hidden.iter().map(usize::to_string).collect();
+        for (name, value) in [
+            ("hidden", sizes.join(",")),
+            ("activation", settings.activation.to_string()),
+            ("dropout", settings.dropout.to_string()),
+            ("input_dropout", settings.input_dropout.to_string()),
+            ("epochs", settings.epochs.to_string()),
+            ("batch_size", settings.batch_size.to_string()),
+            ("lr", settings.lr.to_string()),
+            ("shift", settings.shift.to_string()),
+            ("validation", settings.validation.to_string()),
+            ("limit", settings.limit.to_string()),
+            ("seed", settings.seed.to_string()),
+            ("out", DEFAULT_FILE.to_owned()),
+        ] {
+            let help = help(name);
+            assert!(help.ends_with(&format!("[default: {value}]")), "{name}: {help}");
+        }
+        for activation in Activation::ALL {
+            assert!(help("activation").contains(activation.name()), "{activation}");
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! `info`: what is in the program, in the machine, and in a saved network.
+
+use std::{
+    fmt::Write as _,
+    path::{Path, PathBuf},
+};
+
+use plies_digits::{
+    embedded,
+    network::{Network, Settings},
+};
+use plies_nn::Module;
+use plies_tensor::Device;
+use serde::Serialize;
+
+use super::load;
+use crate::{
+    cli::{DEFAULT_FILE, InfoArgs},
+    console::{Console, Failure, thousands},
+};
+
+#[derive(Serialize)]
+struct Report<'a> {
+    command: &'static str,
+    version: &'static str,
+    embedded: Embedded,
+    threads: usize,
+    processors: usize,
+    processor: &'static str,
+    vector_instructions: &'static str,
+    device: String,
+    /// Bytes that tensors take now, and took at most.
+    memory_in_use: u64,
+    memory_peak: u64,
+    checkpoint: Option<&'a Path>,
+    model: Option<String>,
+    parameters: Option<usize>,
+    epochs: Option<usize>,
+    seed: Option<u64>,
+    settings: Option<&'a Settings>,
+}
+
+#[derive(Serialize)]
+struct Embedded {
+    data: &'static str,
+    train_examples: usize,
+    test_examples: usize,
+    bytes: usize,
+    full: bool,
+}
+
+pub(crate) fn run(args: &InfoArgs) -> Result<(), Failure> {
+    let console = Console::new(&args.common)?;
+    let file = args.model.clone().or_else(|| {
+        let default = PathBuf::from(DEFAULT_FILE);
+        default.exists().then_some(default)
+    });
+    let network = match &file {
+        Some(file) => Some(load(file)?.0),
+        None => None,
+    };
+    let embedded = Embedded {
+        data: "MNIST",
+        train_examples: embedded::train().len(),
+        test_examples: embedded::test().len(),
+        bytes: embedded::BYTES,
+        full: embedded::FULL,
+    };
+    let device = Device::cpu();
+    let memory = device.memory_use();
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    let settings = network.as_ref().map(|network| &network.settings);
+    let report = Report {
+        command: "info",
+        version: env!("CARGO_PKG_VERSION"),
+        embedded,
+        threads: plies_tensor::threads(),
+        processors,
+        processor: std::env::consts::ARCH,
+        vector_instructions: vector_instructions(),
+        device: device.name().to_owned(),
+        memory_in_use: memory.in_use as u64,
+        memory_peak: memory.peak as u64,
+        checkpoint: file.as_deref(),
+        model: settings.map(Settings::to_string),
+        parameters: settings.map(Settings::parameters),
+        epochs: network.as_ref().map(|network| network.epochs_done),
+        seed: settings.map(|settings| settings.seed),
+        settings,
+    };
+    console.result(describe(&report, network.as_ref()).trim_end())?;
+    console.json(&report)
+}
+
+fn describe(report: &Report<'_>, network: Option<&Network>) -> String {
+    let mut text = String::new();
+    let mut row = |name: &str, value: String| {
+        let _ = writeln!(text, "{name:<11}{value}");
+    };
+    row("program", format!("plies-digits {}", report.version));
+    let Embedded { data, train_examples, test_examples, bytes, full } = &report.embedded;
+    row(
+        "data",
+        format!(
+            "{data}: {} training and {} test examples, {:.1} MB inside the program{}",
+            thousands(*train_examples),
+            thousands(*test_examples),
+            *bytes as f64 / 1e6,
+            if *full { "" } else { "; a clone of the repository has all 60,000" }
+        ),
+    );
+    let Report { threads, processors, processor, vector_instructions, .. } = report;
+    row(
+        "processor",
+        format!("{processor} with {vector_instructions}, {threads} of {processors} used"),
+    );
+    row("memory", format!("{} bytes in tensors", thousands(report.memory_in_use as usize)));
+    let (Some(file), Some(network)) = (report.checkpoint, network) else {
+        row("network", format!("none; there is no {DEFAULT_FILE} here"));
+        return text;
+    };
+    let settings = &network.settings;
+    row("file", file.display().to_string());
+    row("network", format!("{settings}, {} parameters", thousands(settings.parameters())));
+    row(
+        "training",
+        format!(
+            "{} of {} epochs, batches of {}, learning rate {}, seed {}",
+            network.epochs_done, settings.epochs, settings.batch_size, settings.lr, settings.seed
+        ),
+    );
+    row(
+        "",
+        format!(
+            "dropout {} (pixels {}), shifts up to {}, {} held out, limit {}",
+            settings.dropout,
+            settings.input_dropout,
+            settings.shift,
+            thousands(settings.validation),
+            thousands(settings.limit)
+        ),
+    );
+    for (name, parameter) in network.mlp.named_parameters() {
+        row("", format!("{name:<18} {} {}", parameter.value().dtype(), parameter.value().shape()));
+    }
+    text
+}
+
+/// The widest vectors that the processor has.
+fn vector_instructions() -> &'static str {
+    #[cfg(any(target_arch = "x86_64", target_arch = "x86"))]
+    {
+        if is_x86_feature_detected!("avx512f") {
+            "AVX-512"
+        } else if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+            "AVX2"
+        } else {
+            "SSE"
+        }
+    }
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "x86")))]
+    {
+        if cfg!(target_arch = "aarch64") { "NEON" } else { "no known vectors" }
+    }
+}

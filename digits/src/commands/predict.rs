@@ -1,0 +1,136 @@
+//! `predict`: pictures of digits, read by a saved network.
+
+use std::{
+    fmt::Write as _,
+    fs::File,
+    io::{self, IsTerminal},
+    path::{Path, PathBuf},
+};
+
+use plies_digits::{
+    dataset,
+    idx::N_CLASSES,
+    preprocess::{self, Digit, PictureError},
+    terminal::{self, Captioned, Style},
+};
+use serde::Serialize;
+
+use super::load;
+use crate::{
+    cli::PredictArgs,
+    console::{Console, Failure},
+};
+
+#[derive(Serialize)]
+struct Report<'a> {
+    command: &'static str,
+    version: &'static str,
+    model: String,
+    checkpoint: &'a Path,
+    predictions: Vec<Prediction<'a>>,
+    /// The seed that the network was trained with.
+    seed: u64,
+    threads: usize,
+}
+
+#[derive(Serialize)]
+struct Prediction<'a> {
+    file: &'a Path,
+    digit: usize,
+    probability: f32,
+    /// Of each class, 0 to 9.
+    probabilities: [f32; N_CLASSES],
+}
+
+pub(crate) fn run(args: &PredictArgs) -> Result<(), Failure> {
+    let console = Console::new(&args.common)?;
+    let files = names(&args.files)?;
+    let (network, _) = load(&args.model)?;
+    // All pictures before the first answer: a bad one means no half of a report.
+    let digits = files.iter().map(|file| read(file)).collect::<Result<Vec<Digit>, _>>()?;
+    let inputs = dataset::inputs(digits.iter().map(Vec::as_slice));
+    let probabilities = network.probabilities(&inputs)?;
+    let mut predictions = Vec::new();
+    for (file, probabilities) in files.iter().zip(probabilities) {
+        let digit = largest(&probabilities);
+        predictions.push(Prediction {
+            file,
+            digit,
+            probability: probabilities[digit],
+            probabilities,
+        });
+    }
+    for (prediction, digit) in predictions.iter().zip(&digits) {
+        if console.quiet() {
+            console.result(&format!("{}: {}", shown(prediction.file), prediction.digit))?;
+        } else {
+            console.say(&draw(prediction, digit, console.style()))?;
+        }
+    }
+    console.json(&Report {
+        command: "predict",
+        version: env!("CARGO_PKG_VERSION"),
+        model: network.settings.to_string(),
+        checkpoint: &args.model,
+        predictions,
+        seed: network.settings.seed,
+        threads: plies_tensor::threads(),
+    })
+}
+
+/// The pictures' names; standard input when there are none and something may come from there.
+fn names(given: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
+    let stdin = PathBuf::from("-");
+    if given.is_empty() {
+        if io::stdin().is_terminal() {
+            let advice = "no picture is named; name PNG or JPEG files, or - for standard input";
+            return Err(Failure::BadInput(advice.to_owned()));
+        }
+        return Ok(vec![stdin]);
+    }
+    if given.iter().filter(|file| **file == stdin).count() > 1 {
+        return Err(Failure::BadInput("standard input (-) is named twice".to_owned()));
+    }
+    Ok(given.to_vec())
+}
+
+fn read(file: &Path) -> Result<Digit, Failure> {
+    let digit = if file == Path::new("-") {
+        preprocess::read_digit(io::stdin().lock())
+    } else if file.is_dir() {
+        return Err(Failure::at(file, "is a folder, not a picture"));
+    } else {
+        File::open(file).map_err(PictureError::from).and_then(preprocess::read_digit)
+    };
+    digit.map_err(|error| Failure::at(Path::new(shown(file).as_str()), error))
+}
+
+fn shown(file: &Path) -> String {
+    if file == Path::new("-") { "standard input".to_owned() } else { file.display().to_string() }
+}
+
+fn largest(probabilities: &[f32; N_CLASSES]) -> usize {
+    (1..N_CLASSES).fold(
+        0,
+        |best, class| {
+            if probabilities[class] > probabilities[best] { class } else { best }
+        },
+    )
+}
+
+/// The picture as the network gets it, and the probability of each class.
+fn draw(prediction: &Prediction<'_>, digit: &Digit, style: Style) -> String {
+    let mut text = format!(
+        "{}: {} ({:.1} %)\n\n",
+        shown(prediction.file),
+        prediction.digit,
+        100.0 * prediction.probability
+    );
+    text +=
+        &terminal::draw(&[Captioned { pixels: digit, caption: "as the network sees it" }], style);
+    for (class, &probability) in prediction.probabilities.iter().enumerate() {
+        let bar = terminal::bar(probability.into(), 40, style);
+        let _ = writeln!(text, "  {class}  {:>5.1} %  {bar}", 100.0 * probability);
+    }
+    text.lines().map(|line| format!("{}\n", line.trim_end())).collect()
+}

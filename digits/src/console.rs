@@ -1,0 +1,253 @@
+//! Where the program's words go: the report to standard output, progress and mistakes to standard
+//! error, and the JSON object wherever it is wanted.
+
+use std::{
+    env, fmt,
+    fs::{self, OpenOptions},
+    io::{self, IsTerminal, Write},
+    path::{Path, PathBuf},
+};
+
+use plies_digits::terminal::Style;
+use serde::Serialize;
+
+use crate::cli::CommonArgs;
+
+/// Why the program ends early.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// What was given cannot be used, or what was asked for cannot be written.
+    BadInput(String),
+    /// Ctrl-C.
+    Interrupted(String),
+    /// Standard output was closed, as `head` does.
+    ReaderGone,
+}
+
+impl Failure {
+    /// A mistake that names the file and the reason.
+    pub(crate) fn at(file: &Path, reason: impl fmt::Display) -> Failure {
+        Failure::BadInput(format!("{}: {reason}", file.display()))
+    }
+}
+
+/// An error of the libraries says all by itself.
+impl<E: std::error::Error> From<E> for Failure {
+    fn from(error: E) -> Failure {
+        Failure::BadInput(error.to_string())
+    }
+}
+
+/// Line breaks and other control characters (a file's name may hold some) replaced.
+pub(crate) fn one_line(text: &str) -> String {
+    let words: Vec<&str> = text.split_whitespace().collect();
+    words.join(" ").replace(char::is_control, "?")
+}
+
+/// Where words go in this run.
+#[derive(Debug)]
+pub(crate) struct Console {
+    quiet: bool,
+    json: Option<PathBuf>,
+}
+
+impl Console {
+    /// Sets the number of threads, and makes sure that the JSON object can be written, before any
+    /// work is done.
+    pub(crate) fn new(common: &CommonArgs) -> Result<Console, Failure> {
+        if let Some(threads) = common.threads {
+            plies_tensor::set_threads(threads);
+        }
+        let console = Console { quiet: common.quiet, json: common.json.clone() };
+        if let Some(file) = console.json_file()
+            && !is_stream(file)
+        {
+            check_writable(file)?;
+        }
+        Ok(console)
+    }
+
+    fn json_on_stdout(&self) -> bool {
+        self.json.as_deref() == Some(Path::new("-"))
+    }
+
+    fn json_file(&self) -> Option<&Path> {
+        self.json.as_deref().filter(|file| *file != Path::new("-"))
+    }
+
+    /// Whether only results are wanted.
+    pub(crate) fn quiet(&self) -> bool {
+        self.quiet
+    }
+
+    /// What digits can be drawn with where the report goes.
+    pub(crate) fn style(&self) -> Style {
+        let is_terminal = if self.json_on_stdout() {
+            io::stderr().is_terminal()
+        } else {
+            io::stdout().is_terminal()
+        };
+        Style::detect(is_terminal, |name| env::var(name).ok())
+    }
+
+    /// Progress, on standard error.
+    pub(crate) fn progress(&self, text: &str) {
+        if !self.quiet {
+            eprintln!("{text}");
+        }
+    }
+
+    /// A part of the report.
+    pub(crate) fn say(&self, text: &str) -> Result<(), Failure> {
+        if self.quiet { Ok(()) } else { self.print(text) }
+    }
+
+    /// The part of the report that stays when nothing else is wanted.
+    pub(crate) fn result(&self, text: &str) -> Result<(), Failure> {
+        if self.quiet && self.json_on_stdout() { Ok(()) } else { self.print(text) }
+    }
+
+    fn print(&self, text: &str) -> Result<(), Failure> {
+        if self.json_on_stdout() {
+            eprintln!("{text}");
+            Ok(())
+        } else {
+            write_stdout(&format!("{text}\n"))
+        }
+    }
+
+    /// Writes the JSON object, if one is wanted.
+    pub(crate) fn json(&self, object: &impl Serialize) -> Result<(), Failure> {
+        if self.json.is_none() {
+            return Ok(());
+        }
+        let mut text = serde_json::to_string_pretty(object)?;
+        text.push('\n');
+        match self.json_file() {
+            None => write_stdout(&text),
+            Some(file) => write_file(file, text.as_bytes()),
+        }
+    }
+}
+
+fn write_stdout(text: &str) -> Result<(), Failure> {
+    let mut stdout = io::stdout().lock();
+    stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).map_err(|error| {
+        match error.kind() {
+            io::ErrorKind::BrokenPipe => Failure::ReaderGone,
+            _ => Failure::BadInput(format!("standard output: {error}")),
+        }
+    })
+}
+
+/// Whether this is there and is something that is written to rather than replaced, such as a pipe.
+fn is_stream(file: &Path) -> bool {
+    fs::metadata(file).is_ok_and(|found| !found.is_file() && !found.is_dir())
+}
+
+/// Makes sure that a file can be written here, as far as that can be known before.
+pub(crate) fn check_writable(file: &Path) -> Result<(), Failure> {
+    match fs::metadata(file) {
+        Ok(found) if found.is_dir() => return Err(Failure::at(file, "is a folder, not a file")),
+        Ok(found) if !found.is_file() => {
+            return Err(Failure::at(file, "is not a regular file, and cannot be replaced"));
+        }
+        Ok(found) if found.permissions().readonly() => {
+            return Err(Failure::at(file, "may not be written to; it is left as it is"));
+        }
+        _ => {}
+    }
+    tempfile::tempfile_in(folder_of(file))
+        .map(drop)
+        .map_err(|error| Failure::at(file, format_args!("cannot be written ({})", plain(&error))))
+}
+
+/// Writes a whole file or leaves the old one as it is; a pipe or device is simply written to.
+fn write_file(file: &Path, bytes: &[u8]) -> Result<(), Failure> {
+    let written = if is_stream(file) {
+        OpenOptions::new().write(true).open(file).and_then(|mut stream| stream.write_all(bytes))
+    } else {
+        replace_file(file, bytes)
+    };
+    written
+        .map_err(|error| Failure::at(file, format_args!("cannot be written ({})", plain(&error))))
+}
+
+fn replace_file(file: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut temporary = tempfile::Builder::new();
+    // A temporary file is its owner's alone; this one becomes a file like any other.
+    #[cfg(unix)]
+    temporary.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    let mut temporary = temporary.tempfile_in(folder_of(file))?;
+    temporary.write_all(bytes)?;
+    temporary.as_file().sync_all()?;
+    temporary.persist(file)?;
+    Ok(())
+}
+
+fn folder_of(file: &Path) -> &Path {
+    match file.parent() {
+        Some(folder) if folder != Path::new("") => folder,
+        _ => Path::new("."),
+    }
+}
+
+/// What went wrong, without the name of the temporary file, which would tell nobody anything.
+fn plain(error: &io::Error) -> String {
+    let inner = error.get_ref().and_then(|inner| inner.source());
+    match inner.and_then(|source| source.downcast_ref::<io::Error>()) {
+        Some(source) => source.to_string(),
+        None => error.to_string(),
+    }
+}
+
+/// `12,345`.
+pub(crate) fn thousands(n: usize) -> String {
+    let digits = n.to_string();
+    let mut text = String::new();
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i) % 3 == 0 {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// How this program is called by whoever called it.
+pub(crate) fn program() -> &'static str {
+    // Cargo sets this for the programs that it runs.
+    if env::var_os("CARGO").is_some() { "cargo digits" } else { "plies-digits" }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn thousands_are_separated() {
+        let rows = [(0, "0"), (999, "999"), (1000, "1,000"), (1_234_567, "1,234,567")];
+        for (n, text) in rows {
+            assert_eq!(thousands(n), text);
+        }
+    }
+
+    #[test]
+    fn a_message_is_one_line() {
+        assert_eq!(one_line("a\nb\tc \x1b[31m d"), "a b c ?[31m d");
+    }
+
+    #[test]
+    fn a_file_is_replaced_as_a_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("result.json");
+        check_writable(&file).unwrap();
+        write_file(&file, b"one").unwrap();
+        write_file(&file, b"two").unwrap();
+        assert_eq!(fs::read(&file).unwrap(), b"two");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+        let nowhere = folder.path().join("no/where");
+        let Err(Failure::BadInput(message)) = check_writable(&nowhere) else { panic!("writable") };
+        assert!(message.contains("no/where: cannot be written (No such file"), "{message}");
+    }
+}

@@ -1,0 +1,551 @@
+//! The program itself: what it answers, how it ends, and what it leaves alone.
+
+use std::{
+    fs,
+    io::Write,
+    path::{Path, PathBuf},
+    process::{Command, Output, Stdio},
+    sync::OnceLock,
+};
+
+use plies_digits::{embedded, idx::Examples, preprocess};
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// The program, in a folder, in an environment that says nothing.
+fn program(folder: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_plies-digits"));
+    command.current_dir(folder).args(arguments).stdin(Stdio::null());
+    for name in ["LANG", "LC_ALL", "LC_CTYPE", "TERM", "NO_COLOR", "CARGO"] {
+        command.env_remove(name);
+    }
+    command
+}
+
+fn run(folder: &Path, arguments: &[&str]) -> Output {
+    program(folder, arguments).output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+/// What it says when all is well.
+fn answer(folder: &Path, arguments: &[&str]) -> String {
+    let output = run(folder, arguments);
+    assert!(output.status.success(), "{arguments:?}: {}", text(&output.stderr));
+    text(&output.stdout)
+}
+
+fn json(folder: &Path, arguments: &[&str]) -> Value {
+    let arguments = [arguments, &["--quiet", "--json", "-"]].concat();
+    let output = run(folder, &arguments);
+    assert!(output.status.success(), "{arguments:?}: {}", text(&output.stderr));
+    assert_eq!(text(&output.stderr), "", "{arguments:?}");
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// Its one line about bad input.
+fn mistake(folder: &Path, arguments: &[&str]) -> String {
+    mistake_of(&run(folder, arguments), arguments)
+}
+
+fn mistake_of(output: &Output, what: &[&str]) -> String {
+    let stderr = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{what:?}: {stderr}");
+    assert_eq!(text(&output.stdout), "", "{what:?}");
+    let line = stderr.strip_suffix('\n').unwrap_or_default();
+    assert!(line.starts_with("error: ") && !line.contains('\n'), "{what:?}: {stderr}");
+    line.to_owned()
+}
+
+fn idx(magic: u8, dims: &[usize], values: &[u8]) -> Vec<u8> {
+    let mut bytes = vec![0, 0, 8, magic];
+    for &dim in dims {
+        bytes.extend((dim as u32).to_be_bytes());
+    }
+    bytes.extend(values);
+    bytes
+}
+
+fn write_set(folder: &Path, name: &str, examples: &Examples) {
+    let count = examples.len();
+    let images = idx(3, &[count, 28, 28], &examples.pixels);
+    fs::write(folder.join(format!("{name}-images-idx3-ubyte")), images).unwrap();
+    let labels = idx(1, &[count], &examples.labels);
+    fs::write(folder.join(format!("{name}-labels-idx1-ubyte")), labels).unwrap();
+}
+
+/// A folder with a small piece of MNIST in `data`.
+fn folder() -> TempDir {
+    static SMALL: OnceLock<[Examples; 2]> = OnceLock::new();
+    let [train, test] = SMALL.get_or_init(|| {
+        let (mut train, mut test) = (embedded::train(), embedded::test());
+        train.truncate(1000);
+        test.truncate(300);
+        [train, test]
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    fs::create_dir(&data).unwrap();
+    write_set(&data, "train", train);
+    write_set(&data, "t10k", test);
+    folder
+}
+
+const SMALL: [&str; 9] =
+    ["train", "--data", "data", "--hidden", "32", "--epochs", "3", "--batch-size", "50"];
+
+fn train(folder: &Path, more: &[&str]) -> Value {
+    json(folder, &[&SMALL[..], more].concat())
+}
+
+/// A folder with a small network in it under the default name.
+fn trained() -> TempDir {
+    let folder = folder();
+    train(folder.path(), &[]);
+    folder
+}
+
+fn files(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).unwrap();
+    let mut names: Vec<String> =
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+/// A test digit on a larger, light sheet as a PNG file.
+fn png(index: usize) -> Vec<u8> {
+    let digit = preprocess::picture(embedded::test().image(index));
+    let large = image::imageops::resize(&digit, 140, 140, image::imageops::FilterType::Triangle);
+    let sheet = image::GrayImage::from_fn(300, 200, |x, y| {
+        let ink = if (30..170).contains(&x) && (40..180).contains(&y) {
+            large.get_pixel(x - 30, y - 40)[0]
+        } else {
+            0
+        };
+        image::Luma([240 - ink / 255 * 200 - (ink % 255) / 4 * 3])
+    });
+    let mut bytes = std::io::Cursor::new(Vec::new());
+    sheet.write_to(&mut bytes, image::ImageFormat::Png).unwrap();
+    bytes.into_inner()
+}
+
+#[test]
+fn training_reports_saves_and_evaluates_alike() {
+    let folder = folder();
+    let at = folder.path();
+    let report = train(at, &["--seed", "7", "--threads", "2"]);
+    assert_eq!(report["command"], "train");
+    assert_eq!(report["model"], "784-32-10 relu");
+    assert_eq!(report["parameters"], 784 * 32 + 32 + 320 + 10);
+    assert_eq!(report["checkpoint"], "plies-digits.safetensors");
+    assert_eq!(report["data"], "data");
+    assert_eq!((&report["seed"], &report["threads"]), (&7.into(), &2.into()));
+    assert_eq!((&report["epochs"], &report["train_examples"]), (&3.into(), &1000.into()));
+    let error = report["test_error"].as_f64().unwrap();
+    assert!(error < 0.5, "{error}");
+    assert_eq!(error, report["test_errors"].as_f64().unwrap() / 300.0);
+    let [low, high] = [0, 1].map(|i| report["test_error_interval"][i].as_f64().unwrap());
+    assert!(low < error && error < high);
+    assert!(report["train_seconds"].as_f64().unwrap() > 0.0);
+    assert!(report["examples_per_second"].as_f64().unwrap() > 0.0);
+    assert_eq!(files(at), ["data", "plies-digits.safetensors"]);
+
+    let again = json(at, &["evaluate", "--data", "data"]);
+    for key in ["test_error", "test_loss", "confusion", "model", "seed", "epochs"] {
+        assert_eq!(again[key], report[key], "{key}");
+    }
+    let shown = answer(at, &["evaluate", "--data", "data", "--misread", "4"]);
+    assert!(shown.starts_with("test error ") && shown.contains("95 % interval"), "{shown}");
+    assert!(shown.contains("true\\read") && shown.matches(", read ").count() == 4, "{shown}");
+    assert!(shown.lines().all(|line| line.chars().count() <= 80), "{shown}");
+    assert!(shown.is_ascii(), "an environment that says nothing gets ASCII");
+}
+
+#[test]
+fn one_seed_gives_one_network_on_any_number_of_threads() {
+    let folder = folder();
+    let at = folder.path();
+    let network = |file: &str, more: &[&str]| {
+        // Dropout and batches that differ in size are in it too.
+        let settings = ["--dropout", "0.2", "--hidden", "300,40", "--batch-size", "128"];
+        let arguments = ["train", "--data", "data", "--epochs", "2", "--out", file];
+        json(at, &[&arguments[..], &settings, more].concat());
+        fs::read(at.join(file)).unwrap()
+    };
+    let one = network("one", &["--seed", "3", "--threads", "1"]);
+    assert!(one == network("two", &["--seed", "3", "--threads", "2"]), "2 threads differ");
+    assert!(one == network("again", &["--seed", "3", "--threads", "1"]), "two runs differ");
+    assert!(one != network("other", &["--seed", "4", "--threads", "1"]), "seeds don't matter");
+}
+
+#[test]
+fn without_a_command_it_trains() {
+    let folder = folder();
+    let report = json(folder.path(), &["--data", "data", "--epochs", "1", "--hidden", "none"]);
+    assert_eq!((&report["command"], &report["model"]), (&"train".into(), &"784-10 relu".into()));
+}
+
+#[test]
+fn the_embedded_data_are_used_when_no_folder_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let arguments = ["--limit", "500", "--hidden", "16", "--epochs", "1"];
+    let report = json(folder.path(), &arguments);
+    assert_eq!((&report["data"], &report["train_examples"]), (&"MNIST".into(), &500.into()));
+    assert_eq!(report["test_examples"], 10_000);
+}
+
+#[test]
+fn the_report_is_drawn_and_says_what_to_try_next() {
+    let folder = folder();
+    let arguments = [&SMALL[..], &["--json", "report.json"]].concat();
+    let mut command = program(folder.path(), &arguments);
+    let output = command.env("LANG", "en_US.UTF-8").output().unwrap();
+    let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
+    assert!(stdout.contains("What to try next:\n  plies-digits predict PICTURE.png"), "{stdout}");
+    assert!(stdout.contains('▀') && !stdout.contains('\x1b'), "{stdout}");
+    assert!(stderr.contains("epoch  3/3  loss ") && !stderr.contains('\x1b'), "{stderr}");
+    let report: Value =
+        serde_json::from_slice(&fs::read(folder.path().join("report.json")).unwrap()).unwrap();
+    assert!(report["test_error"].is_f64());
+}
+
+#[test]
+fn quiet_leaves_the_result() {
+    let folder = trained();
+    let output = run(folder.path(), &["evaluate", "--data", "data", "--quiet"]);
+    assert_eq!(text(&output.stderr), "");
+    assert_eq!(text(&output.stdout).lines().count(), 1);
+}
+
+#[test]
+fn the_best_epoch_on_held_out_examples_is_kept() {
+    let folder = folder();
+    let report = train(folder.path(), &["--validation", "200"]);
+    assert_eq!(report["train_examples"], 800);
+    assert_eq!(report["validation_examples"], 200);
+    assert!(report["validation_error"].as_f64().unwrap() < 0.6);
+    assert!(report["best_epoch"].as_u64().unwrap() <= 3);
+}
+
+#[test]
+fn pictures_are_read_from_files_and_standard_input() {
+    let folder = folder();
+    let at = folder.path();
+    json(at, &["--data", "data", "--epochs", "20", "--hidden", "64"]);
+    for index in 0..3 {
+        fs::write(at.join(format!("{index}.png")), png(index)).unwrap();
+    }
+    // The first test digits are 7, 2, 1.
+    let report = json(at, &["predict", "0.png", "1.png", "2.png"]);
+    let predictions = report["predictions"].as_array().unwrap();
+    let digits: Vec<u64> = predictions.iter().map(|p| p["digit"].as_u64().unwrap()).collect();
+    assert_eq!(digits, [7, 2, 1]);
+    let sum: f64 = predictions[0]["probabilities"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|p| p.as_f64().unwrap())
+        .sum();
+    assert!((sum - 1.0).abs() < 1e-5);
+    assert_eq!(answer(at, &["predict", "-q", "0.png", "2.png"]), "0.png: 7\n2.png: 1\n");
+    for arguments in [&["predict", "-q", "-"][..], &["predict", "-q"]] {
+        let mut command = program(at, arguments);
+        command.stdin(fs::File::open(at.join("1.png")).unwrap());
+        assert_eq!(text(&command.output().unwrap().stdout), "standard input: 2\n");
+    }
+    let shown = answer(at, &["predict", "0.png"]);
+    assert!(shown.starts_with("0.png: 7 (") && shown.contains("as the network sees it"), "{shown}");
+    for class in 0..10 {
+        assert!(shown.lines().any(|line| line.starts_with(&format!("  {class}  "))), "{shown}");
+    }
+}
+
+#[test]
+fn bad_pictures_are_named() {
+    let folder = trained();
+    let at = folder.path();
+    fs::write(at.join("text.png"), "this is no picture").unwrap();
+    fs::write(at.join("empty.png"), "").unwrap();
+    fs::write(at.join("cut.png"), &png(0)[..150]).unwrap();
+    let mut blank = std::io::Cursor::new(Vec::new());
+    image::GrayImage::from_pixel(40, 40, image::Luma([255]))
+        .write_to(&mut blank, image::ImageFormat::Png)
+        .unwrap();
+    fs::write(at.join("blank.png"), blank.into_inner()).unwrap();
+    fs::write(at.join("good.png"), png(0)).unwrap();
+    let rows = [
+        ("text.png", "is no picture that can be read; PNG and JPEG can"),
+        ("empty.png", "is empty"),
+        ("cut.png", "is a damaged picture"),
+        ("blank.png", "shows no digit: the picture is blank"),
+        ("nowhere.png", "No such file"),
+        ("data", "is a folder, not a picture"),
+    ];
+    for (file, reason) in rows {
+        let line = mistake(at, &["predict", "good.png", file]);
+        assert!(line.starts_with(&format!("error: {file}: ")) && line.contains(reason), "{line}");
+    }
+    // Standard input is empty here.
+    let line = mistake(at, &["predict", "-"]);
+    assert!(line.starts_with("error: standard input: is empty"), "{line}");
+    assert!(mistake(at, &["predict", "-", "-"]).contains("named twice"));
+}
+
+#[test]
+fn bad_idx_files_are_named_and_nothing_is_overwritten() {
+    let folder = trained();
+    let at = folder.path();
+    let before = fs::read(at.join("plies-digits.safetensors")).unwrap();
+    let images = fs::read(at.join("data/train-images-idx3-ubyte")).unwrap();
+    let labels = fs::read(at.join("data/train-labels-idx1-ubyte")).unwrap();
+    let mut wrong_label = labels.clone();
+    wrong_label[8 + 5] = 77;
+    let mut magic = images.clone();
+    magic[3] = 9;
+    type Change<'a> = (&'a str, Option<&'a [u8]>, &'a str);
+    let rows: [Change<'_>; 8] = [
+        ("train-images-idx3-ubyte", None, "holds no train-images-idx3-ubyte"),
+        ("train-images-idx3-ubyte", Some(&labels), "are the two files swapped?"),
+        ("train-labels-idx1-ubyte", Some(&images), "are the two files swapped?"),
+        ("train-images-idx3-ubyte", Some(&images[..5000]), "is cut short"),
+        ("train-images-idx3-ubyte", Some(&magic), "its magic is 0x00000809"),
+        ("train-labels-idx1-ubyte", Some(&wrong_label), "label 77 at index 5"),
+        ("train-labels-idx1-ubyte", Some(&idx(1, &[3], &[1, 2, 3])), "holds 3 labels, but"),
+        ("t10k-images-idx3-ubyte", Some(b""), "ends within its header"),
+    ];
+    for (file, bytes, reason) in rows {
+        let path = at.join("data").join(file);
+        let whole = fs::read(&path).unwrap();
+        match bytes {
+            None => fs::remove_file(&path).unwrap(),
+            Some(bytes) => fs::write(&path, bytes).unwrap(),
+        }
+        let line = mistake(at, &SMALL);
+        assert!(line.contains(reason), "{line:?} lacks {reason:?}");
+        assert!(bytes.is_none() || line.contains(&format!("data/{file}: ")), "{line}");
+        assert!(mistake(at, &["evaluate", "--data", "data"]).contains(reason));
+        fs::write(&path, whole).unwrap();
+    }
+    assert!(mistake(at, &["--data", "nowhere"]).contains("nowhere: No such file"));
+    assert!(mistake(at, &["--data", "plies-digits.safetensors"]).contains("is not a folder"));
+    assert!(before == fs::read(at.join("plies-digits.safetensors")).unwrap());
+    assert_eq!(files(at), ["data", "plies-digits.safetensors"]);
+}
+
+#[test]
+fn other_checkpoints_are_refused_by_name() {
+    let folder = trained();
+    let at = folder.path();
+    let network = fs::read(at.join("plies-digits.safetensors")).unwrap();
+    fs::write(at.join("cut"), &network[..network.len() / 2]).unwrap();
+    fs::write(at.join("text"), "a text").unwrap();
+    let mut other = plies_nn::Checkpoint::new();
+    other.insert("embedding.weight", plies_tensor::Tensor::from([[1f32, 2.0]]));
+    other.save(&at.join("other")).unwrap();
+    let rows = [
+        ("cut", "not a safetensors file"),
+        ("text", "not a safetensors file"),
+        ("other", "is not a network of plies-digits: it holds 1 tensors (embedding.weight"),
+        ("nowhere", "no such file; train a network first"),
+        ("data", "is not a regular file"),
+    ];
+    for (file, reason) in rows {
+        for command in [
+            &["evaluate", "--data", "data", "--model"][..],
+            &["info", "--model"],
+            &["predict", "x.png", "--model"],
+            &["train", "--data", "data", "--resume"],
+        ] {
+            let line = mistake(at, &[command, &[file]].concat());
+            assert!(line.starts_with(&format!("error: {file}: ")), "{line}");
+            assert!(line.contains(reason), "{line:?} lacks {reason:?}");
+        }
+    }
+    let resume = ["--data", "data", "--resume", "plies-digits.safetensors"];
+    let line = mistake(at, &[&resume[..], &["--hidden", "33"]].concat());
+    assert!(line.ends_with("holds the network 784-32-10 relu, not 784-33-10 relu"), "{line}");
+    let line = mistake(at, &resume);
+    assert!(line.contains("has 3 epochs behind it; ask for more"), "{line}");
+    assert!(network == fs::read(at.join("plies-digits.safetensors")).unwrap());
+}
+
+#[test]
+fn settings_out_of_range_are_one_line() {
+    let folder = folder();
+    let at = folder.path();
+    let rows = [
+        (&["--epochs", "0"][..], "0 epochs"),
+        (&["--epochs", "many"], "'many'"),
+        (&["--lr", "-1"], "-1"),
+        (&["--lr", "nan"], "NaN"),
+        (&["--hidden", "12,x"], "12,x"),
+        (&["--hidden", "0"], "0 units"),
+        (&["--activation", "rulu"], "known are identity, relu"),
+        (&["--dropout", "1"], "dropout 1"),
+        (&["--threads", "0"], "0"),
+        (&["--batch-size", "0"], "batch of 0"),
+        (&["--data", "data", "--validation", "1000"], "leaves nothing of 1,000"),
+        (&["--json", "nowhere/x.json"], "nowhere/x.json: cannot be written"),
+        (&["--json", "data"], "data: is a folder"),
+        (&["--out", "nowhere/x"], "nowhere/x: cannot be written"),
+        (&["--out", "data"], "data: is a folder"),
+        (&["--out", "x", "--json", "x"], "x: is the file of both"),
+        (&["--colour"], "'--colour'"),
+        (&["learn"], "'learn'"),
+    ];
+    for (arguments, part) in rows {
+        let line = mistake(at, arguments);
+        assert!(line.contains(part), "{line:?} lacks {part:?}");
+    }
+    assert_eq!(files(at), ["data"]);
+}
+
+#[test]
+fn help_shows_every_option_with_examples() {
+    let folder = folder();
+    let help = answer(folder.path(), &["--help"]);
+    for part in ["Examples:", "train", "evaluate", "predict", "info", "Exit status"] {
+        assert!(help.contains(part), "{help}");
+    }
+    for command in ["train", "evaluate", "predict", "info"] {
+        let help = answer(folder.path(), &[command, "--help"]);
+        for part in ["Examples:", "--seed", "--threads", "--json", "--quiet"] {
+            assert!(help.contains(part), "{command}: {help}");
+        }
+    }
+    assert!(answer(folder.path(), &["--version"]).starts_with("plies-digits "));
+}
+
+#[test]
+fn info_tells_what_is_there() {
+    let folder = trained();
+    let report = json(folder.path(), &["info"]);
+    assert_eq!(report["embedded"]["test_examples"], 10_000);
+    assert_eq!(report["model"], "784-32-10 relu");
+    assert_eq!(report["settings"]["activation"], "relu");
+    assert_eq!(report["epochs"], 3);
+    let shown = answer(folder.path(), &["info"]);
+    assert!(shown.contains("layers.0.weight") && shown.contains("[32, 784]"), "{shown}");
+    let empty = tempfile::tempdir().unwrap();
+    assert!(answer(empty.path(), &["info"]).contains("none; there is no plies-digits.safetensors"));
+}
+
+/// A full disk, by a limit on the length of files: the write fails in the middle.
+#[test]
+#[cfg(unix)]
+fn a_full_disk_leaves_the_old_network() {
+    let folder = trained();
+    let at = folder.path();
+    let before = fs::read(at.join("plies-digits.safetensors")).unwrap();
+    let script = "trap '' XFSZ; ulimit -f 20; exec \"$0\" \"$@\"";
+    let mut command = Command::new("sh");
+    command.current_dir(at).args(["-c", script, env!("CARGO_BIN_EXE_plies-digits")]);
+    let output = command.args(SMALL).args(["--quiet", "--seed", "5"]).output().unwrap();
+    let line = mistake_of(&output, &["a full disk"]);
+    assert!(line.contains("plies-digits.safetensors: File too large"), "{line}");
+    assert!(before == fs::read(at.join("plies-digits.safetensors")).unwrap());
+    assert_eq!(files(at), ["data", "plies-digits.safetensors"]);
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_device_is_written_to_but_never_replaced() {
+    let folder = trained();
+    let at = folder.path();
+    let evaluate = ["evaluate", "--data", "data", "--quiet"];
+    let to_full = [&evaluate[..], &["--json", "/dev/full"]].concat();
+    let output = run(at, &to_full);
+    let stderr = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr.contains("/dev/full: cannot be written (No space left on device"), "{stderr}");
+    let line = mistake(at, &[&SMALL[..], &["--out", "/dev/full"]].concat());
+    assert!(line.contains("/dev/full: is not a regular file"), "{line}");
+    let mut full = program(at, &evaluate);
+    let full = full.stdout(fs::OpenOptions::new().write(true).open("/dev/full").unwrap());
+    let output = full.output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).starts_with("error: standard output: No space left"));
+}
+
+#[test]
+#[cfg(unix)]
+fn a_reader_that_goes_away_is_no_mistake() {
+    let folder = trained();
+    let script = "\"$0\" evaluate --data data 2>stderr | true";
+    let mut command = Command::new("sh");
+    command.current_dir(folder.path()).args(["-c", script, env!("CARGO_BIN_EXE_plies-digits")]);
+    assert!(command.status().unwrap().success());
+    let stderr = fs::read_to_string(folder.path().join("stderr")).unwrap();
+    assert!(!stderr.contains("panicked") && !stderr.contains("error"), "{stderr}");
+}
+
+/// Starts a long training and interrupts it after `epochs` epochs.
+#[cfg(unix)]
+fn interrupted(at: &Path, more: &[&str], epochs: usize) -> (Option<i32>, String) {
+    use std::io::{BufRead, BufReader};
+    let long = ["train", "--data", "data", "--hidden", "16", "--epochs", "100000"];
+    let mut command = program(at, &[&long[..], more].concat());
+    let mut child = command.stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+    let mut stderr = BufReader::new(child.stderr.take().unwrap());
+    let (mut line, mut seen) = (String::new(), 0);
+    while seen < epochs {
+        line.clear();
+        assert!(stderr.read_line(&mut line).unwrap() > 0, "it ended by itself");
+        seen += usize::from(line.starts_with("epoch "));
+    }
+    let kill = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert!(kill.success());
+    let rest: Vec<String> = stderr.lines().map(Result::unwrap).collect();
+    let code = child.wait().unwrap().code();
+    (code, rest.last().cloned().unwrap_or_default())
+}
+
+#[test]
+#[cfg(unix)]
+fn ctrl_c_saves_the_best_epoch_and_training_goes_on_from_there() {
+    let folder = folder();
+    let at = folder.path();
+    let (code, last) = interrupted(at, &[], 3);
+    assert_eq!(code, Some(130), "{last}");
+    assert!(last.contains("is saved in plies-digits.safetensors; go on with"), "{last}");
+    assert_eq!(files(at), ["data", "plies-digits.safetensors"]);
+    let done = json(at, &["info"])["epochs"].as_u64().unwrap();
+    assert!(done >= 3);
+    let epochs = (done + 2).to_string();
+    let resume = ["--resume", "plies-digits.safetensors", "--epochs", &epochs, "--data", "data"];
+    let report = json(at, &resume);
+    assert_eq!(report["epochs"], done + 2);
+    assert_eq!(report["resumed_from"], "plies-digits.safetensors");
+}
+
+/// A PNG header that promises 20,000 x 20,000 pixels, with nothing behind it.
+#[test]
+fn a_picture_bomb_is_refused() {
+    let folder = trained();
+    let at = folder.path();
+    let mut bomb = png(0);
+    bomb[16..24].copy_from_slice(&[0, 1, 0x11, 0x70, 0, 1, 0x11, 0x70]);
+    let mut crc = flate2::Crc::new();
+    crc.update(&bomb[12..29]);
+    bomb[29..33].copy_from_slice(&crc.sum().to_be_bytes());
+    let mut file = fs::File::create(at.join("bomb.png")).unwrap();
+    file.write_all(&bomb).unwrap();
+    let line = mistake(at, &["predict", "bomb.png"]);
+    assert!(line.contains("bomb.png: is too large a picture"), "{line}");
+}
+
+/// Names with spaces and in other scripts are files like any other.
+#[test]
+fn names_are_taken_as_they_are() {
+    let folder = folder();
+    let at = folder.path();
+    let names = PathBuf::from("my data ü");
+    fs::rename(at.join("data"), at.join(&names)).unwrap();
+    let report =
+        json(at, &["--data", "my data ü", "--epochs", "1", "--hidden", "8", "--out", "ä b"]);
+    assert_eq!(report["checkpoint"], "ä b");
+    assert!(at.join("ä b").is_file());
+}
