@@ -4,9 +4,13 @@ mod backend;
 mod convert;
 mod cpu;
 mod device;
+mod display;
 mod dtype;
 mod error;
 mod expr;
+#[cfg(feature = "ndarray")]
+mod interop_ndarray;
+mod io;
 mod layout;
 mod ops;
 mod random;

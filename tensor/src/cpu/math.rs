@@ -273,7 +273,7 @@ mod tests {
             let around = (0..400_000).map(|i| (i as f32 - 200_000.0) * 6.1e-5);
             for x in samples.chain(around).chain(specials) {
                 let angle = name == "sin" || name == "cos";
-                if angle && x.abs() > LARGEST_ANGLE || angle && x.is_infinite() {
+                if angle && x.abs() > LARGEST_ANGLE {
                     continue;
                 }
                 for y in [plain(x), fused(x)] {
