@@ -134,9 +134,12 @@ pub(crate) struct TrainArgs {
     #[arg(long, value_name = "SIZES", value_parser = hidden)]
     pub(crate) hidden: Option<Hidden>,
 
-    /// The non-linearity: relu, leaky_relu, elu, selu, sigmoid, tanh, softplus, silu, gelu, mish,
-    /// identity [default: relu]
-    #[arg(long, value_name = "NAME", value_parser = |name: &str| name.parse::<Activation>())]
+    #[arg(
+        long,
+        value_name = "NAME",
+        value_parser = |name: &str| name.parse::<Activation>(),
+        help = activations()
+    )]
     pub(crate) activation: Option<Activation>,
 
     /// Drop this share of the hidden units while training [default: 0]
@@ -247,6 +250,11 @@ pub(crate) struct InfoArgs {
     pub(crate) common: CommonArgs,
 }
 
+fn activations() -> String {
+    let names = Activation::ALL.map(Activation::name).join(", ");
+    format!("The non-linearity: {names} [default: {}]", Settings::default().activation)
+}
+
 /// Sizes of hidden layers; a type of its own, for clap takes a plain `Vec` as a repeated option.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Hidden(pub(crate) Vec<usize>);
@@ -306,7 +314,6 @@ mod tests {
         let sizes: Vec<String> = settings.hidden.iter().map(usize::to_string).collect();
         for (name, value) in [
             ("hidden", sizes.join(",")),
-            ("activation", settings.activation.to_string()),
             ("dropout", settings.dropout.to_string()),
             ("input_dropout", settings.input_dropout.to_string()),
             ("epochs", settings.epochs.to_string()),
@@ -320,9 +327,6 @@ mod tests {
         ] {
             let help = help(name);
             assert!(help.ends_with(&format!("[default: {value}]")), "{name}: {help}");
-        }
-        for activation in Activation::ALL {
-            assert!(help("activation").contains(activation.name()), "{activation}");
         }
     }
 }

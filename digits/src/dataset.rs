@@ -21,7 +21,7 @@ pub fn inputs<'a>(images: impl IntoIterator<Item = &'a [u8]>) -> Tensor {
 /// [`Examples`] for the loader. They stay bytes until they are asked for: a quarter of the memory.
 ///
 /// # Shapes
-/// inputs [B, 784] F32 from 0 to 1, targets [B] I32
+/// inputs [B, 784] F32 from 0 to 1, targets `[B]` I32
 #[derive(Clone, Debug)]
 pub struct Digits(pub Examples);
 

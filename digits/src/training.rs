@@ -11,6 +11,7 @@ use plies_nn::{
     train::{self, BatchEvent, Callback, EpochEvent, Evaluation, Fit, Flow},
 };
 use plies_tensor::Tensor;
+use thiserror::Error;
 
 use crate::{
     dataset::{self, Digits},
@@ -58,6 +59,29 @@ pub struct Trained {
     pub stopped: bool,
 }
 
+/// Why a training fails.
+#[derive(Debug, Error)]
+pub enum TrainError {
+    /// The loss is no number any more.
+    #[error(
+        "training diverged in epoch {epoch} (the loss is {loss}); a lower --lr than {lr} may help"
+    )]
+    Diverged {
+        /// The epoch, counted from 1.
+        epoch: usize,
+        /// The loss.
+        loss: f64,
+        /// The learning rate at the start.
+        lr: f64,
+    },
+    /// A device or a checkpoint failed.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    /// A device failed.
+    #[error(transparent)]
+    Device(#[from] plies_tensor::Error),
+}
+
 /// Trains the network by its settings from the epoch that it is at, and leaves it at its best epoch.
 ///
 /// The best epoch is that of the least error on `validation`; when nothing is held out, the last.
@@ -65,7 +89,7 @@ pub struct Trained {
 /// a cosine.
 ///
 /// # Errors
-/// A fault of the device.
+/// A loss that is no number, or a fault of the device.
 pub fn train(
     network: &mut Network,
     optimizer: &mut dyn Optimizer,
@@ -73,7 +97,7 @@ pub fn train(
     validation: Option<Examples>,
     stop: Arc<AtomicBool>,
     watch: &mut dyn Watch,
-) -> Result<Trained, CheckpointError> {
+) -> Result<Trained, TrainError> {
     let settings = network.settings.clone();
     let mut loader =
         Loader::new(Arc::new(Digits(training)), settings.batch_size).shuffle(settings.seed);
@@ -150,12 +174,17 @@ struct KeepBest<'a> {
     best_epoch: usize,
     loss: f64,
     validation_error: Option<f64>,
-    fault: Option<CheckpointError>,
+    fault: Option<TrainError>,
     watch: &'a mut dyn Watch,
 }
 
 impl Callback for KeepBest<'_> {
     fn on_batch(&mut self, event: &BatchEvent) -> Flow {
+        if !event.loss.is_finite() {
+            let (epoch, lr) = (event.epoch + 1, self.settings.lr);
+            self.fault = Some(TrainError::Diverged { epoch, loss: event.loss, lr });
+            return Flow::Stop;
+        }
         self.watch.batch(event);
         Flow::Continue
     }
@@ -166,6 +195,10 @@ impl Callback for KeepBest<'_> {
         model: &mut dyn Module,
         optimizer: &dyn Optimizer,
     ) -> Flow {
+        // The last batch of the epoch may have been the one.
+        if self.fault.is_some() {
+            return Flow::Stop;
+        }
         let validation_error = match &self.validation {
             None => None,
             Some(examples) => match error_rate(model, examples) {

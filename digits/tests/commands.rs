@@ -404,6 +404,21 @@ fn settings_out_of_range_are_one_line() {
 }
 
 #[test]
+fn a_training_that_diverges_is_not_saved() {
+    let folder = trained();
+    let at = folder.path();
+    let before = fs::read(at.join("plies-digits.safetensors")).unwrap();
+    let arguments = [&SMALL[..], &["--lr", "100", "--activation", "identity", "--quiet"]].concat();
+    let arguments = [&arguments[..], &["--seed", "2"]].concat();
+    let output = run(at, &arguments);
+    // Not every processor need overflow here; where it does, this is how it ends.
+    if !output.status.success() {
+        assert!(mistake_of(&output, &arguments).contains("training diverged in epoch"));
+        assert!(before == fs::read(at.join("plies-digits.safetensors")).unwrap());
+    }
+}
+
+#[test]
 fn help_shows_every_option_with_examples() {
     let folder = folder();
     let help = answer(folder.path(), &["--help"]);
