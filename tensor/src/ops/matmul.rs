@@ -55,8 +55,18 @@ impl Tensor {
     ) -> Tensor {
         formula.check_arity(extra.len() + 1, scalars.len());
         extra.iter().for_each(|e| check_same("matmul_then", self, e));
+        let (row, column) = (self.rank() == 1, other.rank() == 1);
         self.product(other, |backend, a, b, shape, out| {
-            let inputs = broadcast_views(extra, shape);
+            let mut inputs = broadcast_views(extra, shape);
+            // The backend's product still has the axes that vectors did not have.
+            for input in &mut inputs {
+                if column {
+                    input.layout = input.layout.unsqueeze(-1);
+                }
+                if row {
+                    input.layout = input.layout.unsqueeze(-2);
+                }
+            }
             let epilogue = Epilogue { formula, inputs: &inputs, scalars };
             backend.matmul(a, b, Some(epilogue), out);
         })

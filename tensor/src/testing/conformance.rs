@@ -349,9 +349,21 @@ fn matmul(rng: &mut Rng, device: &Device, dtype: DType) -> Result<(), String> {
     let f = formula!(|y, b; zero| (y + b).max(zero));
     let then = reference::map(f, &[&expected, &Array::of(&bias)], &[0.0]);
     check(&x.matmul_then(&y, f, &[&bias], &[0.0]), &then, dtype)?;
+    let one = Tensor::full(Shape::SCALAR, 1.0, dtype, device);
+    let plus = formula!(|y, b| y + b);
     let (row, column) = (draw(rng, device, dtype, &[k]), draw(rng, device, dtype, &[k]));
     let dot = reference::matmul(&Array::of(&row.unsqueeze(0)), &Array::of(&column.unsqueeze(1)));
-    check(&row.matmul(&column).reshape([1, 1]), &dot, dtype)
+    check(&row.matmul(&column).reshape([1, 1]), &dot, dtype)?;
+    // Vectors with an epilogue: the broadcast shape is that without the vector's axis.
+    let (y2, x2) = (draw(rng, device, dtype, &[k, n]), draw(rng, device, dtype, &[m, k]));
+    for (found, plain, extra) in [
+        (row.matmul_then(&y2, plus, &[&bias], &[]), row.matmul(&y2), &bias),
+        (x2.matmul_then(&column, plus, &[&one], &[]), x2.matmul(&column), &one),
+        (row.matmul_then(&column, plus, &[&one], &[]), row.matmul(&column), &one),
+    ] {
+        check(&found, &reference::map(plus, &[&Array::of(&plain), &Array::of(extra)], &[]), dtype)?;
+    }
+    Ok(())
 }
 
 fn index_into(rng: &mut Rng, device: &Device, dims: &[usize], size: usize) -> Tensor {
