@@ -1,204 +1,283 @@
-//! Tensors as text, in NumPy's manner: nested brackets, columns of one width, and only the edges of
-//! large tensors.
+//! Printing: `{}` shows a tensor as NumPy's `print` does.
 
-use std::fmt::{self, Write};
+use std::fmt::{self, Display, LowerExp, Write};
 
-use crate::{DType, Tensor};
+use crate::{DType, Element, Result, Tensor};
 
-/// Tensors with more elements are shown by their edges.
-const SUMMARY: usize = 1000;
-/// Elements shown at each end of an axis of a large tensor.
-const EDGE: usize = 3;
-/// Characters in a line.
-const WIDTH: usize = 75;
-/// Digits after the point, unless the format says otherwise.
+/// Beyond this many elements only the edges of each axis are shown.
+const SUMMARISE_BEYOND: usize = 1000;
+/// Elements shown at either end of a summarised axis.
+const EDGE_ITEMS: usize = 3;
+/// Columns of a line.
+const LINE_WIDTH: usize = 75;
+/// Digits after the point unless the caller asks for another number with `{:.3}`.
 const PRECISION: usize = 8;
 
-impl fmt::Display for Tensor {
-    /// `{:.3}` limits the digits after the point.
-    ///
-    /// # Example
-    /// ```
-    /// use plies_tensor::Tensor;
-    /// let x = Tensor::from([[1f32, 2.5], [-3.25, 100.0]]);
-    /// assert_eq!(x.to_string(), "[[  1.     2.5 ]\n [ -3.25 100.  ]]");
-    /// ```
+/// Prints like NumPy: rows in nested brackets, columns aligned, as many decimals as the elements
+/// need and at most 8 (or what `{:.3}` asks for), powers of ten where sizes differ too much for
+/// one column, `...` in place of the middle of a tensor with more than 1000 elements.
+///
+/// # Source
+/// The rules and the tests' expectations are those of NumPy 2.4 (`numpy.array2string`), whose
+/// columns switch to powers of ten from 1e6 for f32 and from 1e8 for f64.
+///
+/// # Example
+/// ```
+/// use plies_tensor::Tensor;
+/// let x = Tensor::from([[1f32, -2.5], [0.125, 100.0]]);
+/// assert_eq!(x.to_string(), "[[  1.     -2.5  ]\n [  0.125 100.   ]]");
+/// assert_eq!(format!("{x:.1}"), "[[  1.   -2.5]\n [  0.1 100. ]]");
+/// ```
+impl Display for Tensor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let summarise = self.elem_count() > SUMMARY;
-        let mut shown = self.clone();
-        if summarise {
-            // Only the edges need to come from the device.
-            for axis in 0..self.rank() as isize {
-                let n = shown.dim(axis);
-                if n > 2 * EDGE {
-                    let (head, tail) =
-                        (shown.narrow(axis, 0, EDGE), shown.narrow(axis, n - EDGE, EDGE));
-                    shown = Tensor::cat(&[&head, &tail], axis);
-                }
-            }
+        // Asynchronous faults of a device surface here; printing one beats losing it.
+        let summary = self.elem_count() > SUMMARISE_BEYOND;
+        match words(self, f.precision(), summary) {
+            Ok(words) => f.write_str(&arrange(self.dims(), &words, summary)),
+            Err(error) => write!(f, "{self:?}: {error}"),
         }
-        let Ok(values) = shown.to_dtype(DType::F64).to_vec::<f64>() else {
-            return write!(f, "{self:?} (the device failed)");
-        };
-        let cells = cells(&values, self.dtype(), f.precision());
-        let mut text = String::new();
-        let page = Page { cells: &cells, whole: self.dims(), shown: shown.dims() };
-        page.write(&mut text, 0, 0, 1)?;
-        f.write_str(&text)
     }
 }
 
-/// Every number as text of one width.
-fn cells(values: &[f64], dtype: DType, precision: Option<usize>) -> Vec<String> {
-    let finite: Vec<f64> = values.iter().copied().filter(|x| x.is_finite()).collect();
-    let size = |x: f64| x.abs();
-    let largest = finite.iter().copied().map(size).fold(0.0, f64::max);
-    let smallest = finite.iter().copied().map(size).filter(|&x| x > 0.0).fold(f64::MAX, f64::min);
-    let digits = precision.unwrap_or(PRECISION);
-    let exponential = largest >= 1e8
-        || largest > 0.0 && (smallest < 1e-4 || largest / smallest > 1000.0 && precision.is_none());
-    let shortest = |x: f64| match dtype {
-        DType::F32 => format!("{}", x as f32),
-        _ => format!("{x}"),
-    };
-    let decimals = |text: &str| text.split_once('.').map_or(0, |(_, decimals)| decimals.len());
-    let text: Vec<String> = if !dtype.is_float() {
-        values.iter().map(|x| format!("{x}")).collect()
-    } else if exponential {
-        let mantissa = |x: f64| match dtype {
-            DType::F32 => format!("{:e}", x as f32),
-            _ => format!("{x:e}"),
-        };
-        let needed = |x: &f64| decimals(mantissa(*x).split('e').next().unwrap_or_default());
-        let n = finite.iter().map(needed).max().unwrap_or(0).min(digits);
-        values.iter().map(|&x| scientific(x, n)).collect()
+/// The shown elements in row-major order, each padded to its column.
+fn words(tensor: &Tensor, precision: Option<usize>, summary: bool) -> Result<Vec<String>> {
+    let shown = if summary { edges(tensor) } else { tensor.clone() };
+    let scalar = tensor.rank() == 0 && precision.is_none();
+    Ok(match shown.dtype() {
+        DType::F32 if scalar => vec![lone(shown.to_vec::<f32>()?[0])],
+        DType::F64 if scalar => vec![lone(shown.to_vec::<f64>()?[0])],
+        DType::F32 => floats(&shown.to_vec::<f32>()?, precision.unwrap_or(PRECISION)),
+        DType::F64 => floats(&shown.to_vec::<f64>()?, precision.unwrap_or(PRECISION)),
+        DType::I32 => {
+            let words: Vec<String> = shown.to_vec::<i32>()?.iter().map(i32::to_string).collect();
+            let width = words.iter().map(String::len).max().unwrap_or(0);
+            words.iter().map(|w| format!("{w:>width$}")).collect()
+        }
+    })
+}
+
+/// Only what is shown leaves the device: the middle of every long axis is cut out.
+fn edges(tensor: &Tensor) -> Tensor {
+    let mut shown = tensor.clone();
+    for (axis, &n) in tensor.dims().iter().enumerate() {
+        if n > 2 * EDGE_ITEMS {
+            let axis = axis as isize;
+            let first = shown.narrow(axis, 0, EDGE_ITEMS);
+            let last = shown.narrow(axis, n - EDGE_ITEMS, EDGE_ITEMS);
+            shown = Tensor::cat(&[&first, &last], axis);
+        }
+    }
+    shown
+}
+
+/// Floats: their shortest decimal expansions come from the standard library, which also rounds
+/// half to even where digits must be cut.
+trait Float: Element + LowerExp {
+    /// Significant digits that every number of the type keeps.
+    const DIGITS: i32;
+    /// Where a number that stands alone gets an exponent.
+    const LONE_LIMIT: f64;
+}
+impl Float for f32 {
+    const DIGITS: i32 = f32::DIGITS as i32;
+    const LONE_LIMIT: f64 = 1e6;
+}
+impl Float for f64 {
+    const DIGITS: i32 = f64::DIGITS as i32;
+    const LONE_LIMIT: f64 = 1e16;
+}
+
+/// A number that stands alone is shown so that reading it gives the same number.
+fn lone<T: Float>(value: T) -> String {
+    let x = value.to_f64();
+    let size = x.abs();
+    if !x.is_finite() {
+        not_finite(x).to_owned()
+    } else if size != 0.0 && !(1e-4..T::LONE_LIMIT).contains(&size) {
+        let (mantissa, exponent) = scientific(value, usize::MAX);
+        format!("{}e{}", mantissa.trim_end_matches('.'), signed(exponent, 2))
     } else {
-        // As many decimals as the shortest exact forms need, at most `digits`.
-        let needed = |x: &f64| decimals(&shortest(*x)).min(digits);
-        let n = match precision {
-            Some(n) => n,
-            None => finite.iter().map(needed).max().unwrap_or(0),
-        };
-        values.iter().map(|&x| fixed(x, n, precision.is_none())).collect()
+        let word = positional(value, usize::MAX);
+        if word.ends_with('.') { word + "0" } else { word }
+    }
+}
+
+fn not_finite(x: f64) -> &'static str {
+    match x {
+        _ if x.is_nan() => "nan",
+        _ if x < 0.0 => "-inf",
+        _ => "inf",
+    }
+}
+
+/// Words of one width for all values: one format is chosen from the finite ones.
+fn floats<T: Float>(values: &[T], precision: usize) -> Vec<String> {
+    let finite: Vec<T> = values.iter().copied().filter(|v| v.to_f64().is_finite()).collect();
+    let mut words = if needs_exponents(&finite) {
+        with_exponents(&finite, precision)
+    } else {
+        with_points_aligned(&finite, precision)
     };
-    if dtype.is_float() && !exponential && precision.is_none() {
-        return align(&text);
+    let foreign = values.iter().map(|v| v.to_f64()).filter(|v| !v.is_finite());
+    let widest = foreign.map(|v| not_finite(v).len()).max().unwrap_or(0);
+    let width = words.first().map_or(0, String::len).max(widest);
+    for word in &mut words {
+        *word = format!("{word:>width$}");
     }
-    let width = text.iter().map(String::len).max().unwrap_or(0);
-    text.into_iter().map(|cell| format!("{cell:>width$}")).collect()
-}
-
-/// Puts the decimal points under each other, and what has none at the right.
-fn align(cells: &[String]) -> Vec<String> {
-    let parts = || cells.iter().filter_map(|cell| cell.split_once('.'));
-    let before = parts().map(|(whole, _)| whole.len()).max().unwrap_or(0);
-    let after = parts().map(|(_, decimals)| decimals.len() + 1).max().unwrap_or(0);
-    let longest = cells.iter().filter(|cell| !cell.contains('.')).map(String::len).max();
-    let width = (before + after).max(longest.unwrap_or(0));
-    let pad = |cell: &String| match cell.split_once('.') {
-        Some((whole, decimals)) => {
-            let before = width - after;
-            format!("{whole:>before$}.{decimals:<after$}", after = after - 1)
-        }
-        None => format!("{cell:>width$}"),
+    let mut words = words.into_iter();
+    let pick = |v: &T| match v.to_f64() {
+        x if x.is_finite() => words.next().unwrap_or_default(),
+        x => format!("{:>width$}", not_finite(x)),
     };
-    cells.iter().map(pad).collect()
+    values.iter().map(pick).collect()
 }
 
-/// A number with at most `n` decimals, their trailing zeros left out: `1.`, `2.5`.
-fn fixed(x: f64, n: usize, trim: bool) -> String {
-    if !x.is_finite() {
-        return special(x);
+/// Whether a column of plain decimals would be too wide: a number is large, or small, or the
+/// largest is more than 1000 times the smallest.
+fn needs_exponents<T: Float>(finite: &[T]) -> bool {
+    let sizes = finite.iter().map(|v| v.to_f64().abs()).filter(|&v| v != 0.0);
+    let (min, max) = sizes.fold((f64::INFINITY, 0f64), |(lo, hi), v| (lo.min(v), hi.max(v)));
+    if max == 0.0 {
+        return false;
     }
-    let text = format!("{x:.n$}");
-    match trim {
-        true if n == 0 => format!("{text}."),
-        true => text.trim_end_matches('0').to_owned(),
-        false => text,
-    }
+    // In the tensor's own type, so that a quotient on the border falls on NumPy's side.
+    let ratio = T::from_f64(max / min).to_f64();
+    max >= 10f64.powi(T::DIGITS.min(8)) || min < T::from_f64(1e-4).to_f64() || ratio > 1000.0
 }
 
-/// `1.5e-07`
-fn scientific(x: f64, n: usize) -> String {
-    if !x.is_finite() {
-        return special(x);
-    }
-    let text = format!("{x:.n$e}");
-    let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
-    let point = if n == 0 { "." } else { "" };
-    let exponent: i32 = exponent.parse().unwrap_or(0);
+/// Decimals whose points stand below each other; nothing after the point is filled with zeros.
+fn with_points_aligned<T: Float>(finite: &[T], precision: usize) -> Vec<String> {
+    let words: Vec<String> = finite.iter().map(|&v| positional(v, precision)).collect();
+    let split = |w: &String| w.find('.').unwrap_or(w.len());
+    let left = words.iter().map(split).max().unwrap_or(0);
+    let right = words.iter().map(|w| w.len() - split(w)).max().unwrap_or(0);
+    let align = |w: &String| {
+        let at = split(w);
+        format!("{:>left$}{:<right$}", &w[..at], &w[at..])
+    };
+    words.iter().map(align).collect()
+}
+
+/// Mantissas of equally many digits, exponents of equally many digits and always a sign.
+fn with_exponents<T: Float>(finite: &[T], precision: usize) -> Vec<String> {
+    let parts: Vec<(String, i32)> = finite.iter().map(|&v| scientific(v, precision)).collect();
+    let split = |m: &String| m.find('.').unwrap_or(m.len());
+    let left = parts.iter().map(|(m, _)| split(m)).max().unwrap_or(0);
+    let right = parts.iter().map(|(m, _)| m.len() - split(m)).max().unwrap_or(0);
+    let digits = parts.iter().map(|(_, e)| if e.abs() < 100 { 2 } else { 3 }).max().unwrap_or(2);
+    let align = |(m, e): &(String, i32)| {
+        let at = split(m);
+        format!("{:>left$}{:0<right$}e{}", &m[..at], &m[at..], signed(*e, digits))
+    };
+    parts.iter().map(align).collect()
+}
+
+fn signed(exponent: i32, digits: usize) -> String {
     let sign = if exponent < 0 { '-' } else { '+' };
-    format!("{mantissa}{point}e{sign}{:02}", exponent.abs())
+    format!("{sign}{:0>digits$}", exponent.unsigned_abs())
 }
 
-fn special(x: f64) -> String {
-    if x.is_nan() {
-        "nan"
-    } else if x > 0.0 {
-        "inf"
-    } else {
-        "-inf"
+/// The shortest decimal that reads back as the value, cut to `precision` digits after the point,
+/// without trailing zeros but always with a point: `1.`, `0.25`.
+fn positional<T: Float>(value: T, precision: usize) -> String {
+    let mut word = value.to_string();
+    if word.find('.').is_some_and(|at| word.len() - at - 1 > precision) {
+        word = format!("{value:.precision$}");
     }
-    .to_owned()
+    trimmed(word)
 }
 
-struct Page<'a> {
-    cells: &'a [String],
-    /// Dimensions of the tensor.
-    whole: &'a [usize],
-    /// Dimensions of what is shown of it.
-    shown: &'a [usize],
+/// As [`positional`], for mantissa and exponent.
+fn scientific<T: Float>(value: T, precision: usize) -> (String, i32) {
+    let mut word = format!("{value:e}");
+    if word.find('.').is_some_and(|at| word.find('e').is_some_and(|e| e - at - 1 > precision)) {
+        word = format!("{value:.precision$e}");
+    }
+    let (mantissa, exponent) = word.split_once('e').unwrap_or((&word, "0"));
+    (trimmed(mantissa.to_owned()), exponent.parse().unwrap_or(0))
 }
 
-impl Page<'_> {
-    /// Writes the part from cell `start` on along `axis`, indented by `indent`.
-    fn write(&self, text: &mut String, axis: usize, start: usize, indent: usize) -> fmt::Result {
-        if axis == self.shown.len() {
-            let cell = self.cells.get(start).map_or("", String::as_str);
-            return text.write_str(cell.trim());
+fn trimmed(mut word: String) -> String {
+    if word.contains('.') {
+        word.truncate(word.trim_end_matches('0').len());
+    } else {
+        word.push('.');
+    }
+    word
+}
+
+/// Puts words into brackets and lines.
+fn arrange(dims: &[usize], words: &[String], summary: bool) -> String {
+    if words.is_empty() {
+        return "[]".to_owned();
+    }
+    let mut out = String::new();
+    let mut words = words.iter();
+    block(dims, dims.len(), summary, &mut words, &mut out);
+    out
+}
+
+fn block<'a>(
+    dims: &[usize],
+    rank: usize,
+    summary: bool,
+    words: &mut impl Iterator<Item = &'a String>,
+    out: &mut String,
+) {
+    let Some((&n, inner)) = dims.split_first() else {
+        out.extend(words.next().map(String::as_str));
+        return;
+    };
+    let summary_here = summary && n > 2 * EDGE_ITEMS;
+    let shown = if summary_here { 2 * EDGE_ITEMS } else { n };
+    // One column for each bracket that is open.
+    let indent = rank - inner.len();
+    // The room that the closing brackets of all outer axes leave.
+    let width = LINE_WIDTH.saturating_sub(rank);
+    let mut column = indent;
+    out.push('[');
+    for i in 0..shown {
+        if summary_here && i == EDGE_ITEMS {
+            separate(inner.len(), "...", indent, width, &mut column, out);
         }
-        let n = self.shown[axis];
-        let gap = if n < self.whole[axis] { Some(EDGE) } else { None };
-        let step: usize = self.shown[axis + 1..].iter().product();
-        text.push('[');
-        if self.cells.is_empty() || n == 0 {
-            text.push(']');
-            return Ok(());
-        }
-        if axis + 1 == self.shown.len() {
-            let mut column = indent;
-            for i in 0..n {
-                let mut parts = Vec::new();
-                if gap == Some(i) {
-                    parts.push("...");
-                }
-                parts.push(&self.cells[start + i]);
-                for part in parts {
-                    let first = column == indent;
-                    if !first && column + 1 + part.len() >= WIDTH {
-                        write!(text, "\n{:indent$}", "")?;
-                        column = indent;
-                    } else if !first {
-                        text.push(' ');
-                        column += 1;
-                    }
-                    text.push_str(part);
-                    column += part.chars().count();
-                }
+        if inner.is_empty() {
+            let word = words.next().map_or("", String::as_str);
+            if i == 0 {
+                out.push_str(word);
+                column += word.len();
+            } else {
+                separate(0, word, indent, width, &mut column, out);
             }
         } else {
-            let blank = self.shown.len() - axis - 2;
-            for i in 0..n {
-                if i > 0 {
-                    write!(text, "{}{:indent$}", "\n".repeat(blank + 1), "")?;
-                }
-                if gap == Some(i) {
-                    write!(text, "...{}{:indent$}", "\n".repeat(blank + 1), "")?;
-                }
-                self.write(text, axis + 1, start + i * step, indent + 1)?;
+            if i > 0 {
+                separate(inner.len(), "", indent, width, &mut column, out);
             }
+            block(inner, rank, summary, words, out);
         }
-        text.push(']');
-        Ok(())
+    }
+    out.push(']');
+}
+
+/// A space or a fresh line, then the word. Rows of matrices stand below each other; one empty line
+/// more for each further axis.
+fn separate(
+    inner_axes: usize,
+    word: &str,
+    indent: usize,
+    width: usize,
+    column: &mut usize,
+    out: &mut String,
+) {
+    if inner_axes > 0 {
+        out.extend(std::iter::repeat_n('\n', inner_axes));
+        let _ = write!(out, "{:indent$}{word}", "");
+    } else if *column + 1 + word.len() > width {
+        out.truncate(out.trim_end().len());
+        out.push('\n');
+        let _ = write!(out, "{:indent$}{word}", "");
+        *column = indent + word.len();
+    } else {
+        let _ = write!(out, " {word}");
+        *column += 1 + word.len();
     }
 }
