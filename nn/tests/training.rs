@@ -1,14 +1,17 @@
-//! Whole trainings: they learn, repeat, resume, and survive damaged files.
+//! Whole trainings: they learn, repeat, resume, stop, and follow the optimisers' formulas.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use plies_autograd::Var;
 use plies_nn::data::{Loader, TensorDataset};
 use plies_nn::optim::{Adam, Optimizer, Schedule, Sgd};
-use plies_nn::train::{Fit, evaluate, fit};
+use plies_nn::train::{
+    BatchEvent, Callback, EarlyStopping, EpochEvent, Fit, Flow, History, KeepBest, Report,
+    evaluate, fit,
+};
 use plies_nn::{Activation, Checkpoint, Mlp, Module, loss};
 use plies_tensor::{DType, Device, Rng, Tensor};
-use proptest::prelude::*;
 
 /// Two classes: inside and outside a circle.
 fn circle(n: usize) -> Loader {
@@ -69,56 +72,6 @@ fn resuming_gives_the_bytes_of_an_uninterrupted_training() {
         half.load_optimizer(optimizer.as_mut()).unwrap();
         train(&mut model, optimizer.as_mut(), 2..4);
         assert!(whole == bytes(&model, optimizer.as_ref()), "{}", optimizer.describe());
-    }
-}
-
-#[test]
-fn a_checkpoint_of_another_architecture_changes_nothing() {
-    let mut checkpoint = Checkpoint::new();
-    checkpoint.put_model(&Mlp::new(&[2, 16, 2], Activation::Relu, &mut Rng::new(9)));
-    let mut model = network();
-    let before = bytes(&model, &Sgd::new(0.1));
-    let error = checkpoint.load_model(&mut model).unwrap_err().to_string();
-    assert!(
-        error.contains("layers.0.weight is f32 [16, 2], this model needs f32 [32, 2]"),
-        "{error}"
-    );
-    assert!(before == bytes(&model, &Sgd::new(0.1)));
-}
-
-#[test]
-fn a_failed_save_leaves_the_old_file() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("model.safetensors");
-    let mut checkpoint = Checkpoint::new();
-    checkpoint.put_model(&network());
-    checkpoint.save(&path).unwrap();
-    let before = std::fs::read(&path).unwrap();
-    let error = checkpoint.save(&path.join("below")).unwrap_err().to_string();
-    assert!(error.contains("below"), "{error}");
-    assert_eq!(std::fs::read(&path).unwrap(), before);
-    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
-}
-
-proptest! {
-    #[test]
-    fn damaged_checkpoints_are_refused_or_read_but_never_panic(
-        changes in prop::collection::vec((0usize..2000, any::<u8>()), 1..8),
-        cut in prop::option::of(0usize..2000),
-    ) {
-        let mut damaged = bytes(&network(), &Adam::new(0.1));
-        for (at, value) in changes {
-            let n = damaged.len();
-            damaged[at % n] = value;
-        }
-        if let Some(cut) = cut {
-            damaged.truncate(cut);
-        }
-        if let Ok(checkpoint) = Checkpoint::from_bytes(&damaged, "damaged") {
-            let mut model = network();
-            let _ = checkpoint.load_model(&mut model);
-            let _ = checkpoint.load_optimizer(&mut Adam::new(0.1));
-        }
     }
 }
 
@@ -190,4 +143,197 @@ fn ten_steps_follow_the_documented_formulas() {
             }),
         );
     }
+}
+
+/// The fused step in F32, over a tensor long enough to be shared among threads.
+#[test]
+fn steps_do_not_depend_on_the_number_of_threads() {
+    let run = |threads: usize, optimizer: &mut dyn Optimizer| {
+        plies_tensor::set_threads(threads);
+        let mut model = Mlp::new(&[300, 400, 10], Activation::Gelu, &mut Rng::new(1));
+        let x = Var::constant(Rng::new(2).normal([64, 300], DType::F32, &Device::cpu()));
+        let targets: Vec<i32> = (0..64).map(|i| i % 10).collect();
+        let targets = Tensor::from(targets);
+        for step in 0..3 {
+            let mut pass = plies_nn::Pass::train(Rng::new(step));
+            cross_entropy(&model.forward(&x, &mut pass), &targets).backward();
+            optimizer.step(&mut model);
+            model.zero_grad();
+        }
+        bytes(&model, optimizer)
+    };
+    assert!(run(1, &mut Adam::new(0.01)) == run(2, &mut Adam::new(0.01)));
+    let sgd = || Sgd::new(0.01).nesterov(0.9).weight_decay(0.01);
+    assert!(run(1, &mut sgd()) == run(4, &mut sgd()));
+}
+
+#[test]
+fn a_handle_to_a_parameter_keeps_its_numbers_through_a_step() {
+    let mut model = network();
+    let x = Var::constant(Tensor::ones([4, 2], DType::F32, &Device::cpu()));
+    let logits = model.forward(&x, &mut plies_nn::Pass::eval());
+    cross_entropy(&logits, &Tensor::from([0, 1, 0, 1])).backward();
+    drop(logits);
+    let place = |model: &Mlp| model.layers()[0].weight().value().to_vec::<f32>().unwrap();
+    let before = place(&model);
+    let shared = model.layers()[0].weight().value().clone();
+    Adam::new(0.1).step(&mut model);
+    // A handle that somebody still has keeps its numbers, the model goes on.
+    assert_eq!(shared.to_vec::<f32>().unwrap(), before);
+    assert_ne!(place(&model), before);
+}
+
+#[test]
+fn parameters_without_a_gradient_stay_as_they_are() {
+    let mut model = network();
+    let before = bytes(&model, &Sgd::new(0.1));
+    Sgd::new(0.1).momentum(0.9).weight_decay(0.1).step(&mut model);
+    Adam::w(0.1, 0.1).step(&mut model);
+    assert!(before == bytes(&model, &Sgd::new(0.1)));
+}
+
+/// Counts what it is told, and may ask for a stop after a batch.
+#[derive(Default)]
+struct Watch {
+    batches: Vec<BatchEvent>,
+    epochs: Vec<EpochEvent>,
+    rates: Vec<f64>,
+    stop_after: Option<usize>,
+    flag: Option<Arc<AtomicBool>>,
+}
+
+impl Callback for Watch {
+    fn on_batch(&mut self, event: &BatchEvent) -> Flow {
+        self.batches.push(*event);
+        if self.stop_after != Some(self.batches.len()) {
+            return Flow::Continue;
+        }
+        match &self.flag {
+            None => Flow::Stop,
+            Some(flag) => {
+                flag.store(true, Ordering::Relaxed);
+                Flow::Continue
+            }
+        }
+    }
+    fn on_epoch(
+        &mut self,
+        event: &EpochEvent,
+        _: &mut dyn Module,
+        optimizer: &dyn Optimizer,
+    ) -> Flow {
+        self.epochs.push(*event);
+        self.rates.push(optimizer.lr());
+        Flow::Continue
+    }
+}
+
+fn watched(watch: &mut Watch, settings: &Fit) -> Report {
+    let (mut model, mut adam) = (network(), Adam::new(0.01));
+    // 100 examples in batches of 32: the fourth has 4.
+    fit(&mut model, &mut adam, &cross_entropy, &circle(100), settings, &mut [watch]).unwrap()
+}
+
+#[test]
+fn callbacks_see_every_batch_and_epoch() {
+    let mut watch = Watch::default();
+    let report = watched(&mut watch, &Fit { schedule: Schedule::Cosine, ..Fit::epochs(3) });
+    assert_eq!((report.epochs, report.examples, report.stopped), (3, 300, false));
+    let examples: Vec<usize> = watch.batches.iter().map(|e| e.examples).collect();
+    assert_eq!(examples, [32, 64, 96, 100].repeat(3));
+    assert!(watch.batches.iter().all(|e| e.batches == 4 && e.loss.is_finite()));
+    assert!(watch.epochs.iter().all(|e| (0.0..=1.0).contains(&e.accuracy)));
+    // The last batch's running mean is the epoch's.
+    assert_eq!(watch.batches[3].loss, watch.epochs[0].loss);
+    assert_eq!(watch.rates, [0.01; 3], "between epochs the rate is the optimiser's own");
+}
+
+#[test]
+fn a_stop_is_honoured_after_the_batch_by_callback_or_flag() {
+    for by_flag in [false, true] {
+        // After batch 6: the second of the second epoch. After 8: its last, which completes it.
+        for (after, epochs) in [(6, 1), (8, 2), (12, 3)] {
+            let flag = Arc::new(AtomicBool::new(false));
+            let mut watch = Watch {
+                stop_after: Some(after),
+                flag: by_flag.then(|| flag.clone()),
+                ..Watch::default()
+            };
+            let report = watched(&mut watch, &Fit { stop: flag, ..Fit::epochs(3) });
+            assert_eq!(watch.batches.len(), after);
+            assert_eq!((report.epochs, watch.epochs.len()), (epochs, epochs));
+            assert_eq!(report.stopped, after < 12, "the whole was done by then");
+        }
+    }
+}
+
+#[test]
+fn history_notes_each_epoch_and_early_stopping_ends_what_gets_no_better() {
+    let (mut model, mut history) = (network(), History::default());
+    // A rate of 0 never gets better than its first epoch; dropout alone moves the loss a little.
+    let mut stopping = EarlyStopping::new(2, 0.5);
+    let report = fit(
+        &mut model,
+        &mut Sgd::new(0.0),
+        &cross_entropy,
+        &circle(100),
+        &Fit::epochs(50),
+        &mut [&mut history, &mut stopping],
+    )
+    .unwrap();
+    assert_eq!((report.epochs, history.epochs().len(), report.stopped), (4, 4, true));
+}
+
+#[test]
+fn the_best_epoch_is_kept_in_memory_and_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("best.safetensors");
+    let (mut model, mut adam) = (network(), Adam::new(0.01));
+    // Pretend that the second epoch was the best, and that nothing after it came near.
+    let numbers = [3.0, 1.0, 2.0, f64::NAN, 5.0, 0.0];
+    let mut snapshot = Vec::new();
+    let mut template = Checkpoint::new();
+    template.set_architecture("mlp 2-32-2");
+    let mut best = KeepBest::new(|event, model| {
+        if event.epoch == 1 {
+            model.visit(&mut |_, p| snapshot.push(p.value().to_vec::<f32>().unwrap()));
+        }
+        Ok(numbers[event.epoch])
+    })
+    .stop_after(2, 0.0)
+    .in_file(&path, template);
+    let settings = Fit::epochs(6);
+    let report =
+        fit(&mut model, &mut adam, &cross_entropy, &circle(100), &settings, &mut [&mut best])
+            .unwrap();
+    assert_eq!((report.epochs, best.epoch(), best.values().len()), (5, Some(1), 5));
+    best.restore(&mut model).unwrap();
+    drop(best);
+    let parameters = |model: &Mlp| -> Vec<Vec<f32>> {
+        model.named_parameters().iter().map(|(_, p)| p.value().to_vec().unwrap()).collect()
+    };
+    assert_eq!(parameters(&model), snapshot);
+
+    let checkpoint = Checkpoint::load(&path).unwrap();
+    checkpoint.check_architecture("mlp 2-32-2").unwrap();
+    assert_eq!(checkpoint.epoch().unwrap(), 2);
+    let mut loaded = network();
+    checkpoint.load_model(&mut loaded).unwrap();
+    checkpoint.load_optimizer(&mut Adam::new(0.5)).unwrap();
+    assert_eq!(parameters(&loaded), snapshot);
+}
+
+#[test]
+fn a_best_that_cannot_be_written_ends_the_training_and_is_reported() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("absent").join("best.safetensors");
+    let (mut model, mut adam) = (network(), Adam::new(0.01));
+    let mut best = KeepBest::new(|event, _| Ok(event.loss)).in_file(&path, Checkpoint::new());
+    let settings = Fit::epochs(6);
+    let report =
+        fit(&mut model, &mut adam, &cross_entropy, &circle(100), &settings, &mut [&mut best])
+            .unwrap();
+    assert_eq!((report.epochs, report.stopped), (1, true));
+    let error = best.restore(&mut model).unwrap_err().to_string();
+    assert!(error.contains("best.safetensors"), "{error}");
 }

@@ -89,7 +89,12 @@ pub fn binary_cross_entropy(logits: &Var, targets: &Tensor) -> Var {
 /// [`binary_cross_entropy`] as its mean, its sum, or one number for each element.
 #[track_caller]
 pub fn binary_cross_entropy_with(logits: &Var, targets: &Tensor, reduction: Reduction) -> Var {
-    let f = formula!(|x, t; zero| x.max(zero) - x * t + (-x.abs()).exp().ln_1p());
+    // Both sides of 0 are smooth formulas that hold at 0 too. With max and abs, which have kinks there,
+    // the second derivative at 0 would be 0 instead of 1/4.
+    let f = formula!(|x, t; zero| {
+        let below = x.lt(zero);
+        below.select(zero, x) - x * t + below.select(x, -x).exp().ln_1p()
+    });
     elementwise("binary_cross_entropy", f, logits, targets, &[0.0], reduction)
 }
 
@@ -320,9 +325,15 @@ mod tests {
         assert_eq!(x.grad().unwrap().value().to_vec::<f32>().unwrap(), [0.5, -0.5]);
     }
 
-    /// Layers that start at 0 give logits of exactly 0, where max and |x| have kinks that cancel.
+    /// Layers that start at 0 give logits of exactly 0.
     #[test]
-    fn binary_cross_entropy_has_its_gradient_at_0() {
+    fn binary_cross_entropy_has_no_kink_at_0() {
+        let smooth = |x: &[Var]| {
+            let targets = Tensor::from([0f64, 1.0, 0.3]);
+            binary_cross_entropy_with(&x[0], &targets, Reduction::None)
+        };
+        gradcheck(smooth, &[Tensor::from([0f64, 0.0, 0.0])]).unwrap();
+        gradgradcheck(smooth, &[Tensor::from([0f64, 0.0, 0.0])]).unwrap();
         let x = Var::leaf(Tensor::from([0f32, 0.0, -0.0]));
         binary_cross_entropy_with(&x, &Tensor::from([0f32, 1.0, 1.0]), Reduction::Sum).backward();
         assert_eq!(x.grad().unwrap().value().to_vec::<f32>().unwrap(), [0.5, -0.5, -0.5]);

@@ -1,0 +1,217 @@
+//! Every layer: its gradient by finite differences, its output on numbers worked out by hand.
+
+use plies_autograd::Var;
+use plies_autograd::gradcheck::{gradcheck, gradgradcheck};
+use plies_nn::{Activation, Checkpoint, Dropout, Flatten, Linear, Mlp, Module, Pass, Sequential};
+use plies_tensor::{DType, Device, Rng, Tensor};
+
+type Make = fn() -> Box<dyn Module>;
+
+/// Name, layer, shape of its input.
+fn layers() -> Vec<(String, Make, &'static [usize])> {
+    let mut rows: Vec<(String, Make, &[usize])> = vec![
+        ("linear".into(), || Box::new(Linear::new(4, 3, &mut Rng::new(3))), &[2, 4]),
+        (
+            "linear without bias".into(),
+            || Box::new(Linear::new(4, 3, &mut Rng::new(3)).without_bias()),
+            &[2, 4],
+        ),
+        ("linear over time".into(), || Box::new(Linear::new(4, 2, &mut Rng::new(3))), &[2, 3, 4]),
+        ("linear of no examples".into(), || Box::new(Linear::new(4, 2, &mut Rng::new(3))), &[0, 4]),
+        ("dropout".into(), || Box::new(Dropout::new(0.4)), &[3, 5]),
+        ("flatten".into(), || Box::new(Flatten), &[2, 3, 2]),
+        (
+            "sequential".into(),
+            || {
+                let mut rng = Rng::new(4);
+                let layers = Sequential::new()
+                    .push(Flatten)
+                    .push(Linear::new(6, 3, &mut rng))
+                    .push(Activation::Tanh)
+                    .push(Dropout::new(0.3))
+                    .push(Linear::new(3, 2, &mut rng));
+                Box::new(layers)
+            },
+            &[2, 3, 2],
+        ),
+        (
+            "mlp".into(),
+            || {
+                let mlp = Mlp::new(&[4, 5, 3, 2], Activation::Silu, &mut Rng::new(5));
+                Box::new(mlp.dropout(0.2, 0.3))
+            },
+            &[3, 4],
+        ),
+    ];
+    let activations: [Make; Activation::ALL.len()] = [
+        || Box::new(Activation::Identity),
+        || Box::new(Activation::Relu),
+        || Box::new(Activation::LeakyRelu),
+        || Box::new(Activation::Elu),
+        || Box::new(Activation::Selu),
+        || Box::new(Activation::Sigmoid),
+        || Box::new(Activation::Tanh),
+        || Box::new(Activation::Softplus),
+        || Box::new(Activation::Silu),
+        || Box::new(Activation::Gelu),
+        || Box::new(Activation::GeluTanh),
+        || Box::new(Activation::Mish),
+        || Box::new(Activation::Softsign),
+        || Box::new(Activation::Hardtanh),
+    ];
+    for (activation, make) in Activation::ALL.into_iter().zip(activations) {
+        rows.push((activation.to_string(), make, &[3, 4]));
+    }
+    rows
+}
+
+#[test]
+fn every_gradient_is_that_of_finite_differences() {
+    for (name, make, dims) in layers() {
+        let mut inputs = vec![Rng::new(8).normal(dims, DType::F64, &Device::cpu())];
+        make().visit(&mut |_, p| inputs.push(p.value().to_dtype(DType::F64)));
+        let f = |inputs: &[Var]| {
+            let mut layer = make();
+            let mut parameters = inputs[1..].iter();
+            layer.visit_mut(&mut |_, p| *p = parameters.next().unwrap().clone());
+            // The same seed each time, so that the same units are dropped.
+            layer.forward(&inputs[0], &mut Pass::train(Rng::new(1)))
+        };
+        gradcheck(f, &inputs).unwrap_or_else(|e| panic!("{name}: {e}"));
+        gradgradcheck(f, &inputs).unwrap_or_else(|e| panic!("{name}, second order: {e}"));
+    }
+}
+
+#[test]
+fn names_are_those_of_pytorch_and_both_walks_agree() {
+    for (name, make, _) in layers() {
+        let mut layer = make();
+        let names: Vec<String> = layer.named_parameters().into_iter().map(|(n, _)| n).collect();
+        let mut again = Vec::new();
+        layer.visit_mut(&mut |name, _| again.push(name.to_owned()));
+        assert_eq!(names, again, "{name}");
+        match name.as_str() {
+            "linear" => assert_eq!(names, ["weight", "bias"]),
+            "sequential" => assert_eq!(names, ["1.weight", "1.bias", "4.weight", "4.bias"]),
+            "mlp" => assert_eq!((&*names[0], &*names[5]), ("layers.0.weight", "layers.2.bias")),
+            _ => {}
+        }
+    }
+}
+
+#[test]
+fn a_small_network_gives_the_numbers_worked_out_by_hand() {
+    let mut model = Mlp::new(&[2, 2, 1], Activation::Relu, &mut Rng::new(1));
+    let values = [
+        Tensor::from([[1f32, -1.0], [2.0, 0.5]]),
+        Tensor::from([0.5f32, -1.0]),
+        Tensor::from([[3f32, -2.0]]),
+        Tensor::from([0.25f32]),
+    ];
+    let mut next = values.into_iter();
+    model.visit_mut(&mut |_, p| *p.value_mut() = next.next().unwrap());
+    let x = Var::constant(Tensor::from([[1f32, 2.0], [-1.0, 1.0], [3.0, 1.0]]));
+    // Hidden, before ReLU: (-0.5, 2), (-1.5, -2.5), (2.5, 5.5).
+    let y = model.forward(&x, &mut Pass::eval());
+    assert_eq!(y.value().to_vec::<f32>().unwrap(), [-3.75, 0.25, -3.25]);
+}
+
+/// Values and slopes far from 0, where e^|x| is large.
+#[test]
+fn activations_and_their_gradients_are_finite_far_from_0() {
+    for activation in Activation::ALL {
+        for at in [-80f32, -20.0, 0.0, 20.0, 80.0] {
+            let x = Var::leaf(Tensor::from([at]));
+            let y = activation.forward(&x, &mut Pass::eval());
+            y.sum_all().backward();
+            let slope = x.grad().unwrap().value().item().unwrap();
+            let value = y.value().item().unwrap();
+            assert!(value.is_finite() && value.abs() <= 1.1 * 1e4, "{activation}({at}) = {value}");
+            assert!((-1.1..1.8).contains(&slope), "{activation}'({at}) = {slope}");
+        }
+    }
+}
+
+#[test]
+fn every_activation_is_found_by_its_name() {
+    for activation in Activation::ALL {
+        assert_eq!(activation.to_string().parse(), Ok(activation));
+    }
+    let error = "rulu".parse::<Activation>().unwrap_err();
+    assert!(error.starts_with("unknown activation \"rulu\"; known are identity, relu"), "{error}");
+}
+
+#[test]
+fn dropout_drops_its_share_scales_the_rest_and_passes_gradients_through_the_rest_alone() {
+    let n = 100_000;
+    let x = Var::leaf(Tensor::ones([n], DType::F32, &Device::cpu()));
+    let y = Dropout::new(0.3).forward(&x, &mut Pass::train(Rng::new(2)));
+    y.sum_all().backward();
+    let y = y.value().to_vec::<f32>().unwrap();
+    let kept = y.iter().filter(|&&v| v != 0.0).count() as f64 / n as f64;
+    // Four standard deviations of a share of 100 000.
+    assert!((kept - 0.7).abs() < 4.0 * (0.21 / n as f64).sqrt(), "{kept}");
+    assert!(y.iter().all(|&v| v == 0.0 || (v - 1.0 / 0.7).abs() < 1e-6));
+    assert_eq!(x.grad().unwrap().value().to_vec::<f32>().unwrap(), y);
+
+    let all = Dropout::new(1.0).forward(&x, &mut Pass::train(Rng::new(2)));
+    assert_eq!(all.value().sum_all().item().unwrap(), 0.0);
+}
+
+#[test]
+fn two_layers_of_dropout_drop_different_units() {
+    let x = Var::constant(Tensor::ones([1000], DType::F32, &Device::cpu()));
+    let mut pass = Pass::train(Rng::new(2));
+    let layer = Dropout::new(0.5);
+    let (a, b) = (layer.forward(&x, &mut pass), layer.forward(&x, &mut pass));
+    assert_ne!(a.value().to_vec::<f32>().unwrap(), b.value().to_vec::<f32>().unwrap());
+}
+
+/// y = weight · x + shift, where the shift is kept but not trained.
+struct Shifted {
+    weight: Var,
+    shift: Tensor,
+}
+
+impl Module for Shifted {
+    fn forward(&self, x: &Var, _pass: &mut Pass) -> Var {
+        &self.weight * x + Var::constant(self.shift.clone())
+    }
+    fn visit(&self, f: &mut dyn FnMut(&str, &Var)) {
+        f("weight", &self.weight);
+    }
+    fn visit_mut(&mut self, f: &mut dyn FnMut(&str, &mut Var)) {
+        f("weight", &mut self.weight);
+    }
+    fn visit_buffers(&self, f: &mut dyn FnMut(&str, &Tensor)) {
+        f("shift", &self.shift);
+    }
+    fn visit_buffers_mut(&mut self, f: &mut dyn FnMut(&str, &mut Tensor)) {
+        f("shift", &mut self.shift);
+    }
+}
+
+#[test]
+fn buffers_are_named_and_saved_but_not_counted_as_parameters() {
+    let model = |shift: f32| {
+        let shifted =
+            Shifted { weight: Var::leaf(Tensor::from([2f32])), shift: Tensor::from([shift]) };
+        Sequential::new().push(Activation::Relu).push(Sequential::new().push(shifted))
+    };
+    let saved = model(5.0);
+    assert_eq!(saved.parameter_count(), 1);
+    assert_eq!(saved.named_parameters()[0].0, "1.0.weight");
+    assert_eq!(saved.named_buffers()[0].0, "1.0.shift");
+
+    let mut checkpoint = Checkpoint::new();
+    checkpoint.put_model(&saved);
+    let mut loaded = model(0.0);
+    checkpoint.load_model(&mut loaded).unwrap();
+    let y = loaded.forward(&Var::constant(Tensor::from([1f32])), &mut Pass::eval());
+    assert_eq!(y.value().to_vec::<f32>().unwrap(), [7.0]);
+
+    let mut without = Checkpoint::new();
+    without.insert("1.0.weight", Tensor::from([2f32]));
+    let error = without.load_model(&mut loaded).unwrap_err().to_string();
+    assert_eq!(error, "checkpoint: buffer 1.0.shift is missing");
+}
