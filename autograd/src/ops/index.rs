@@ -65,13 +65,13 @@ impl Var {
         apply(ScatterAdd { axis, index: index.clone() }, &[self, source])
     }
 
-    /// The parts of an axis that `index` [M] names; see [`Tensor::index_select`].
+    /// The parts of an axis that `index` `[M]` names; see [`Tensor::index_select`].
     #[track_caller]
     pub fn index_select(&self, axis: isize, index: &Tensor) -> Var {
         self.gather(axis, &self.spread(axis, index))
     }
 
-    /// Adds whole parts at `index` [M] along an axis; see [`Tensor::index_add`].
+    /// Adds whole parts at `index` `[M]` along an axis; see [`Tensor::index_add`].
     #[track_caller]
     pub fn index_add(&self, axis: isize, index: &Tensor, source: &Var) -> Var {
         self.scatter_add(axis, &self.spread(axis, index), source)

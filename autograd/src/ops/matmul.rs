@@ -56,7 +56,7 @@ impl Op for Linear {
 /// An affine map: y = x · wᵀ + bias.
 ///
 /// # Shapes
-/// x [..., I], weight [O, I], bias [O] -> [..., O]
+/// `x [..., I], weight [O, I], bias [O] -> [..., O]`
 ///
 /// # Panics
 /// When the inner dimensions differ.

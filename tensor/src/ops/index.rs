@@ -50,7 +50,7 @@ impl Tensor {
     /// The parts of an axis that `index` names, in its order and as often.
     ///
     /// # Shapes
-    /// x [..., N, ...], index [M] (I32) -> [..., M, ...]
+    /// `x [..., N, ...], index [M] (I32) -> [..., M, ...]`
     ///
     /// # Panics
     /// When an index is outside 0..N.
@@ -111,7 +111,7 @@ impl Tensor {
     /// reverse of [`index_select`](Tensor::index_select).
     ///
     /// # Shapes
-    /// x [..., N, ...], index [M] (I32), source [..., M, ...] -> [..., N, ...]
+    /// `x [..., N, ...], index [M] (I32), source [..., M, ...] -> [..., N, ...]`
     #[track_caller]
     pub fn index_add(&self, axis: isize, index: &Tensor, source: &Tensor) -> Tensor {
         self.scatter_add(axis, &self.spread("index_add", axis, index), source)

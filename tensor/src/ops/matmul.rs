@@ -11,7 +11,7 @@ impl Tensor {
     ///
     /// # Shapes
     /// [..., M, K] · [..., K, N] -> [..., M, N]; the leading dimensions broadcast. A vector on the
-    /// left is a row, on the right a column, and its axis disappears: [K] · [K] is a scalar.
+    /// left is a row, on the right a column, and its axis disappears: `[K]` · `[K]` is a scalar.
     /// Transposed and otherwise strided operands are packed as they are, not copied first.
     ///
     /// # Panics

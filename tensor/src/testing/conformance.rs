@@ -29,8 +29,8 @@ const ROWS: &[(&str, Case)] = &[
 ];
 
 /// Runs every operation on a device with random shapes, strides and dtypes, 0- and 1-sized and
-/// broadcast ones among them, against the naive loops of [`reference`]. A backend of your own is
-/// proved by one line: `conformance(&device)`.
+/// broadcast ones among them, against the naive loops of [`reference`](mod@super::reference). A
+/// backend of your own is proved by one line: `conformance(&device)`.
 ///
 /// # Panics
 /// With the operation, the dtype, the case's seed and the worst element.
