@@ -18,6 +18,10 @@ impl Isa {
     /// The best one that this processor has, or a lower one that the environment variable
     /// `PLIES_ISA` names: `avx512`, `avx2` or `portable`.
     pub(crate) fn detected() -> Isa {
+        #[cfg(test)]
+        if let Some(isa) = tests::CHOSEN.get() {
+            return isa;
+        }
         static DETECTED: OnceLock<Isa> = OnceLock::new();
         *DETECTED.get_or_init(|| {
             let best = Isa::best();
@@ -85,4 +89,26 @@ fn with_avx512(work: impl Loop) {
 #[target_feature(enable = "avx2,fma")]
 fn with_avx2(work: impl Loop) {
     work.run::<true>();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Isa;
+    use std::cell::Cell;
+
+    thread_local! {
+        pub(super) static CHOSEN: Cell<Option<Isa>> = const { Cell::new(None) };
+    }
+
+    impl Isa {
+        /// Calls `work` once for each instruction set that this processor has; the loops that it
+        /// runs on this thread use that one.
+        pub(crate) fn for_each(mut work: impl FnMut(Isa)) {
+            for isa in Isa::available() {
+                CHOSEN.set(Some(isa));
+                work(isa);
+            }
+            CHOSEN.set(None);
+        }
+    }
 }
