@@ -1,6 +1,6 @@
 //! NumPy's files, made by `data/make.py`, and damaged files.
 
-use plies_tensor::Tensor;
+use plies_tensor::{DType, Tensor};
 use proptest::prelude::*;
 
 #[test]
@@ -22,8 +22,63 @@ fn numpy_files_are_read() {
     let error = Tensor::from_npy_bytes(include_bytes!("data/i8_too_large.npy"), "big.npy");
     assert_eq!(
         error.unwrap_err().to_string(),
-        "big.npy: element 1 is 2147483648, which does not fit into i32"
+        "big.npy: element [1] is 2147483648, which does not fit into i32; save \
+         array.astype('float64') instead"
     );
+    let f2 = read(include_bytes!("data/f2.npy"));
+    let f2: Vec<f64> = f2.to_dtype(DType::F64).to_vec().unwrap();
+    let expected =
+        [0.0, 0.0, 1.0, -2.5, 65504.0, 5.960_464_477_539_063e-8, 6.097_555_160_522_461e-5];
+    assert_eq!(f2[..7], expected);
+    assert!(f2[1].is_sign_negative() && f2[7] == 0.333_251_953_125);
+    assert!(f2[8] == f64::INFINITY && f2[9].is_nan());
+    let i2 = read(include_bytes!("data/i2_big_endian.npy"));
+    assert_eq!(i2.to_vec::<i32>().unwrap(), [-2, 258]);
+    assert_eq!(read(include_bytes!("data/version_3.npy")).to_vec::<f32>().unwrap()[5], 1.25);
+}
+
+#[test]
+fn an_error_says_what_is_wrong_and_what_to_do() {
+    let reason = |bytes: &[u8]| Tensor::from_npy_bytes(bytes, "file").unwrap_err().to_string();
+    let f4 = include_bytes!("data/f4.npy");
+    for (bytes, parts) in [
+        (
+            &include_bytes!("data/u8_too_large.npy")[..],
+            ["[0, 2] is 18446744073709551615", "astype"],
+        ),
+        (include_bytes!("data/records.npy"), ["records", "array of its own"]),
+        (include_bytes!("data/complex.npy"), ["'<c8'", "astype('float32')"]),
+        (include_bytes!("data/stored.npz"), ["archive", "Tensor::read_npz"]),
+        (b"", ["ends after 0 bytes", "npy"]),
+        (b"\x93NUM", ["ends after 4 bytes", "npy"]),
+        (b"GIF89a..............", ["GIF89a", "NUMPY"]),
+        (&f4[..11], ["file", "ends too early"]),
+        (&f4[..f4.len() - 1], ["shape [2, 3] of f4 needs 24 bytes, 23 follow", "cut off"]),
+        (&[&f4[..], b"!"].concat(), ["24 bytes, 25 follow", "appended"]),
+    ] {
+        let reason = reason(bytes);
+        assert!(parts.iter().all(|part| reason.contains(part)), "{reason}: {parts:?}");
+    }
+}
+
+#[test]
+fn threads_that_write_one_file_do_not_mix() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.npy");
+    std::thread::scope(|scope| {
+        for thread in 0..4 {
+            let path = &path;
+            scope.spawn(move || {
+                for _ in 0..10 {
+                    let n = 1000 * (thread + 1);
+                    Tensor::from(vec![thread as f32; n]).write_npy(path).unwrap();
+                    let read = Tensor::read_npy(path).unwrap().to_vec::<f32>().unwrap();
+                    assert_eq!(read.len(), 1000 * (read[0] as usize + 1));
+                }
+            });
+        }
+    });
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
 }
 
 #[test]
@@ -66,6 +121,36 @@ fn archives_are_read_and_written() {
     }
 }
 
+#[cfg(feature = "npz")]
+#[test]
+fn a_large_array_is_chunked_and_compressed() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.npz");
+    let x = Tensor::arange(100_001).to_dtype(DType::F64) / 8.0;
+    let zeros = x.zeros_like();
+    Tensor::write_npz(&path, [("x", &x), ("zeros", &zeros)]).unwrap();
+    let first = std::fs::read(&path).unwrap();
+    let back = Tensor::read_npz(&path).unwrap();
+    assert_eq!(back["x"].to_vec::<f64>().unwrap(), x.to_vec::<f64>().unwrap());
+    assert_eq!(back["zeros"].to_vec::<f64>().unwrap(), zeros.to_vec::<f64>().unwrap());
+    Tensor::write_npz(&path, [("x", &x), ("zeros", &zeros)]).unwrap();
+    assert_eq!(std::fs::read(&path).unwrap(), first);
+    let twice = Tensor::write_npz(&path, [("x", &x), ("x", &x)]).unwrap_err().to_string();
+    assert!(twice.contains("x.npz"), "{twice}");
+    assert_eq!(std::fs::read(&path).unwrap(), first);
+}
+
+#[cfg(feature = "npz")]
+#[test]
+fn a_member_that_claims_too_much_is_refused_before_memory_is_asked_for() {
+    let mut bytes = include_bytes!("data/compressed.npz").to_vec();
+    // The unpacked size of the first member in the central directory.
+    let entry = bytes.windows(4).position(|w| w == b"PK\x01\x02").unwrap();
+    bytes[entry + 24..entry + 28].copy_from_slice(&[0, 0, 0, 0x7f]);
+    let reason = Tensor::from_npz_bytes(&bytes, "bomb.npz").unwrap_err().to_string();
+    assert!(reason.contains("bomb.npz[a]") && reason.contains("cannot unpack"), "{reason}");
+}
+
 fn damage(mut bytes: Vec<u8>, changes: &[(usize, u8)], cut: Option<usize>) -> Vec<u8> {
     for &(at, value) in changes {
         let n = bytes.len();
@@ -103,6 +188,32 @@ proptest! {
         bytes.extend(header.as_bytes());
         prop_assume!(!dims.is_empty() && !dims.contains(&0));
         prop_assert!(Tensor::from_npy_bytes(&bytes, "huge").is_err());
+    }
+
+    #[test]
+    fn empty_tensors_with_dimensions_of_any_size_are_refused_or_usable(
+        mut dims in prop::collection::vec((any::<usize>(), 0..usize::BITS), 0..8)
+            .prop_map(|dims| dims.into_iter().map(|(d, by)| d >> by).collect::<Vec<_>>()),
+        at in any::<prop::sample::Index>(),
+        fortran_order in any::<bool>(),
+    ) {
+        dims.insert(at.index(dims.len() + 1), 0);
+        let list = dims.iter().map(|d| format!("{d},")).collect::<String>();
+        let order = if fortran_order { "True" } else { "False" };
+        let header = format!("{{'descr': '<f8', 'fortran_order': {order}, 'shape': ({list})}}\n");
+        let mut bytes = b"\x93NUMPY\x02\x00".to_vec();
+        bytes.extend((header.len() as u32).to_le_bytes());
+        bytes.extend(header.as_bytes());
+        let room = dims.iter().try_fold(8isize, |n, &d| n.checked_mul(d.max(1).try_into().ok()?));
+        match Tensor::from_npy_bytes(&bytes, "empty") {
+            Ok(empty) => {
+                prop_assert!(room.is_some());
+                prop_assert_eq!(empty.dims(), dims);
+                prop_assert_eq!(empty.to_string(), "[]");
+                prop_assert!(Tensor::from_npy_bytes(&empty.to_npy_bytes().unwrap(), "").is_ok());
+            }
+            Err(error) => prop_assert!(room.is_none(), "{}", error),
+        }
     }
 }
 

@@ -1,35 +1,64 @@
-//! Tensors in files.
+//! Tensors in files that other programs read too.
+//!
+//! Every file is taken for hostile: what it claims is compared with what is there before memory is
+//! asked for, and whatever is wrong is an [`Error`] that says where, why and what to do.
 
+mod header;
 mod npy;
 #[cfg(feature = "npz")]
 mod npz;
+mod read;
+mod replace;
 
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io;
 use std::path::Path;
 
-use crate::{Error, Result};
+use crate::Error;
 
-/// Writes a temporary file beside `path`, makes sure that it is on the disk, and renames it.
-fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
-    let write = || -> io::Result<()> {
-        let Some(name) = path.file_name() else {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "not the name of a file"));
-        };
-        let mut temporary = name.to_owned();
-        temporary.push(format!(".{}.tmp", std::process::id()));
-        let temporary = path.with_file_name(temporary);
-        let written = (|| {
-            let mut file = File::create(&temporary)?;
-            file.write_all(bytes)?;
-            file.sync_all()?;
-            fs::rename(&temporary, path)
-        })();
-        if written.is_err() {
-            // The reason of the failure matters more than a leftover.
-            let _ = fs::remove_file(&temporary);
+/// Why a stream could not be read, before it is known by which name the caller knows the stream.
+enum Fault {
+    /// The stream failed.
+    Io(io::Error),
+    /// The format's rules are broken.
+    Format(String),
+}
+
+impl From<io::Error> for Fault {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            // A length that was checked is not there after all.
+            io::ErrorKind::UnexpectedEof => Fault::Format("ends too early".to_owned()),
+            _ => Fault::Io(error),
         }
-        written
-    };
-    write().map_err(|source| Error::Io { path: path.to_owned(), source })
+    }
+}
+
+impl From<String> for Fault {
+    fn from(reason: String) -> Self {
+        Fault::Format(reason)
+    }
+}
+
+impl Fault {
+    /// For a stream without a path: bytes in memory, the member of an archive.
+    fn within(self, origin: impl Into<String>) -> Error {
+        let reason = match self {
+            Fault::Io(error) => error.to_string(),
+            Fault::Format(reason) => reason,
+        };
+        Error::Format { origin: origin.into(), reason }
+    }
+
+    /// For a file.
+    fn at(self, path: &Path) -> Error {
+        match self {
+            Fault::Io(source) => at(path)(source),
+            Fault::Format(reason) => Error::Format { origin: path.display().to_string(), reason },
+        }
+    }
+}
+
+/// Puts the file's name to what the operating system says.
+fn at(path: &Path) -> impl Fn(io::Error) -> Error {
+    move |source| Error::Io { path: path.to_owned(), source }
 }
