@@ -18,11 +18,14 @@ fn numbers() -> Tensor {
 
 type Row = (&'static str, fn(&Tensor) -> Tensor);
 
-const FUNCTIONS: [Row; 9] = [
+const FUNCTIONS: [Row; 12] = [
     ("relu", |x| x.relu()),
     ("exp", |x| x.exp()),
     ("ln", |x| x.ln()),
     ("tanh", |x| x.tanh()),
+    ("erf", |x| x.erf()),
+    ("sin", |x| x.sin()),
+    ("powf", |x| x.abs().powf(1.7)),
     ("sigmoid", |x| x.sigmoid()),
     ("gelu", |x| x.gelu()),
     ("sum_all", |x| x.sum_all()),
@@ -36,6 +39,18 @@ fn function(bencher: Bencher, name: &str) {
     if let Some((_, f)) = FUNCTIONS.iter().find(|(n, _)| *n == name) {
         bencher.counter(ItemsCount::new(N)).bench_local(|| f(black_box(&x)));
     }
+}
+
+#[divan::bench]
+fn random_uniform(bencher: Bencher) {
+    let mut rng = Rng::new(1);
+    let bencher = bencher.counter(ItemsCount::new(N));
+    bencher.bench_local(|| rng.uniform([1000, 1000], DType::F32, &Device::cpu()));
+}
+
+#[divan::bench]
+fn random_normal(bencher: Bencher) {
+    bencher.counter(ItemsCount::new(N)).bench_local(numbers);
 }
 
 #[divan::bench]
