@@ -15,7 +15,8 @@ use plies_tensor::{Binary, Expr, Formula, Node, Unary};
 ///
 /// At kinks: |x|' = 0 at 0; where two operands of min or max are equal, each gets half; the steps of
 /// floor, round and comparisons have derivative 0 everywhere; `select` passes the gradient to the
-/// branch it took and nothing, not even NaN, to the other.
+/// branch it took and 0 to the other. (A formula in that other branch multiplies this 0 by its own
+/// derivative; if that is infinite the product is NaN, so write formulas whose branches stay finite.)
 ///
 /// # Panics
 /// When the formula has several outputs.

@@ -59,12 +59,12 @@ impl Layout {
 
     /// Whether the elements lie row-major without gaps, so that the view is one slice.
     pub fn is_contiguous(&self) -> bool {
+        if self.shape.contains(&0) {
+            return true;
+        }
         let mut step = 1isize;
         for axis in (0..self.rank()).rev() {
             let dim = self.shape[axis];
-            if dim == 0 {
-                return true;
-            }
             if dim > 1 && self.strides[axis] != step {
                 return false;
             }

@@ -205,32 +205,51 @@ pub trait Elementwise: Sized {
     /// x above 0, α(eˣ - 1) below (Clevert et al. 2016).
     #[track_caller]
     fn elu(&self, alpha: f64) -> Self {
-        let f = formula!(|x; alpha, zero| x.gt(zero).select(x, alpha * x.exp_m1()));
+        // The branch that is not taken must not overflow: 0 · ∞ in its derivative would be NaN.
+        let f = formula!(|x; alpha, zero| {
+            let above = x.gt(zero);
+            above.select(x, alpha * above.select(zero, x).exp_m1())
+        });
         Self::map(f, &[self], &[alpha, 0.0])
     }
     /// λx above 0, λα(eˣ - 1) below, with the constants that keep mean 0 and variance 1
     /// (Klambauer et al. 2017).
     #[track_caller]
     fn selu(&self) -> Self {
-        let f =
-            formula!(|x; alpha, lambda, zero| lambda * x.gt(zero).select(x, alpha * x.exp_m1()));
+        let f = formula!(|x; alpha, lambda, zero| {
+            let above = x.gt(zero);
+            lambda * above.select(x, alpha * above.select(zero, x).exp_m1())
+        });
         Self::map(f, &[self], &[1.673_263_242_354_377_2, 1.050_700_987_355_480_5, 0.0])
     }
-    /// 1 / (1 + e⁻ˣ), the logistic function.
+    /// 1 / (1 + e⁻ˣ), the logistic function; eˣ / (1 + eˣ) below 0, so that neither it nor a
+    /// derivative overflows.
     #[track_caller]
     fn sigmoid(&self) -> Self {
-        Self::map(formula!(|x| 1.0 / (1.0 + (-x).exp())), &[self], &[])
+        // Both forms are smooth and hold at 0; |x| would have a kink there.
+        let f = formula!(|x; zero, one| {
+            let below = x.lt(zero);
+            let e = below.select(x, -x).exp();
+            below.select(e, one) / (1.0 + e)
+        });
+        Self::map(f, &[self], &[0.0, 1.0])
     }
     /// ln(sigmoid(x)) = min(x, 0) - ln(1 + e^-|x|), without overflow.
     #[track_caller]
     fn log_sigmoid(&self) -> Self {
-        let f = formula!(|x; zero| x.min(zero) - (-x.abs()).exp().ln_1p());
+        let f = formula!(|x; zero| {
+            let below = x.lt(zero);
+            below.select(x, zero) - below.select(x, -x).exp().ln_1p()
+        });
         Self::map(f, &[self], &[0.0])
     }
     /// ln(1 + eˣ) = max(x, 0) + ln(1 + e^-|x|), without overflow (Dugas et al. 2001).
     #[track_caller]
     fn softplus(&self) -> Self {
-        let f = formula!(|x; zero| x.max(zero) + (-x.abs()).exp().ln_1p());
+        let f = formula!(|x; zero| {
+            let below = x.lt(zero);
+            below.select(zero, x) + below.select(x, -x).exp().ln_1p()
+        });
         Self::map(f, &[self], &[0.0])
     }
     /// x / (1 + |x|)
@@ -241,7 +260,12 @@ pub trait Elementwise: Sized {
     /// x · sigmoid(x), also called swish (Elfwing et al. 2018).
     #[track_caller]
     fn silu(&self) -> Self {
-        Self::map(formula!(|x| x / (1.0 + (-x).exp())), &[self], &[])
+        let f = formula!(|x; zero, one| {
+            let below = x.lt(zero);
+            let e = below.select(x, -x).exp();
+            x * below.select(e, one) / (1.0 + e)
+        });
+        Self::map(f, &[self], &[0.0, 1.0])
     }
     /// x Φ(x) = x (1 + erf(x/√2)) / 2 (Hendrycks & Gimpel 2016).
     #[track_caller]
@@ -261,7 +285,10 @@ pub trait Elementwise: Sized {
     /// x tanh(softplus(x)) (Misra 2019).
     #[track_caller]
     fn mish(&self) -> Self {
-        let f = formula!(|x; zero| x * (x.max(zero) + (-x.abs()).exp().ln_1p()).tanh());
+        let f = formula!(|x; zero| {
+            let below = x.lt(zero);
+            x * (below.select(zero, x) + below.select(x, -x).exp().ln_1p()).tanh()
+        });
         Self::map(f, &[self], &[0.0])
     }
     /// x limited to -1..=1.
