@@ -30,7 +30,8 @@ impl<'a> Progress<'a> {
         let bar = (!bar.is_hidden()).then_some(bar);
         if let Some(bar) = &bar {
             bar.set_style(
-                ProgressStyle::with_template("{prefix} {bar:24} {msg}").expect("a fixed template"),
+                ProgressStyle::with_template("{prefix} {wide_bar} {msg}")
+                    .expect("a fixed template"),
             );
             bar.set_prefix(format!("epoch {}/{epochs}", from + 1));
             bar.enable_steady_tick(Duration::from_millis(200));

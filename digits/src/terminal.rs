@@ -90,6 +90,7 @@ fn draw_line(pixels: &[u8], line: usize, style: Style) -> String {
     assert_eq!(pixels.len(), ROWS * COLS, "a digit has 28 x 28 pixels");
     let side = (COLS - DRAWN_COLS) / 2;
     let mut text = String::new();
+    let mut shades = None;
     for col in side..COLS - side {
         let upper = pixels[2 * line * COLS + col];
         let lower = pixels[(2 * line + 1) * COLS + col];
@@ -98,7 +99,10 @@ fn draw_line(pixels: &[u8], line: usize, style: Style) -> String {
                 // 232 to 255 are the 24 greys of the 256 colours.
                 let shade = |pixel: u8| 232 + u16::from(pixel) * 23 / 255;
                 let (upper, lower) = (shade(upper), shade(lower));
-                let _ = write!(text, "\x1b[38;5;{upper};48;5;{lower}m▀");
+                if shades.replace((upper, lower)) != Some((upper, lower)) {
+                    let _ = write!(text, "\x1b[38;5;{upper};48;5;{lower}m");
+                }
+                text.push('▀');
             }
             Style::Blocks => text.push(match (upper > 96, lower > 96) {
                 (true, true) => '█',
