@@ -118,7 +118,7 @@ pub(crate) struct TrainArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) resume: Option<PathBuf>,
 
-    /// Go through the training set N times [default: 12]
+    /// Go through the training set N times [default: 10]
     #[arg(long, short, value_name = "N")]
     pub(crate) epochs: Option<usize>,
 

@@ -63,7 +63,7 @@ impl Default for Settings {
             activation: Activation::Relu,
             dropout: 0.0,
             input_dropout: 0.0,
-            epochs: 12,
+            epochs: 10,
             batch_size: 128,
             lr: 0.0015,
             shift: 1,
