@@ -140,16 +140,23 @@ fn write_stdout(text: &str) -> Result<(), Failure> {
     })
 }
 
-/// Whether this is there and is something that is written to rather than replaced, such as a pipe.
+/// Whether this is written to rather than replaced: a pipe, a device, or an open file by its
+/// descriptor, such as `/dev/stdout`, which may well be a regular file at the moment.
 fn is_stream(file: &Path) -> bool {
+    let by_descriptor = |file: &Path| {
+        folder_of(file).canonicalize().is_ok_and(|folder| folder.starts_with("/proc"))
+    };
+    let link = fs::read_link(file).map(|target| folder_of(file).join(target));
     fs::metadata(file).is_ok_and(|found| !found.is_file() && !found.is_dir())
+        || by_descriptor(file)
+        || link.is_ok_and(|target| by_descriptor(&target))
 }
 
 /// Makes sure that a file can be written here, as far as that can be known before.
 pub(crate) fn check_writable(file: &Path) -> Result<(), Failure> {
     match fs::metadata(file) {
         Ok(found) if found.is_dir() => return Err(Failure::at(file, "is a folder, not a file")),
-        Ok(found) if !found.is_file() => {
+        Ok(_) if is_stream(file) => {
             return Err(Failure::at(file, "is not a regular file, and cannot be replaced"));
         }
         Ok(found) if found.permissions().readonly() => {
@@ -157,7 +164,7 @@ pub(crate) fn check_writable(file: &Path) -> Result<(), Failure> {
         }
         _ => {}
     }
-    tempfile::tempfile_in(folder_of(file))
+    tempfile::tempfile_in(folder_of(&target_of(file)))
         .map(drop)
         .map_err(|error| Failure::at(file, format_args!("cannot be written ({})", plain(&error))))
 }
@@ -165,7 +172,7 @@ pub(crate) fn check_writable(file: &Path) -> Result<(), Failure> {
 /// Writes a whole file or leaves the old one as it is; a pipe or device is simply written to.
 fn write_file(file: &Path, bytes: &[u8]) -> Result<(), Failure> {
     let written = if is_stream(file) {
-        OpenOptions::new().write(true).open(file).and_then(|mut stream| stream.write_all(bytes))
+        OpenOptions::new().append(true).open(file).and_then(|mut stream| stream.write_all(bytes))
     } else {
         replace_file(file, bytes)
     };
@@ -174,6 +181,7 @@ fn write_file(file: &Path, bytes: &[u8]) -> Result<(), Failure> {
 }
 
 fn replace_file(file: &Path, bytes: &[u8]) -> io::Result<()> {
+    let file = &target_of(file);
     let mut temporary = tempfile::Builder::new();
     // A temporary file is its owner's alone; this one becomes a file like any other.
     #[cfg(unix)]
@@ -183,6 +191,11 @@ fn replace_file(file: &Path, bytes: &[u8]) -> io::Result<()> {
     temporary.as_file().sync_all()?;
     temporary.persist(file)?;
     Ok(())
+}
+
+/// What a link points to, so that it goes on pointing there.
+fn target_of(file: &Path) -> PathBuf {
+    file.canonicalize().unwrap_or_else(|_| file.to_owned())
 }
 
 fn folder_of(file: &Path) -> &Path {
@@ -246,6 +259,15 @@ mod tests {
         write_file(&file, b"two").unwrap();
         assert_eq!(fs::read(&file).unwrap(), b"two");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+        #[cfg(unix)]
+        {
+            let link = folder.path().join("link");
+            std::os::unix::fs::symlink(&file, &link).unwrap();
+            check_writable(&link).unwrap();
+            write_file(&link, b"three").unwrap();
+            assert_eq!(fs::read(&file).unwrap(), b"three");
+            assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+        }
         let nowhere = folder.path().join("no/where");
         let Err(Failure::BadInput(message)) = check_writable(&nowhere) else { panic!("writable") };
         assert!(message.contains("no/where: cannot be written (No such file"), "{message}");

@@ -478,6 +478,19 @@ fn a_device_is_written_to_but_never_replaced() {
     assert!(stderr.contains("/dev/full: cannot be written (No space left on device"), "{stderr}");
     let line = mistake(at, &[&SMALL[..], &["--out", "/dev/full"]].concat());
     assert!(line.contains("/dev/full: is not a regular file"), "{line}");
+    // Standard output by another name, as a pipe and as a file; here the link is our own, so that
+    // a mistake would replace nothing but that.
+    std::os::unix::fs::symlink("/proc/self/fd/1", at.join("stdout")).unwrap();
+    let to_stdout = [&evaluate[..], &["--json", "stdout"]].concat();
+    let piped = answer(at, &to_stdout);
+    assert!(piped.starts_with("test error ") && piped.ends_with("}\n"), "{piped}");
+    let mut redirected = program(at, &to_stdout);
+    let file = fs::File::create(at.join("file")).unwrap();
+    assert!(redirected.stdout(file).status().unwrap().success());
+    let redirected = fs::read_to_string(at.join("file")).unwrap();
+    assert!(redirected.starts_with("test error ") && redirected.ends_with("}\n"), "{redirected}");
+    assert!(fs::symlink_metadata(at.join("stdout")).unwrap().is_symlink());
+    assert!(mistake(at, &[&SMALL[..], &["--out", "stdout"]].concat()).contains("not a regular"));
     let mut full = program(at, &evaluate);
     let full = full.stdout(fs::OpenOptions::new().write(true).open("/dev/full").unwrap());
     let output = full.output().unwrap();
