@@ -67,6 +67,16 @@ impl Console {
         Ok(console)
     }
 
+    /// Makes sure that the JSON object does not replace a file that is read or written otherwise.
+    pub(crate) fn keep_apart(&self, what: &str, file: &Path) -> Result<(), Failure> {
+        match self.json_file() {
+            Some(json) if is_same_file(json, file) => {
+                Err(Failure::at(json, format_args!("is the file of both --json and {what}")))
+            }
+            _ => Ok(()),
+        }
+    }
+
     fn json_on_stdout(&self) -> bool {
         self.json.as_deref() == Some(Path::new("-"))
     }
@@ -93,7 +103,7 @@ impl Console {
     /// Progress, on standard error.
     pub(crate) fn progress(&self, text: &str) {
         if !self.quiet {
-            eprintln!("{text}");
+            complain(text);
         }
     }
 
@@ -109,10 +119,13 @@ impl Console {
 
     fn print(&self, text: &str) -> Result<(), Failure> {
         if self.json_on_stdout() {
-            eprintln!("{text}");
-            Ok(())
-        } else {
-            write_stdout(&format!("{text}\n"))
+            complain(text);
+            return Ok(());
+        }
+        match write_stdout(&format!("{text}\n")) {
+            // Nobody reads the report any more, but the JSON file is still wanted.
+            Err(_) if self.json_file().is_some() => Ok(()),
+            written => written,
         }
     }
 
@@ -128,6 +141,20 @@ impl Console {
             Some(file) => write_file(file, text.as_bytes()),
         }
     }
+}
+
+/// Words on standard error. That nobody can read them is no reason to stop working.
+pub(crate) fn complain(text: &str) {
+    let _ = writeln!(io::stderr(), "{text}");
+}
+
+/// Whether two names lead to one file, through links and dots, and whether it is there or not.
+fn is_same_file(a: &Path, b: &Path) -> bool {
+    let resolved = |file: &Path| {
+        let of_folder = || Some(folder_of(file).canonicalize().ok()?.join(file.file_name()?));
+        file.canonicalize().ok().or_else(of_folder)
+    };
+    a == b || resolved(a).is_some_and(|a| resolved(b) == Some(a))
 }
 
 fn write_stdout(text: &str) -> Result<(), Failure> {
@@ -164,7 +191,13 @@ pub(crate) fn check_writable(file: &Path) -> Result<(), Failure> {
         }
         _ => {}
     }
-    tempfile::tempfile_in(folder_of(&target_of(file)))
+    let named = file.file_name().filter(|_| !file.as_os_str().as_encoded_bytes().ends_with(b"/"));
+    let Some(name) = named else { return Err(Failure::at(file, "is not the name of a file")) };
+    // As long a name as that of the temporary file which will be renamed to this one.
+    tempfile::Builder::new()
+        .prefix(name)
+        .suffix(".0000000000-00.tmp")
+        .tempfile_in(folder_of(&target_of(file)))
         .map(drop)
         .map_err(|error| Failure::at(file, format_args!("cannot be written ({})", plain(&error))))
 }

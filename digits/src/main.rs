@@ -12,7 +12,7 @@ use clap::Parser;
 
 use crate::{
     cli::{Cli, Command},
-    console::{Failure, one_line},
+    console::{Failure, complain, one_line},
 };
 
 fn main() -> ExitCode {
@@ -30,11 +30,11 @@ fn main() -> ExitCode {
     match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure::BadInput(message)) => {
-            eprintln!("error: {}", one_line(&message));
+            complain(&format!("error: {}", one_line(&message)));
             ExitCode::from(2)
         }
         Err(Failure::Interrupted(message)) => {
-            eprintln!("{}", one_line(&message));
+            complain(&one_line(&message));
             ExitCode::from(130)
         }
         // Whoever read the output has seen enough.
@@ -52,6 +52,6 @@ fn usage(error: &clap::Error) -> ExitCode {
     let text = error.render().to_string();
     // What is wrong comes first, then a blank line and advice.
     let wrong = text.split("\n\n").next().unwrap_or_default();
-    eprintln!("{}; see --help", one_line(wrong.trim_end_matches(['.', '\n'])));
+    complain(&format!("{}; see --help", one_line(wrong.trim_end_matches(['.', '\n']))));
     ExitCode::from(2)
 }

@@ -577,3 +577,44 @@ fn names_are_taken_as_they_are() {
     assert_eq!(report["checkpoint"], "ä b");
     assert!(at.join("ä b").is_file());
 }
+
+#[test]
+fn the_json_object_never_replaces_a_file_of_the_same_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let in_folder = |arguments: &[&str]| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_plies-digits"));
+        command.args(arguments).current_dir(folder.path()).output().unwrap()
+    };
+    let small = ["train", "--limit", "200", "--hidden", "4", "--epochs", "1", "--quiet"];
+    let with = |more: &[&'static str]| [&small[..], more].concat();
+    assert!(in_folder(&with(&["--out", "net.st"])).status.success());
+    let before = std::fs::read(folder.path().join("net.st")).unwrap();
+    for arguments in [
+        vec!["evaluate", "--model", "net.st", "--json", "./net.st"],
+        vec!["info", "--model", "net.st", "--json", "net.st"],
+        with(&["--out", "net.st", "--json", "./net.st"]),
+        with(&["--out", "new.st", "--resume", "net.st", "--json", "net.st"]),
+        with(&["--out", "new/"]),
+    ] {
+        let output = in_folder(&arguments);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        assert_eq!(String::from_utf8_lossy(&output.stderr).lines().count(), 1, "{arguments:?}");
+        assert_eq!(std::fs::read(folder.path().join("net.st")).unwrap(), before, "{arguments:?}");
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn training_goes_on_when_nobody_reads_its_progress() {
+    let folder = tempfile::tempdir().unwrap();
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let status = std::process::Command::new(env!("CARGO_BIN_EXE_plies-digits"))
+        .args(["train", "--limit", "200", "--hidden", "4", "--epochs", "1", "--out", "net.st"])
+        .current_dir(folder.path())
+        .stdout(std::process::Stdio::null())
+        .stderr(full)
+        .status()
+        .unwrap();
+    assert!(status.success());
+    assert!(folder.path().join("net.st").exists());
+}

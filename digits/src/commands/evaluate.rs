@@ -1,6 +1,6 @@
 //! `evaluate`: a saved network on the test set.
 
-use std::{path::Path, time::Instant};
+use std::{borrow::Cow, time::Instant};
 
 use plies_digits::training;
 use serde::Serialize;
@@ -17,7 +17,7 @@ struct Report<'a> {
     version: &'static str,
     model: String,
     parameters: usize,
-    checkpoint: &'a Path,
+    checkpoint: Cow<'a, str>,
     data: &'a str,
     #[serde(flatten)]
     test: TestResult,
@@ -31,6 +31,7 @@ struct Report<'a> {
 
 pub(crate) fn run(args: &EvaluateArgs) -> Result<(), Failure> {
     let console = Console::new(&args.common)?;
+    console.keep_apart("--model", &args.model)?;
     let (network, _) = load(&args.model)?;
     let (_, test, data) = examples(&args.data)?;
     let settings = &network.settings;
@@ -50,7 +51,7 @@ pub(crate) fn run(args: &EvaluateArgs) -> Result<(), Failure> {
         version: env!("CARGO_PKG_VERSION"),
         model: settings.to_string(),
         parameters: settings.parameters(),
-        checkpoint: &args.model,
+        checkpoint: args.model.to_string_lossy(),
         data: &data,
         test,
         epochs: network.epochs_done,

@@ -1,9 +1,6 @@
 //! `info`: what is in the program, in the machine, and in a saved network.
 
-use std::{
-    fmt::Write as _,
-    path::{Path, PathBuf},
-};
+use std::{borrow::Cow, fmt::Write as _, path::PathBuf};
 
 use plies_digits::{
     embedded,
@@ -32,7 +29,7 @@ struct Report<'a> {
     /// Bytes that tensors take now, and took at most.
     memory_in_use: u64,
     memory_peak: u64,
-    checkpoint: Option<&'a Path>,
+    checkpoint: Option<Cow<'a, str>>,
     model: Option<String>,
     parameters: Option<usize>,
     epochs: Option<usize>,
@@ -56,7 +53,10 @@ pub(crate) fn run(args: &InfoArgs) -> Result<(), Failure> {
         default.exists().then_some(default)
     });
     let network = match &file {
-        Some(file) => Some(load(file)?.0),
+        Some(file) => {
+            console.keep_apart("--model", file)?;
+            Some(load(file)?.0)
+        }
         None => None,
     };
     let embedded = Embedded {
@@ -81,7 +81,7 @@ pub(crate) fn run(args: &InfoArgs) -> Result<(), Failure> {
         device: device.name().to_owned(),
         memory_in_use: memory.in_use as u64,
         memory_peak: memory.peak as u64,
-        checkpoint: file.as_deref(),
+        checkpoint: file.as_ref().map(|file| file.to_string_lossy()),
         model: settings.map(Settings::to_string),
         parameters: settings.map(Settings::parameters),
         epochs: network.as_ref().map(|network| network.epochs_done),
@@ -115,12 +115,12 @@ fn describe(report: &Report<'_>, network: Option<&Network>) -> String {
         format!("{processor} with {vector_instructions}, {threads} of {processors} used"),
     );
     row("memory", format!("{} bytes in tensors", thousands(report.memory_in_use as usize)));
-    let (Some(file), Some(network)) = (report.checkpoint, network) else {
+    let (Some(file), Some(network)) = (&report.checkpoint, network) else {
         row("network", format!("none; there is no {DEFAULT_FILE} here"));
         return text;
     };
     let settings = &network.settings;
-    row("file", file.display().to_string());
+    row("file", file.to_string());
     row("network", format!("{settings}, {} parameters", thousands(settings.parameters())));
     row(
         "training",

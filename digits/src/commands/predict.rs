@@ -1,6 +1,7 @@
 //! `predict`: pictures of digits, read by a saved network.
 
 use std::{
+    borrow::Cow,
     fmt::Write as _,
     fs::File,
     io::{self, IsTerminal},
@@ -26,7 +27,7 @@ struct Report<'a> {
     command: &'static str,
     version: &'static str,
     model: String,
-    checkpoint: &'a Path,
+    checkpoint: Cow<'a, str>,
     predictions: Vec<Prediction<'a>>,
     /// The seed that the network was trained with.
     seed: u64,
@@ -35,7 +36,7 @@ struct Report<'a> {
 
 #[derive(Serialize)]
 struct Prediction<'a> {
-    file: &'a Path,
+    file: Cow<'a, str>,
     digit: usize,
     probability: f32,
     /// Of each class, 0 to 9.
@@ -44,7 +45,11 @@ struct Prediction<'a> {
 
 pub(crate) fn run(args: &PredictArgs) -> Result<(), Failure> {
     let console = Console::new(&args.common)?;
+    console.keep_apart("--model", &args.model)?;
     let files = names(&args.files)?;
+    for file in &files {
+        console.keep_apart("a picture", file)?;
+    }
     let (network, _) = load(&args.model)?;
     // All pictures before the first answer: a bad one means no half of a report.
     let digits = files.iter().map(|file| read(file)).collect::<Result<Vec<Digit>, _>>()?;
@@ -54,7 +59,7 @@ pub(crate) fn run(args: &PredictArgs) -> Result<(), Failure> {
     for (file, probabilities) in files.iter().zip(probabilities) {
         let digit = largest(&probabilities);
         predictions.push(Prediction {
-            file,
+            file: file.to_string_lossy(),
             digit,
             probability: probabilities[digit],
             probabilities,
@@ -62,7 +67,11 @@ pub(crate) fn run(args: &PredictArgs) -> Result<(), Failure> {
     }
     for (prediction, digit) in predictions.iter().zip(&digits) {
         if console.quiet() {
-            console.result(&format!("{}: {}", shown(prediction.file), prediction.digit))?;
+            console.result(&format!(
+                "{}: {}",
+                shown(Path::new(prediction.file.as_ref())),
+                prediction.digit
+            ))?;
         } else {
             console.say(&draw(prediction, digit, console.style()))?;
         }
@@ -71,7 +80,7 @@ pub(crate) fn run(args: &PredictArgs) -> Result<(), Failure> {
         command: "predict",
         version: env!("CARGO_PKG_VERSION"),
         model: network.settings.to_string(),
-        checkpoint: &args.model,
+        checkpoint: args.model.to_string_lossy(),
         predictions,
         seed: network.settings.seed,
         threads: plies_tensor::threads(),
@@ -122,7 +131,7 @@ fn largest(probabilities: &[f32; N_CLASSES]) -> usize {
 fn draw(prediction: &Prediction<'_>, digit: &Digit, style: Style) -> String {
     let mut text = format!(
         "{}: {} ({:.1} %)\n\n",
-        shown(prediction.file),
+        shown(Path::new(prediction.file.as_ref())),
         prediction.digit,
         100.0 * prediction.probability
     );

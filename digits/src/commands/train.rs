@@ -1,6 +1,7 @@
 //! `train`: settings, examples, the training itself, the file, the report.
 
 use std::{
+    borrow::Cow,
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -24,6 +25,9 @@ use crate::{
     progress::Progress,
 };
 
+/// With gradients and the optimiser's memory, four gigabytes.
+const MAX_PARAMETERS: usize = 250_000_000;
+
 #[derive(Serialize)]
 struct Report<'a> {
     command: &'static str,
@@ -32,8 +36,8 @@ struct Report<'a> {
     model: String,
     parameters: usize,
     /// Where the network is saved.
-    checkpoint: &'a Path,
-    resumed_from: Option<&'a Path>,
+    checkpoint: Cow<'a, str>,
+    resumed_from: Option<Cow<'a, str>>,
     /// "MNIST", or the folder.
     data: &'a str,
     train_examples: usize,
@@ -59,8 +63,9 @@ struct Report<'a> {
 pub(crate) fn run(args: &TrainArgs) -> Result<(), Failure> {
     let console = Console::new(&args.common)?;
     let out = args.out.clone().unwrap_or_else(|| PathBuf::from(DEFAULT_FILE));
-    if args.common.json.as_ref() == Some(&out) {
-        return Err(Failure::at(&out, "is the file of both --out and --json"));
+    console.keep_apart("--out", &out)?;
+    if let Some(file) = &args.resume {
+        console.keep_apart("--resume", file)?;
     }
     check_writable(&out)?;
     let (mut network, mut optimizer) = start(args)?;
@@ -116,8 +121,8 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), Failure> {
         version: env!("CARGO_PKG_VERSION"),
         model: settings.to_string(),
         parameters: settings.parameters(),
-        checkpoint: &out,
-        resumed_from: args.resume.as_deref(),
+        checkpoint: out.to_string_lossy(),
+        resumed_from: args.resume.as_ref().map(|file| file.to_string_lossy()),
         data: &data,
         train_examples,
         validation_examples,
@@ -141,6 +146,11 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), Failure> {
 /// A new network, or the one to be resumed, with its optimiser.
 fn start(args: &TrainArgs) -> Result<(Network, Adam), Failure> {
     let checked = |settings: Settings| match settings.check() {
+        Ok(()) if settings.parameters() > MAX_PARAMETERS => Err(Failure::BadInput(format!(
+            "a network of {} parameters is larger than {}; make --hidden smaller",
+            thousands(settings.parameters()),
+            thousands(MAX_PARAMETERS)
+        ))),
         Ok(()) => Ok(settings),
         Err(wrong) => Err(Failure::BadInput(wrong)),
     };
