@@ -3,10 +3,15 @@
 //! Reverse accumulation over the formula's own nodes: starting from d_y at the root, each node
 //! hands its share on to its operands by the table in [`operand_gradients`]. Since the result is a
 //! formula again, it is evaluated in one fused pass and can be differentiated as often as one likes.
+//!
+//! **Branches.** What flows into one branch of a `select` counts only where that branch was taken.
+//! Putting 0 there at once would not do: below x = 0 the share of ln x in `select(x > 0, ln x, 0)`
+//! would become 0 · 1/x, which is NaN at x = 0. So a share carries the branches it came through,
+//! and the `select` is put around it at the end, when nothing is multiplied any more.
 
 use std::collections::HashMap;
 use std::f64::consts::FRAC_2_SQRT_PI;
-use std::sync::{LazyLock, PoisonError, RwLock};
+use std::sync::{Arc, LazyLock, OnceLock, PoisonError, RwLock};
 
 use plies_tensor::{Binary, Expr, Formula, Node, Unary};
 
@@ -15,51 +20,114 @@ use plies_tensor::{Binary, Expr, Formula, Node, Unary};
 ///
 /// At kinks: |x|' = 0 at 0; where two operands of min or max are equal, each gets half; the steps of
 /// floor, round and comparisons have derivative 0 everywhere; `select` passes the gradient to the
-/// branch it took and 0 to the other. (A formula in that other branch multiplies this 0 by its own
-/// derivative; if that is infinite the product is NaN, so write formulas whose branches stay finite.)
+/// branch it took and nothing, not even NaN, to the other; ∂(xʸ)/∂y is 0 at x = 0 for y ≥ 0.
+///
+/// Derivatives are found once for each formula and kept; numbers that vary from call to call should
+/// therefore be scalars of the formula, not constants in it.
 ///
 /// # Panics
-/// When the formula has several outputs.
+/// When the formula has several outputs, or no input `i`.
+///
+/// # Example
+/// ```
+/// use plies_autograd::derivative;
+/// use plies_tensor::Formula;
+/// let f = Formula::new(|[x, y]| x * y);
+/// assert_eq!(derivative(&f, 0), Some(Formula::new(|[_x, y, d]| d * y)));
+/// ```
+#[track_caller]
 pub fn derivative(formula: &Formula, i: usize) -> Option<Formula> {
-    type Cache = RwLock<HashMap<(Formula, usize), Option<Formula>>>;
+    assert!(i < formula.n_inputs(), "derivative: input {i} of {}", formula.n_inputs());
+    derivatives(formula).partial(i).map(|partial| partial.formula.clone())
+}
+
+/// The derivatives of one formula, each found when it is first asked for.
+pub(crate) struct Derivatives {
+    formula: Formula,
+    partials: Vec<OnceLock<Option<Partial>>>,
+}
+
+/// d_y · ∂y/∂xᵢ
+pub(crate) struct Partial {
+    /// Its inputs are all of the formula's, then d_y.
+    formula: Formula,
+    /// The same without the inputs that it does not read,
+    pub(crate) compact: Formula,
+    /// and those that are left, the last of them d_y.
+    pub(crate) used: Vec<usize>,
+}
+
+/// The derivatives of `formula`, from a cache for the whole program.
+pub(crate) fn derivatives(formula: &Formula) -> Arc<Derivatives> {
+    type Cache = RwLock<HashMap<Formula, Arc<Derivatives>>>;
     static CACHE: LazyLock<Cache> = LazyLock::new(RwLock::default);
-    let key = (formula.clone(), i);
-    if let Some(found) = CACHE.read().unwrap_or_else(PoisonError::into_inner).get(&key) {
+    if let Some(found) = CACHE.read().unwrap_or_else(PoisonError::into_inner).get(formula) {
         return found.clone();
     }
-    let made = differentiate(formula, i);
-    CACHE.write().unwrap_or_else(PoisonError::into_inner).insert(key, made.clone());
-    made
+    assert!(formula.n_outputs() == 1, "derivative: a formula of one output is needed");
+    let partials = (0..formula.n_inputs()).map(|_| OnceLock::new()).collect();
+    let made = Arc::new(Derivatives { formula: formula.clone(), partials });
+    let mut cache = CACHE.write().unwrap_or_else(PoisonError::into_inner);
+    cache.entry(formula.clone()).or_insert(made).clone()
+}
+
+impl Derivatives {
+    /// With respect to input `i`; `None` when there is no dependence.
+    pub(crate) fn partial(&self, i: usize) -> Option<&Partial> {
+        let find = || differentiate(&self.formula, i).map(Partial::new);
+        self.partials[i].get_or_init(find).as_ref()
+    }
+}
+
+impl Partial {
+    fn new(formula: Formula) -> Partial {
+        let n = formula.n_inputs();
+        let used: Vec<usize> =
+            (0..n).filter(|&i| formula.nodes().contains(&Node::Input(i))).collect();
+        let compact = Formula::build(used.len(), formula.n_scalars(), |g| {
+            let place = |i| used.iter().position(|&u| u == i);
+            let inputs: Vec<Expr<'_>> =
+                (0..n).map(|i| place(i).map_or(g.constant(f64::NAN), |i| g.input(i))).collect();
+            let scalars: Vec<Expr<'_>> = (0..formula.n_scalars()).map(|i| g.scalar(i)).collect();
+            formula.substitute(g, &inputs, &scalars)
+        });
+        Partial { formula, compact, used }
+    }
+
+    /// Whether the gradient of xᵢ is d_y as it is.
+    pub(crate) fn is_identity(&self) -> bool {
+        self.compact.nodes() == [Node::Input(0)]
+    }
 }
 
 fn differentiate(formula: &Formula, i: usize) -> Option<Formula> {
-    assert!(formula.n_outputs() == 1, "derivative: a formula of one output is needed");
     let nodes = formula.nodes();
     // Which nodes xᵢ reaches.
     let mut reached = vec![false; nodes.len()];
     for (id, node) in nodes.iter().enumerate() {
         reached[id] = *node == Node::Input(i) || node.operands().any(|operand| reached[operand]);
     }
-    let root = formula.roots()[0];
     let n = formula.n_inputs();
     let mut depends = false;
     let made = Formula::build(n + 1, formula.n_scalars(), |g| {
         let inputs: Vec<Expr<'_>> = (0..n).map(|i| g.input(i)).collect();
         let scalars: Vec<Expr<'_>> = (0..formula.n_scalars()).map(|i| g.scalar(i)).collect();
         let values = g.replay(nodes, &inputs, &scalars);
-        let mut gradients: Vec<Option<Expr<'_>>> = vec![None; nodes.len()];
-        gradients[root] = Some(g.input(n));
+        let mut shares: Vec<Vec<Share<'_>>> = nodes.iter().map(|_| Vec::new()).collect();
+        shares[formula.roots()[0]].push(Share { value: g.input(n), taken: Vec::new() });
         let mut d_x = None;
         for id in (0..nodes.len()).rev().filter(|&id| reached[id]) {
-            let Some(d_y) = gradients[id] else { continue };
+            let Some(share) = total(std::mem::take(&mut shares[id])) else { continue };
             if nodes[id] == Node::Input(i) {
-                d_x = Some(d_y);
+                d_x = Some(share.within(0).value);
                 continue;
             }
-            for (operand, d_operand) in operand_gradients(&nodes[id], &values, values[id], d_y) {
-                if reached[operand] {
-                    let sum = gradients[operand].map_or(d_operand, |sum| sum + d_operand);
-                    gradients[operand] = Some(sum);
+            let Share { value: d_y, taken } = share;
+            for (operand, d_operand, branch) in operand_gradients(id, nodes, &values, d_y) {
+                if reached[operand]
+                    && let Some(taken) = enter(&taken, branch)
+                {
+                    shares[operand].push(Share { value: d_operand, taken });
                 }
             }
         }
@@ -69,22 +137,141 @@ fn differentiate(formula: &Formula, i: usize) -> Option<Formula> {
     depends.then_some(made)
 }
 
-/// One row for each primitive y = f(operands): what d_y gives to each operand.
+/// A share of a gradient, and the branches in which alone it counts, the outermost first.
+struct Share<'g> {
+    value: Expr<'g>,
+    taken: Vec<Branch<'g>>,
+}
+
+/// One side of a decision.
+#[derive(Clone, Copy)]
+struct Branch<'g> {
+    /// The node that decides: the condition of a select, or a min or max itself.
+    decision: usize,
+    side: Side,
+    /// Taken where this is not 0; for [`Side::Else`] where it is.
+    condition: Expr<'g>,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Side {
+    /// The branch of a select where the condition holds,
+    Then,
+    /// and the other one: exactly one of the two is taken.
+    Else,
+    /// The operands of a min or max, which are both taken where they are equal.
+    Left,
+    Right,
+}
+
+impl Branch<'_> {
+    fn is(&self, other: &Self) -> bool {
+        self.decision == other.decision && self.side == other.side
+    }
+
+    fn excludes(&self, other: &Self) -> bool {
+        let sides = (self.side, other.side);
+        self.decision == other.decision
+            && matches!(sides, (Side::Then, Side::Else) | (Side::Else, Side::Then))
+    }
+}
+
+impl<'g> Share<'g> {
+    /// The same share after leaving all but the outermost `n` branches: 0 where they were not taken.
+    fn within(mut self, n: usize) -> Share<'g> {
+        while self.taken.len() > n
+            && let Some(branch) = self.taken.pop()
+        {
+            let zero = self.value.graph().constant(0.0);
+            self.value = match branch.side {
+                Side::Else => branch.condition.select(zero, self.value),
+                _ => branch.condition.select(self.value, zero),
+            };
+        }
+        self
+    }
+}
+
+/// The branches inside `taken`, in `branch`; `None` when the two exclude each other.
+fn enter<'g>(taken: &[Branch<'g>], branch: Option<Branch<'g>>) -> Option<Vec<Branch<'g>>> {
+    let mut inside = taken.to_vec();
+    if let Some(branch) = branch {
+        if taken.iter().any(|outer| outer.excludes(&branch)) {
+            return None;
+        }
+        if !taken.iter().any(|outer| outer.is(&branch)) {
+            inside.push(branch);
+        }
+    }
+    Some(inside)
+}
+
+/// How many outer branches two shares have in common.
+fn common(a: &[Branch<'_>], b: &[Branch<'_>]) -> usize {
+    a.iter().zip(b).take_while(|(a, b)| a.is(b)).count()
+}
+
+/// The sum of shares.
+fn total(shares: Vec<Share<'_>>) -> Option<Share<'_>> {
+    let mut sum: Vec<Share<'_>> = Vec::new();
+    for share in shares {
+        add(&mut sum, share);
+    }
+    let mut left = sum.into_iter();
+    let first = left.next()?;
+    Some(left.fold(first, |a, b| {
+        let n = common(&a.taken, &b.taken);
+        let (a, b) = (a.within(n), b.within(n));
+        Share { value: a.value + b.value, taken: a.taken }
+    }))
+}
+
+/// Adds a share to others, joining what came through the same branches and what came through the two
+/// sides of one select.
+fn add<'g>(sum: &mut Vec<Share<'g>>, mut share: Share<'g>) {
+    let mut i = 0;
+    while i < sum.len() {
+        let (n, other) = (share.taken.len(), &sum[i]);
+        let shared = common(&share.taken, &other.taken);
+        if n == other.taken.len() && shared == n {
+            let other = sum.remove(i);
+            share.value = other.value + share.value;
+            i = 0;
+        } else if n == other.taken.len()
+            && shared + 1 == n
+            && share.taken[shared].excludes(&other.taken[shared])
+        {
+            let other = sum.remove(i);
+            let (a, b) = match share.taken[shared].side {
+                Side::Then => (share.value, other.value),
+                _ => (other.value, share.value),
+            };
+            share.value = share.taken[shared].condition.select(a, b);
+            share.taken.truncate(shared);
+            i = 0;
+        } else {
+            i += 1;
+        }
+    }
+    sum.push(share);
+}
+
+/// One row for each primitive y = f(operands): what d_y gives to each operand, and in which branch.
 fn operand_gradients<'g>(
-    node: &Node,
+    id: usize,
+    nodes: &[Node],
     values: &[Expr<'g>],
-    y: Expr<'g>,
     d_y: Expr<'g>,
-) -> Vec<(usize, Expr<'g>)> {
+) -> Vec<(usize, Expr<'g>, Option<Branch<'g>>)> {
+    let y = values[id];
     let zero = d_y.graph().constant(0.0);
-    let half = |tie: Expr<'g>, strict: Expr<'g>| strict + 0.5 * tie;
-    match *node {
+    match nodes[id] {
         Node::Input(_) | Node::Scalar(_) | Node::Const(_) => vec![],
         Node::Unary(op, operand) => {
             let x = values[operand];
             let d_x = match op {
                 Unary::Neg => -d_y,
-                Unary::Abs => x.gt(zero).select(d_y, x.lt(zero).select(-d_y, 0.0 * d_y)),
+                Unary::Abs => x.lt(zero).select(-d_y, x.eq(zero).select(zero, d_y)),
                 Unary::Sqrt => d_y * 0.5 / y,
                 Unary::Exp => d_y * y,
                 Unary::ExpM1 => d_y * (y + 1.0),
@@ -96,35 +283,39 @@ fn operand_gradients<'g>(
                 Unary::Erf => d_y * (FRAC_2_SQRT_PI * (-x * x).exp()),
                 Unary::Floor | Unary::Round => return vec![],
             };
-            vec![(operand, d_x)]
+            vec![(operand, d_x, None)]
         }
         Node::Binary(op, left, right) => {
             let (a, b) = (values[left], values[right]);
+            let branch = |side, condition| Some(Branch { decision: id, side, condition });
+            // At a tie both operands of min and max get half.
+            let half = || a.eq(b).select(0.5 * d_y, d_y);
             let (d_a, d_b) = match op {
-                Binary::Add => (d_y, d_y),
-                Binary::Sub => (d_y, -d_y),
-                Binary::Mul => (d_y * b, d_y * a),
-                Binary::Div => (d_y / b, -d_y * y / b),
-                // 0⁰ = 1 for every base and exponent near it: both shares are 0 there, not 0 · ∞.
-                Binary::Pow => (
-                    b.eq(zero).select(zero, d_y * b * a.pow(b - 1.0)),
-                    a.eq(zero).select(zero, d_y * y * a.ln()),
-                ),
+                Binary::Add => ((d_y, None), (d_y, None)),
+                Binary::Sub => ((d_y, None), (-d_y, None)),
+                Binary::Mul => ((d_y * b, None), (d_y * a, None)),
+                Binary::Div => ((d_y / b, None), (-d_y * y / b, None)),
+                // x⁰ = 1 for every x, and 0ʸ is 0 or 1 near y ≥ 0: flat, not 0 · ∞.
+                Binary::Pow => {
+                    let flat = a.eq(zero) * b.ge(zero);
+                    (
+                        (b.eq(zero).select(zero, d_y * b * a.pow(b - 1.0)), None),
+                        (flat.select(zero, d_y * y * a.ln()), None),
+                    )
+                }
                 Binary::Min => {
-                    let tie = a.eq(b);
-                    (d_y * half(tie, a.lt(b)), d_y * half(tie, b.lt(a)))
+                    ((half(), branch(Side::Left, a.le(b))), (half(), branch(Side::Right, b.le(a))))
                 }
                 Binary::Max => {
-                    let tie = a.eq(b);
-                    (d_y * half(tie, a.gt(b)), d_y * half(tie, b.gt(a)))
+                    ((half(), branch(Side::Left, a.ge(b))), (half(), branch(Side::Right, b.ge(a))))
                 }
                 Binary::Lt | Binary::Le | Binary::Eq => return vec![],
             };
-            vec![(left, d_a), (right, d_b)]
+            vec![(left, d_a.0, d_a.1), (right, d_b.0, d_b.1)]
         }
-        Node::Select(c, a, b) => {
-            let c = values[c];
-            vec![(a, c.select(d_y, zero)), (b, c.select(zero, d_y))]
+        Node::Select(decision, a, b) => {
+            let branch = |side| Some(Branch { decision, side, condition: values[decision] });
+            vec![(a, d_y, branch(Side::Then)), (b, d_y, branch(Side::Else))]
         }
     }
 }
@@ -144,5 +335,26 @@ mod tests {
     fn what_does_not_depend_has_no_derivative() {
         assert_eq!(derivative(&Formula::new(|[_x, y]| y.exp()), 0), None);
         assert_eq!(derivative(&Formula::new(|[x]| x.floor()), 0), None);
+    }
+
+    #[test]
+    fn the_two_sides_of_a_select_become_one_select() {
+        let f = Formula::new(|[x, c]| c.select(x, 3.0 * x));
+        assert_eq!(format!("{:?}", derivative(&f, 0).unwrap()), "select(x1, x2, (x2 * 3.0))");
+    }
+
+    #[test]
+    fn a_branch_is_left_after_its_last_factor() {
+        let f = Formula::new(|[x, c]| c.select(x.ln(), c));
+        assert_eq!(format!("{:?}", derivative(&f, 0).unwrap()), "select(x1, (x2 / x0), 0.0)");
+    }
+
+    #[test]
+    fn inputs_that_the_derivative_does_not_read_are_dropped() {
+        let found = derivatives(&Formula::new(|[x, y]| x * y));
+        let partial = found.partial(0).unwrap();
+        assert_eq!(partial.used, [1, 2]);
+        assert_eq!(partial.compact, Formula::new(|[y, d]| d * y));
+        assert!(derivatives(&Formula::new(|[x, y]| x + y)).partial(1).unwrap().is_identity());
     }
 }

@@ -1,16 +1,15 @@
-//! The graph behind values, and the walk back through it.
+//! The graph behind values: operations, nodes, and what is recorded.
 //!
 //! A graph is its nodes: each holds the values it was computed from, and is freed with the last
 //! handle to it. Nodes are numbered as they are made, so a node's inputs have smaller numbers than
-//! itself, and walking back is taking the largest number that is left. Neither the walk nor the
-//! freeing recurses: a chain of a hundred thousand steps is no deeper than one step.
+//! itself, which is all the order that walking back needs. Freeing does not recurse: a chain of a
+//! hundred thousand steps is no deeper than one step.
 
-use std::cell::Cell;
-use std::collections::{BinaryHeap, HashMap};
+use std::cell::{Cell, RefCell};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 
-use plies_tensor::Tensor;
+use plies_tensor::{DType, Device, Tensor};
 
 use crate::Var;
 
@@ -44,6 +43,7 @@ pub trait Op: Send + Sync {
     fn name(&self) -> &'static str;
 
     /// The result.
+    #[track_caller]
     fn forward(&self, inputs: &[&Tensor]) -> Tensor;
 
     /// The vector-Jacobian product: for each input x the gradient d_x = d_yᵀ · ∂y/∂x, with the
@@ -51,33 +51,65 @@ pub trait Op: Send + Sync {
     /// ([`requires_grad`](Var::requires_grad) of the input is false). Written on [`Var`]s, so that
     /// it can be differentiated again.
     fn vjp(&self, inputs: &[Var], output: &Var, d_y: &Var) -> Vec<Option<Var>>;
+
+    /// Whether [`vjp`](Op::vjp) reads the elements of input `i`. If not, the graph does not keep
+    /// them: in their place stands a tensor of the same shape that is NaN everywhere, and their
+    /// memory is free as soon as nobody else needs it. Which inputs require a gradient may decide,
+    /// their elements may not.
+    fn reads_input(&self, i: usize, inputs: &[Var]) -> bool {
+        let _ = (i, inputs);
+        true
+    }
+
+    /// Whether [`vjp`](Op::vjp) reads the elements of the output; as for
+    /// [`reads_input`](Op::reads_input).
+    fn reads_output(&self) -> bool {
+        true
+    }
 }
 
-pub(crate) type Hook = Box<dyn Fn(&Var) -> Option<Var> + Send + Sync>;
+pub(crate) type Hook = Arc<dyn Fn(&Var) -> Option<Var> + Send + Sync>;
 
 pub(crate) struct Node {
-    id: u64,
-    step: Option<Step>,
+    pub(crate) id: u64,
+    pub(crate) step: Option<Step>,
     grad: Mutex<Option<Var>>,
     hooks: Mutex<Vec<Hook>>,
 }
 
 /// How a node's value was computed.
-struct Step {
-    op: Box<dyn Op>,
-    inputs: Vec<Var>,
+pub(crate) struct Step {
+    pub(crate) op: Box<dyn Op>,
+    pub(crate) inputs: Vec<Var>,
     /// The result, for vjps that use it. Its own node is this one, so it is kept without.
-    output: Tensor,
+    pub(crate) output: Tensor,
+    /// For the part of a longer axis: where it was cut from.
+    pub(crate) part: Option<Part>,
+}
+
+/// A run of consecutive elements of an axis of the input.
+#[derive(Clone, Copy)]
+pub(crate) struct Part {
+    pub(crate) axis: usize,
+    pub(crate) start: usize,
+    /// Size of the input's axis.
+    pub(crate) whole: usize,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+static NEXT_ID: AtomicU64 = AtomicU64::new(0);
+
+/// A number above that of every node made so far, and not above that of any made from now on.
+pub(crate) fn now() -> u64 {
+    NEXT_ID.load(Ordering::Relaxed)
+}
+
 impl Node {
     fn new(step: Option<Step>) -> Node {
-        static NEXT: AtomicU64 = AtomicU64::new(0);
-        let id = NEXT.fetch_add(1, Ordering::Relaxed);
+        let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
         Node { id, step, grad: Mutex::default(), hooks: Mutex::default() }
     }
 
@@ -101,22 +133,76 @@ impl Node {
         *lock(&self.grad) = grad;
     }
 
+    /// Adds to the accumulated gradient, as one step even among threads.
+    pub(crate) fn add_grad(&self, d_x: &Var) {
+        let mut grad = lock(&self.grad);
+        let sum = grad.take().map_or_else(|| d_x.detach(), |sum| no_grad(|| &sum + d_x));
+        *grad = Some(sum);
+    }
+
     pub(crate) fn add_hook(&self, hook: Hook) {
         lock(&self.hooks).push(hook);
+    }
+
+    /// The gradient as the hooks leave it. They run unlocked, so that they may add hooks.
+    pub(crate) fn run_hooks(&self, mut d_y: Var) -> Var {
+        let hooks = lock(&self.hooks).clone();
+        for hook in hooks {
+            let Some(replaced) = hook(&d_y) else { continue };
+            assert!(
+                replaced.shape() == d_y.shape() && replaced.dtype() == d_y.dtype(),
+                "hook: a gradient {} {} was replaced by one of {} {}",
+                d_y.shape(),
+                d_y.dtype(),
+                replaced.shape(),
+                replaced.dtype()
+            );
+            d_y = replaced;
+        }
+        d_y
+    }
+}
+
+thread_local! {
+    /// What is left to free, while this thread is freeing a graph.
+    static LEFT: RefCell<Option<Vec<Step>>> = const { RefCell::new(None) };
+}
+
+/// Takes the list of what is left away, also when freeing panics; what is still on it is freed by
+/// the list's own drop.
+struct Freeing;
+
+impl Drop for Freeing {
+    fn drop(&mut self) {
+        let left = LEFT.try_with(|left| left.borrow_mut().take());
+        drop(left);
     }
 }
 
 impl Drop for Node {
-    /// Frees a chain of nodes one after another instead of one inside the other.
+    /// Frees a chain of nodes one after another instead of one inside the other: nodes that are
+    /// dropped while another is being freed only leave what they hold on a list.
     fn drop(&mut self) {
         let Some(step) = self.step.take() else { return };
-        let mut left: Vec<Arc<Node>> = step.inputs.into_iter().filter_map(|v| v.node).collect();
-        while let Some(node) = left.pop() {
-            if let Some(mut node) = Arc::into_inner(node)
-                && let Some(step) = node.step.take()
-            {
-                left.extend(step.inputs.into_iter().filter_map(|v| v.node));
+        let mut next = Some(step);
+        let is_first = LEFT.try_with(|left| match &mut *left.borrow_mut() {
+            Some(left) => {
+                left.extend(next.take());
+                false
             }
+            none => {
+                *none = Some(Vec::new());
+                true
+            }
+        });
+        // While a thread ends there may be no list any more.
+        if is_first != Ok(true) {
+            return;
+        }
+        let _freeing = Freeing;
+        while let Some(step) = next {
+            drop(step);
+            next = LEFT.with(|left| left.borrow_mut().as_mut().and_then(Vec::pop));
         }
     }
 }
@@ -131,10 +217,10 @@ pub fn is_recording() -> bool {
 }
 
 /// Sets whether operations are recorded, until dropped.
-struct Recording(bool);
+pub(crate) struct Recording(bool);
 
 impl Recording {
-    fn set(recording: bool) -> Self {
+    pub(crate) fn set(recording: bool) -> Self {
         Recording(RECORDING.replace(recording))
     }
 }
@@ -146,13 +232,24 @@ impl Drop for Recording {
 }
 
 /// Runs `f` without recording: its results are constants, and intermediate values are freed at
-/// once.
+/// once. This holds for the thread that calls it, and ends with `f` even when `f` panics.
+///
+/// # Example
+/// ```
+/// use plies_autograd::{Var, no_grad};
+/// use plies_tensor::Tensor;
+/// let x = Var::leaf(Tensor::from(2f32));
+/// assert!((&x * 3.0).requires_grad());
+/// assert!(!no_grad(|| &x * 3.0).requires_grad());
+/// ```
+#[track_caller]
 pub fn no_grad<R>(f: impl FnOnce() -> R) -> R {
     let _recording = Recording::set(false);
     f()
 }
 
 /// Runs `f` with recording, also inside [`no_grad`].
+#[track_caller]
 pub fn enable_grad<R>(f: impl FnOnce() -> R) -> R {
     let _recording = Recording::set(true);
     f()
@@ -166,120 +263,43 @@ pub fn apply(op: impl Op + 'static, inputs: &[&Var]) -> Var {
         [x, y] => op.forward(&[x.value(), y.value()]),
         _ => op.forward(&inputs.iter().map(|x| x.value()).collect::<Vec<_>>()),
     };
-    if !is_recording() || !inputs.iter().any(|x| x.requires_grad()) {
+    record(op, inputs, output, None)
+}
+
+/// The result of an operation that has been computed.
+pub(crate) fn record(
+    op: impl Op + 'static,
+    inputs: &[&Var],
+    output: Tensor,
+    part: Option<Part>,
+) -> Var {
+    if !is_recording() || inputs.iter().all(|x| x.node.is_none()) {
         return Var::constant(output);
     }
-    let inputs = inputs.iter().map(|&x| x.clone()).collect();
-    let step = Step { op: Box::new(op), inputs, output: output.clone() };
-    Var::from_node(output, Node::new(Some(step)))
-}
-
-/// Walks back from `y`, calling `arrived` with every leaf's complete gradient, and with that of any
-/// node for which `wanted` says so.
-fn walk(
-    y: &Var,
-    d_y: Var,
-    create_graph: bool,
-    wanted: impl Fn(u64) -> bool,
-    mut arrived: impl FnMut(&Arc<Node>, Var),
-) {
-    let Some(root) = &y.node else { return };
-    let mut heap = BinaryHeap::from([root.id]);
-    let mut pending: HashMap<u64, (Arc<Node>, Var)> =
-        HashMap::from([(root.id, (root.clone(), d_y))]);
-    let _recording = Recording::set(create_graph);
-    while let Some(id) = heap.pop() {
-        let Some((node, mut d_node)) = pending.remove(&id) else { continue };
-        for hook in lock(&node.hooks).iter() {
-            if let Some(replaced) = hook(&d_node) {
-                d_node = replaced;
-            }
-        }
-        if let Some(step) = &node.step {
-            // With its own node, so that a vjp written with the output is differentiable.
-            let output = Var::with_node(step.output.clone(), node.clone());
-            let gradients = step.op.vjp(&step.inputs, &output, &d_node);
-            assert_eq!(
-                gradients.len(),
-                step.inputs.len(),
-                "{}: vjp returned the wrong number of gradients",
-                step.op.name()
-            );
-            for (input, d_input) in step.inputs.iter().zip(gradients) {
-                let (Some(node), Some(d_input)) = (&input.node, d_input) else { continue };
-                assert!(
-                    d_input.shape() == input.shape(),
-                    "{}: gradient of shape {} for an input of shape {}",
-                    step.op.name(),
-                    d_input.shape(),
-                    input.shape()
-                );
-                match pending.get_mut(&node.id) {
-                    Some((_, sum)) => *sum = &*sum + &d_input,
-                    None => {
-                        pending.insert(node.id, (node.clone(), d_input));
-                        heap.push(node.id);
-                    }
-                }
-            }
-        }
-        if node.step.is_none() || wanted(id) {
-            arrived(&node, d_node);
+    let mut inputs: Vec<Var> = inputs.iter().map(|x| x.as_wanted()).collect();
+    for i in 0..inputs.len() {
+        if !op.reads_input(i, &inputs) {
+            let stand_in = stand_in(inputs[i].value());
+            inputs[i].replace_value(stand_in);
         }
     }
+    let kept = if op.reads_output() { output.clone() } else { stand_in(&output) };
+    let step = Step { op: Box::new(op), inputs, output: kept, part };
+    Var::with_node(output, Arc::new(Node::new(Some(step))))
 }
 
-/// [`Var::backward_with`].
-pub(crate) fn backward(y: &Var, d_y: &Var) {
-    walk(
-        y,
-        d_y.clone(),
-        false,
-        |_| false,
-        |node, d_node| {
-            let mut grad = lock(&node.grad);
-            *grad = Some(match grad.take() {
-                Some(sum) => no_grad(|| &sum + &d_node),
-                None => d_node,
-            });
-        },
-    );
-}
-
-/// The gradients of Σ y with respect to `wrt`, zeros where `y` does not depend on one.
-///
-/// With `create_graph` the gradients are themselves recorded, so that they can be differentiated
-/// again. The accumulated gradients of leaves are left alone.
-///
-/// # Example
-/// ```
-/// use plies_autograd::{Var, grad};
-/// use plies_tensor::Tensor;
-/// let x = Var::leaf(Tensor::from(2f64));
-/// let y = &x * &x * &x;
-/// let d_x = grad(&y, &[&x], true).remove(0); // 3x²
-/// let dd_x = grad(&d_x, &[&x], false).remove(0); // 6x
-/// assert_eq!(d_x.value().item().unwrap(), 12.0);
-/// assert_eq!(dd_x.value().item().unwrap(), 12.0);
-/// ```
-pub fn grad(y: &Var, wrt: &[&Var], create_graph: bool) -> Vec<Var> {
-    let mut found: HashMap<u64, Var> = HashMap::new();
-    let ids: Vec<Option<u64>> = wrt.iter().map(|x| x.node.as_ref().map(|node| node.id)).collect();
-    let ones = Var::constant(y.value().ones_like());
-    walk(
-        y,
-        ones,
-        create_graph,
-        |id| ids.contains(&Some(id)),
-        |node, d_node| {
-            if ids.contains(&Some(node.id)) {
-                found.insert(node.id, d_node);
-            }
-        },
-    );
-    let zeros = |x: &Var| Var::constant(x.value().zeros_like());
-    wrt.iter()
-        .zip(ids)
-        .map(|(x, id)| id.and_then(|id| found.get(&id).cloned()).unwrap_or_else(|| zeros(x)))
-        .collect()
+/// A tensor of the same shape, dtype and device that takes no memory. It is NaN everywhere, so that
+/// an operation that reads what it said it would not read is found out by its first test.
+fn stand_in(value: &Tensor) -> Tensor {
+    static F32: LazyLock<Tensor> = LazyLock::new(|| Tensor::scalar(f32::NAN));
+    static F64: LazyLock<Tensor> = LazyLock::new(|| Tensor::scalar(f64::NAN));
+    let one = match value.dtype() {
+        DType::F32 => &F32,
+        DType::F64 => &F64,
+        _ => return value.clone(),
+    };
+    if *value.device() == Device::cpu() {
+        return one.broadcast_to(value.shape());
+    }
+    Tensor::full([], f64::NAN, value.dtype(), value.device()).broadcast_to(value.shape())
 }

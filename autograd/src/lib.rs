@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
+mod backward;
 mod checkpoint;
 mod derivative;
 pub mod gradcheck;
@@ -8,8 +9,9 @@ mod graph;
 mod ops;
 mod var;
 
+pub use backward::grad;
 pub use checkpoint::checkpoint;
 pub use derivative::derivative;
-pub use graph::{Op, apply, enable_grad, grad, is_recording, no_grad};
+pub use graph::{Op, apply, enable_grad, is_recording, no_grad};
 pub use ops::matmul::linear;
 pub use var::Var;

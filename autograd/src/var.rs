@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use plies_tensor::{DType, Shape, Tensor};
 
-use crate::graph::{self, Hook, Node};
+use crate::backward;
+use crate::graph::Node;
 
 /// A value and how it came to be: a [`Tensor`], and for values that gradients flow to, a node of
 /// the graph behind it.
@@ -29,12 +30,14 @@ use crate::graph::{self, Hook, Node};
 pub struct Var {
     value: Tensor,
     pub(crate) node: Option<Arc<Node>>,
+    /// Set on the copies that a vjp is shown of inputs whose gradient nobody asked for.
+    unwanted: bool,
 }
 
 impl Var {
     /// A value that no gradient flows to.
     pub fn constant(value: Tensor) -> Var {
-        Var { value, node: None }
+        Var { value, node: None, unwanted: false }
     }
 
     /// A value whose gradient is wanted: a parameter or an input under study.
@@ -44,15 +47,24 @@ impl Var {
     #[track_caller]
     pub fn leaf(value: Tensor) -> Var {
         assert!(value.dtype().is_float(), "leaf: gradients of {} do not exist", value.dtype());
-        Var { value, node: Some(Arc::new(Node::leaf())) }
-    }
-
-    pub(crate) fn from_node(value: Tensor, node: Node) -> Var {
-        Var { value, node: Some(Arc::new(node)) }
+        Var::with_node(value, Arc::new(Node::leaf()))
     }
 
     pub(crate) fn with_node(value: Tensor, node: Arc<Node>) -> Var {
-        Var { value, node: Some(node) }
+        Var { value, node: Some(node), unwanted: false }
+    }
+
+    pub(crate) fn as_wanted(&self) -> Var {
+        Var { unwanted: false, ..self.clone() }
+    }
+
+    /// The same variable, to an operation that asks whether it requires a gradient: it does not.
+    pub(crate) fn as_unwanted(&self) -> Var {
+        Var { unwanted: true, ..self.clone() }
+    }
+
+    pub(crate) fn replace_value(&mut self, value: Tensor) {
+        self.value = value;
     }
 
     /// The tensor.
@@ -66,11 +78,28 @@ impl Var {
         self.value
     }
 
-    /// The tensor of a leaf or constant, to be changed. Graphs that were built from the old value
-    /// keep it.
+    /// The tensor of a leaf or constant, to be changed: the step of an optimiser.
+    ///
+    /// Graphs that were built from the old value keep it, and their gradients stay right. What makes
+    /// this safe is copy on write: an operation that will need the value holds a handle to it, and
+    /// [`Tensor::update`] copies a buffer that somebody else holds before it writes. No copy is made
+    /// once the graph is dropped.
+    ///
+    /// Other handles of this leaf (its clones) share its gradient, but keep the old value.
     ///
     /// # Panics
     /// On the result of an operation.
+    ///
+    /// # Example
+    /// ```
+    /// use plies_autograd::Var;
+    /// use plies_tensor::{Tensor, formula};
+    /// let mut w = Var::leaf(Tensor::from(3f32));
+    /// let y = &w * &w;
+    /// Tensor::update(&mut [w.value_mut()], formula!(|w| w * 0.0), &[], &[]);
+    /// y.backward();
+    /// assert_eq!(w.grad().unwrap().value().item().unwrap(), 6.0); // 2w at the old w
+    /// ```
     #[track_caller]
     pub fn value_mut(&mut self) -> &mut Tensor {
         let is_leaf = self.node.as_ref().is_none_or(|node| node.is_leaf());
@@ -81,7 +110,7 @@ impl Var {
     /// Whether gradients flow to this value.
     #[inline]
     pub fn requires_grad(&self) -> bool {
-        self.node.is_some()
+        self.node.is_some() && !self.unwanted
     }
 
     /// The same value without its history.
@@ -94,8 +123,20 @@ impl Var {
         self.node.as_ref().and_then(|node| node.grad())
     }
 
-    /// Replaces the accumulated gradient.
+    /// Replaces the accumulated gradient. Does nothing on a constant.
+    ///
+    /// # Panics
+    /// When the gradient has another shape.
+    #[track_caller]
     pub fn set_grad(&self, grad: Option<Var>) {
+        if let Some(grad) = &grad {
+            assert!(
+                grad.shape() == self.shape(),
+                "set_grad: gradient of shape {} for a value of shape {}",
+                grad.shape(),
+                self.shape()
+            );
+        }
         if let Some(node) = &self.node {
             node.set_grad(grad);
         }
@@ -107,6 +148,9 @@ impl Var {
     }
 
     /// Adds d self / d leaf to the gradient of every leaf this value was computed from.
+    ///
+    /// The gradients are constants; for gradients that can be differentiated again there is
+    /// [`grad`](crate::grad). The graph stays and can be walked again.
     ///
     /// # Panics
     /// When the value does not have exactly one element.
@@ -127,20 +171,50 @@ impl Var {
     #[track_caller]
     pub fn backward_with(&self, d_self: &Var) {
         assert!(
-            d_self.shape() == self.shape(),
-            "backward: gradient of shape {} for a value of shape {}",
+            d_self.shape() == self.shape() && d_self.dtype() == self.dtype(),
+            "backward: gradient {} {} for a value {} {}",
             d_self.shape(),
-            self.shape()
+            d_self.dtype(),
+            self.shape(),
+            self.dtype()
         );
-        graph::backward(self, d_self);
+        backward::backward(self, d_self);
     }
 
     /// Calls `hook` with the complete gradient of this value whenever one is computed; a value that
-    /// it returns takes the gradient's place.
+    /// it returns takes the gradient's place. This is also how to keep the gradient of a value on the
+    /// way, which [`backward`](Var::backward) does not.
+    ///
+    /// A hook lives as long as the value's node. One that holds the value itself, or something
+    /// computed from it, is a cycle that is never freed: hold a [`detach`](Var::detach)ed copy.
+    ///
+    /// # Panics
+    /// On a value that requires no gradient. The walk back panics when the hook returns another
+    /// shape or dtype.
+    ///
+    /// # Example
+    /// ```
+    /// use std::sync::{Arc, Mutex};
+    /// use plies_autograd::Var;
+    /// use plies_tensor::{Elementwise, Tensor};
+    /// let x = Var::leaf(Tensor::from(2f32));
+    /// let h = &x * 3.0;
+    /// let d_h = Arc::new(Mutex::new(None));
+    /// let seen = d_h.clone();
+    /// h.register_hook(move |d| {
+    ///     *seen.lock().unwrap() = Some(d.clone());
+    ///     Some(d.clamp(-1.0, 1.0))
+    /// });
+    /// h.sqr().backward();
+    /// assert_eq!(d_h.lock().unwrap().as_ref().unwrap().value().item().unwrap(), 12.0); // 2h
+    /// assert_eq!(x.grad().unwrap().value().item().unwrap(), 3.0); // 3 · 1, not 3 · 12
+    /// ```
+    #[track_caller]
     pub fn register_hook(&self, hook: impl Fn(&Var) -> Option<Var> + Send + Sync + 'static) {
-        if let Some(node) = &self.node {
-            node.add_hook(Box::new(hook) as Hook);
-        }
+        let Some(node) = &self.node else {
+            panic!("register_hook: no gradient flows to a constant")
+        };
+        node.add_hook(Arc::new(hook));
     }
 
     /// Dimensions, outermost first.

@@ -4,9 +4,12 @@
 //! pass. The gradient of xᵢ is d_y · ∂f/∂xᵢ, added up over the axes that were broadcast for xᵢ: again
 //! a formula followed by a sum. So the operation is closed under differentiation, to any order.
 
+use std::sync::{Arc, OnceLock};
+
 use plies_tensor::{Elementwise, Formula, Reduce, Shape, Tensor, elementwise_operators, formula};
 
-use crate::{Op, Var, apply, derivative};
+use crate::derivative::{Derivatives, derivatives};
+use crate::{Op, Var, apply};
 
 /// y = Σ_axes f(x₁, …, xₙ)
 ///
@@ -17,6 +20,19 @@ struct MapSum {
     scalars: Vec<f64>,
     /// Axes of the broadcast inputs that are summed, kept with size 1; mostly none.
     axes: Vec<isize>,
+    /// Looked up when first needed: not when nothing is recorded.
+    derivatives: OnceLock<Arc<Derivatives>>,
+}
+
+impl MapSum {
+    fn new(formula: &Formula, scalars: &[f64], axes: Vec<isize>) -> MapSum {
+        let (formula, scalars) = (formula.clone(), scalars.to_vec());
+        MapSum { formula, scalars, axes, derivatives: OnceLock::new() }
+    }
+
+    fn derivatives(&self) -> &Derivatives {
+        self.derivatives.get_or_init(|| derivatives(&self.formula))
+    }
 }
 
 impl Op for MapSum {
@@ -32,32 +48,57 @@ impl Op for MapSum {
     }
 
     fn vjp(&self, inputs: &[Var], _output: &Var, d_y: &Var) -> Vec<Option<Var>> {
-        let operands: Vec<&Var> = inputs.iter().chain([d_y]).collect();
+        let full = broadcast_shape(inputs);
         let gradient = |(i, x): (usize, &Var)| {
-            let formula = x.requires_grad().then(|| derivative(&self.formula, i)).flatten()?;
-            Some(map_sum_to(&formula, &self.scalars, &operands, x.shape()))
+            let partial = x.requires_grad().then(|| self.derivatives().partial(i)).flatten()?;
+            if partial.is_identity() {
+                return Some(d_y.broadcast_to(full).sum_to(x.shape()));
+            }
+            let operand = |&i: &usize| inputs.get(i).unwrap_or(d_y);
+            let operands: Vec<&Var> = partial.used.iter().map(operand).collect();
+            if broadcast_shape(operands.iter().copied()) == full {
+                return Some(map_sum_to(&partial.compact, &self.scalars, &operands, x.shape()));
+            }
+            // Inside a sum that was cut to what ∂f/∂xᵢ reads, the gradient is the same along some
+            // axes: compute it once there.
+            let d_x = Var::map(&partial.compact, &operands, &self.scalars);
+            Some(d_x.broadcast_to(full).sum_to(x.shape()))
         };
         inputs.iter().enumerate().map(gradient).collect()
     }
+
+    fn reads_input(&self, i: usize, inputs: &[Var]) -> bool {
+        let reads = |(j, x): (usize, &Var)| {
+            x.requires_grad()
+                && self.derivatives().partial(j).is_some_and(|partial| partial.used.contains(&i))
+        };
+        inputs.iter().enumerate().any(reads)
+    }
+
+    fn reads_output(&self) -> bool {
+        false
+    }
+}
+
+fn broadcast_shape<'a>(inputs: impl IntoIterator<Item = &'a Var>) -> Shape {
+    let join = |shape: Shape, x: &Var| shape.broadcast(&x.shape()).unwrap_or(shape);
+    inputs.into_iter().fold(Shape::SCALAR, join)
 }
 
 /// f(inputs) added up over the axes that `shape` does not have, or has with size 1.
 #[track_caller]
 fn map_sum_to(formula: &Formula, scalars: &[f64], inputs: &[&Var], shape: Shape) -> Var {
-    let full = inputs.iter().fold(Shape::SCALAR, |s, x| s.broadcast(&x.shape()).unwrap_or(s));
+    let full = broadcast_shape(inputs.iter().copied());
     let lead = full.len() - shape.len();
     let is_summed = |&axis: &usize| axis < lead || (shape[axis - lead] == 1 && full[axis] != 1);
     let axes = (0..full.len()).filter(is_summed).map(|axis| axis as isize).collect();
-    let op = MapSum { formula: formula.clone(), scalars: scalars.to_vec(), axes };
-    let sum = apply(op, inputs);
-    if lead > 0 { sum.reshape(shape) } else { sum }
+    apply(MapSum::new(formula, scalars, axes), inputs).reshape(shape)
 }
 
 impl Elementwise for Var {
     #[track_caller]
     fn map(formula: &Formula, inputs: &[&Var], scalars: &[f64]) -> Var {
-        let (formula, scalars) = (formula.clone(), scalars.to_vec());
-        apply(MapSum { formula, scalars, axes: Vec::new() }, inputs)
+        apply(MapSum::new(formula, scalars, Vec::new()), inputs)
     }
 }
 
@@ -73,8 +114,7 @@ impl Var {
         axes: &[isize],
         keepdim: bool,
     ) -> Var {
-        let (formula, scalars) = (formula.clone(), scalars.to_vec());
-        let sum = apply(MapSum { formula, scalars, axes: axes.to_vec() }, inputs);
+        let sum = apply(MapSum::new(formula, scalars, axes.to_vec()), inputs);
         if keepdim { sum } else { sum.squeeze_axes(axes) }
     }
 
@@ -110,10 +150,28 @@ impl Var {
         Self::map_sum(f, &[self, &mean], &[n], axes, keepdim)
     }
 
-    /// √Σ x² over axes. Its gradient at 0 is NaN, as the norm has none there.
+    /// √Σ x² over axes. At 0 the norm has no gradient; it is taken as 0.
     #[track_caller]
     pub fn norm(&self, axes: &[isize], keepdim: bool) -> Var {
-        Self::map_sum(formula!(|x| x * x), &[self], &[], axes, keepdim).sqrt()
+        let squares = Self::map_sum(formula!(|x| x * x), &[self], &[], axes, keepdim);
+        Self::map(formula!(|s; zero| s.eq(zero).select(zero, s.sqrt())), &[&squares], &[0.0])
+    }
+
+    /// (Σ |x|ᵖ)^(1/p) over axes; see [`Tensor::norm_p`]. At 0 the gradient is taken as 0.
+    #[track_caller]
+    pub fn norm_p(&self, p: f64, axes: &[isize], keepdim: bool) -> Var {
+        match p {
+            0.0 => Var::constant(self.value().norm_p(p, axes, keepdim)),
+            1.0 => Self::map_sum(formula!(|x| x.abs()), &[self], &[], axes, keepdim),
+            2.0 => self.norm(axes, keepdim),
+            f64::INFINITY => self.abs().max(axes, keepdim),
+            _ => {
+                let power = formula!(|x; p, zero| x.eq(zero).select(zero.pow(p), x.abs().pow(p)));
+                let root = formula!(|s; q, zero| s.eq(zero).select(zero.pow(q), s.pow(q)));
+                let sum = Self::map_sum(power, &[self], &[p, 0.0], axes, keepdim);
+                Self::map(root, &[&sum], &[1.0 / p, 0.0])
+            }
+        }
     }
 
     /// √Σ x² over all elements.
@@ -121,37 +179,7 @@ impl Var {
         self.norm(&self.all_axes(), false)
     }
 
-    /// ln Σ eˣ over axes, computed from x - max.
-    ///
-    /// The maximum is a constant shift that cancels, so no gradient needs to flow through it.
-    #[track_caller]
-    pub fn logsumexp(&self, axes: &[isize], keepdim: bool) -> Var {
-        if self.elem_count() == 0 {
-            return self.sum(axes, keepdim).ln();
-        }
-        let largest = self.value().max(axes, true);
-        let finite = formula!(|m; zero, infinity| m.abs().eq(infinity).select(zero, m));
-        let m = Var::constant(Tensor::map(finite, &[&largest], &[0.0, f64::INFINITY]));
-        let sum = Self::map_sum(formula!(|x, m| (x - m).exp()), &[self, &m], &[], axes, true);
-        let out = Self::map(formula!(|s, m| s.ln() + m), &[&sum, &m], &[]);
-        if keepdim { out } else { out.squeeze_axes(axes) }
-    }
-
-    /// x - ln Σ eˣ along an axis.
-    #[track_caller]
-    pub fn log_softmax(&self, axis: isize) -> Var {
-        let total = self.logsumexp(&[axis], true);
-        Self::map(formula!(|x, total| x - total), &[self, &total], &[])
-    }
-
-    /// eˣ / Σ eˣ along an axis.
-    #[track_caller]
-    pub fn softmax(&self, axis: isize) -> Var {
-        let total = self.logsumexp(&[axis], true);
-        Self::map(formula!(|x, total| (x - total).exp()), &[self, &total], &[])
-    }
-
-    fn all_axes(&self) -> Vec<isize> {
+    pub(super) fn all_axes(&self) -> Vec<isize> {
         (0..self.rank() as isize).collect()
     }
 

@@ -27,6 +27,14 @@ impl Op for Gather {
         let zeros = Var::constant(inputs[0].value().zeros_like());
         vec![Some(zeros.scatter_add(self.axis, &self.index, d_y))]
     }
+
+    fn reads_input(&self, _i: usize, _inputs: &[Var]) -> bool {
+        false
+    }
+
+    fn reads_output(&self) -> bool {
+        false
+    }
 }
 
 /// y = x, then y[…, index[…, j, …], …] += source[…, j, …]
@@ -47,8 +55,17 @@ impl Op for ScatterAdd {
         inputs[0].scatter_add(self.axis, &self.index, inputs[1])
     }
 
-    fn vjp(&self, _inputs: &[Var], _output: &Var, d_y: &Var) -> Vec<Option<Var>> {
-        vec![Some(d_y.clone()), Some(d_y.gather(self.axis, &self.index))]
+    fn vjp(&self, inputs: &[Var], _output: &Var, d_y: &Var) -> Vec<Option<Var>> {
+        let source = inputs[1].requires_grad().then(|| d_y.gather(self.axis, &self.index));
+        vec![Some(d_y.clone()), source]
+    }
+
+    fn reads_input(&self, _i: usize, _inputs: &[Var]) -> bool {
+        false
+    }
+
+    fn reads_output(&self) -> bool {
+        false
     }
 }
 

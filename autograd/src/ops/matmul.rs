@@ -21,10 +21,24 @@ impl Op for MatMul {
 
     fn vjp(&self, inputs: &[Var], _output: &Var, d_y: &Var) -> Vec<Option<Var>> {
         let [a, b] = inputs else { return vec![] };
+        let d_b = || match b.rank() {
+            // One matrix for the whole batch: one product of all rows, not a product for each
+            // member of the batch that would then be added up.
+            2 => a.rows().t().matmul(&d_y.rows()),
+            _ => a.t().matmul(d_y).sum_to(b.shape()),
+        };
         vec![
             a.requires_grad().then(|| d_y.matmul(&b.t()).sum_to(a.shape())),
-            b.requires_grad().then(|| a.t().matmul(d_y).sum_to(b.shape())),
+            b.requires_grad().then(d_b),
         ]
+    }
+
+    fn reads_input(&self, i: usize, inputs: &[Var]) -> bool {
+        inputs[1 - i].requires_grad()
+    }
+
+    fn reads_output(&self) -> bool {
+        false
     }
 }
 
@@ -51,6 +65,14 @@ impl Op for Linear {
             bias.requires_grad().then(|| d_y.sum_to(bias.shape())),
         ]
     }
+
+    fn reads_input(&self, i: usize, inputs: &[Var]) -> bool {
+        i < 2 && inputs[1 - i].requires_grad()
+    }
+
+    fn reads_output(&self) -> bool {
+        false
+    }
 }
 
 /// An affine map: y = x · wᵀ + bias.
@@ -58,10 +80,23 @@ impl Op for Linear {
 /// # Shapes
 /// `x [..., I], weight [O, I], bias [O] -> [..., O]`
 ///
+/// # Gradient
+/// d_x = d_y · weight, d_weight = d_yᵀ · x over all rows, d_bias = Σ d_y over all rows
+///
 /// # Panics
-/// When the inner dimensions differ.
+/// When the shapes are others.
 #[track_caller]
 pub fn linear(x: &Var, weight: &Var, bias: Option<&Var>) -> Var {
+    assert!(
+        weight.rank() == 2
+            && x.rank() > 0
+            && x.dim(-1) == weight.dim(1)
+            && bias.is_none_or(|bias| bias.dims() == [weight.dim(0)]),
+        "linear: x {}, weight {}, bias {}; expected [..., I], [O, I] and [O]",
+        x.shape(),
+        weight.shape(),
+        bias.map_or("none".to_owned(), |bias| bias.shape().to_string())
+    );
     match bias {
         Some(bias) if x.rank() >= 2 => apply(Linear, &[x, weight, bias]),
         Some(bias) => x.matmul(&weight.t()) + bias,

@@ -6,3 +6,5 @@ mod index;
 pub(crate) mod matmul;
 mod movement;
 mod reduce;
+mod softmax;
+mod transfer;

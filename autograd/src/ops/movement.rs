@@ -5,6 +5,7 @@ use std::ops::{Bound, RangeBounds};
 
 use plies_tensor::{Shape, Tensor};
 
+use crate::graph::{Part, record};
 use crate::{Op, Var, apply};
 
 /// y is x with its axes reordered. The gradient is reordered back.
@@ -29,6 +30,14 @@ impl Op for Permute {
         }
         vec![Some(d_y.permute(&back))]
     }
+
+    fn reads_input(&self, _i: usize, _inputs: &[Var]) -> bool {
+        false
+    }
+
+    fn reads_output(&self) -> bool {
+        false
+    }
 }
 
 /// y is x under other dimensions, and so is its gradient.
@@ -47,6 +56,14 @@ impl Op for Reshape {
 
     fn vjp(&self, inputs: &[Var], _output: &Var, d_y: &Var) -> Vec<Option<Var>> {
         vec![Some(d_y.reshape(inputs[0].shape()))]
+    }
+
+    fn reads_input(&self, _i: usize, _inputs: &[Var]) -> bool {
+        false
+    }
+
+    fn reads_output(&self) -> bool {
+        false
     }
 }
 
@@ -67,10 +84,21 @@ impl Op for Broadcast {
     fn vjp(&self, inputs: &[Var], _output: &Var, d_y: &Var) -> Vec<Option<Var>> {
         vec![Some(d_y.sum_to(inputs[0].shape()))]
     }
+
+    fn reads_input(&self, _i: usize, _inputs: &[Var]) -> bool {
+        false
+    }
+
+    fn reads_output(&self) -> bool {
+        false
+    }
 }
 
 /// y is every `step`-th element of a range of an axis. The gradient is spread out again, with zeros
 /// for the elements that were left out.
+///
+/// With step 1 this vjp is not called: the walk back collects the gradients of all parts of one
+/// value and puts them together in one go.
 struct Slice {
     axis: isize,
     start: usize,
@@ -88,15 +116,19 @@ impl Op for Slice {
     }
 
     fn vjp(&self, inputs: &[Var], _output: &Var, d_y: &Var) -> Vec<Option<Var>> {
-        let n = inputs[0].dim(self.axis);
-        if self.step == 1 {
-            return vec![Some(d_y.pad(self.axis, self.start, n - self.end, 0.0))];
-        }
         let positions: Vec<i32> =
             (self.start..self.end).step_by(self.step).map(|i| i as i32).collect();
         let index = Tensor::from_slice_on(&positions, [positions.len()], d_y.value().device());
         let zeros = Var::constant(inputs[0].value().zeros_like());
         vec![Some(zeros.index_add(self.axis, &index, d_y))]
+    }
+
+    fn reads_input(&self, _i: usize, _inputs: &[Var]) -> bool {
+        false
+    }
+
+    fn reads_output(&self) -> bool {
+        false
     }
 }
 
@@ -116,6 +148,14 @@ impl Op for Flip {
 
     fn vjp(&self, _inputs: &[Var], _output: &Var, d_y: &Var) -> Vec<Option<Var>> {
         vec![Some(d_y.flip(self.axis))]
+    }
+
+    fn reads_input(&self, _i: usize, _inputs: &[Var]) -> bool {
+        false
+    }
+
+    fn reads_output(&self) -> bool {
+        false
     }
 }
 
@@ -139,6 +179,14 @@ impl Op for Pad {
     fn vjp(&self, inputs: &[Var], _output: &Var, d_y: &Var) -> Vec<Option<Var>> {
         vec![Some(d_y.narrow(self.axis, self.before, inputs[0].dim(self.axis)))]
     }
+
+    fn reads_input(&self, _i: usize, _inputs: &[Var]) -> bool {
+        false
+    }
+
+    fn reads_output(&self) -> bool {
+        false
+    }
 }
 
 /// y is the inputs one behind the other along an axis. Each gets its part of the gradient.
@@ -158,6 +206,14 @@ impl Op for Cat {
     fn vjp(&self, inputs: &[Var], _output: &Var, d_y: &Var) -> Vec<Option<Var>> {
         let sizes: Vec<usize> = inputs.iter().map(|x| x.dim(self.axis)).collect();
         d_y.split(self.axis, &sizes).into_iter().map(Some).collect()
+    }
+
+    fn reads_input(&self, _i: usize, _inputs: &[Var]) -> bool {
+        false
+    }
+
+    fn reads_output(&self) -> bool {
+        false
     }
 }
 
@@ -246,6 +302,11 @@ impl Var {
         if shape == self.shape() {
             return self.clone();
         }
+        assert!(
+            shape.broadcast(&self.shape()) == Some(self.shape()),
+            "sum_to: {} is not {shape} with axes repeated",
+            self.shape()
+        );
         let lead = self.rank() - shape.len();
         let is_summed = |&axis: &usize| axis < lead || shape[axis - lead] != self.dims()[axis];
         let axes: Vec<isize> = (0..self.rank()).filter(is_summed).map(|a| a as isize).collect();
@@ -271,7 +332,10 @@ impl Var {
             Bound::Excluded(&end) => end,
             Bound::Unbounded => self.dim(axis),
         };
-        apply(Slice { axis, start, end, step }, &[self])
+        let y = self.value().slice_step(axis, start..end, step);
+        let resolved = axis.rem_euclid(self.rank() as isize) as usize;
+        let part = Part { axis: resolved, start, whole: self.dim(axis) };
+        record(Slice { axis, start, end, step }, &[self], y, (step == 1).then_some(part))
     }
 
     /// `len` elements along an axis, from `start` on.
@@ -313,6 +377,13 @@ impl Var {
             self.narrow(axis, start - size, size)
         };
         sizes.iter().map(part).collect()
+    }
+
+    /// Cuts an axis into at most `n` parts of equal size, the last perhaps smaller.
+    #[track_caller]
+    pub fn chunk(&self, axis: isize, n: usize) -> Vec<Var> {
+        let parts = self.value().chunk(axis, n);
+        self.split(axis, &parts.iter().map(|part| part.dim(axis)).collect::<Vec<_>>())
     }
 
     /// Joins values along an existing axis.

@@ -25,10 +25,9 @@ impl Op for Extreme {
     fn vjp(&self, inputs: &[Var], output: &Var, d_y: &Var) -> Vec<Option<Var>> {
         // Which elements were chosen does not change under small changes: a constant.
         let (x, y) = (inputs[0].detach(), output.detach());
-        let equals = formula!(|x, y| x.eq(y));
-        let chosen = Var::map(equals, &[&x, &y], &[]);
-        let count = Var::map_sum(equals, &[&x, &y], &[], &self.axes, true);
-        vec![Some(Var::map(formula!(|d, c, n| d * (c / n)), &[d_y, &chosen, &count], &[]))]
+        let count = Var::map_sum(formula!(|x, y| x.eq(y)), &[&x, &y], &[], &self.axes, true);
+        let share = formula!(|d, x, y, count; zero| x.eq(y).select(d / count, zero));
+        vec![Some(Var::map(share, &[d_y, &x, &y, &count], &[0.0]))]
     }
 }
 
@@ -52,6 +51,14 @@ impl Op for CumSum {
     fn vjp(&self, _inputs: &[Var], _output: &Var, d_y: &Var) -> Vec<Option<Var>> {
         vec![Some(d_y.flip(self.axis).cumsum(self.axis).flip(self.axis))]
     }
+
+    fn reads_input(&self, _i: usize, _inputs: &[Var]) -> bool {
+        false
+    }
+
+    fn reads_output(&self) -> bool {
+        false
+    }
 }
 
 impl Var {
@@ -67,10 +74,34 @@ impl Var {
         self.extreme(Reduce::Max, axes, keepdim)
     }
 
+    /// The largest of all elements.
+    #[track_caller]
+    pub fn max_all(&self) -> Var {
+        self.max(&self.all_axes(), false)
+    }
+
     /// The smallest over axes. Equal ones share the gradient equally.
     #[track_caller]
     pub fn min(&self, axes: &[isize], keepdim: bool) -> Var {
         self.extreme(Reduce::Min, axes, keepdim)
+    }
+
+    /// The smallest of all elements.
+    #[track_caller]
+    pub fn min_all(&self) -> Var {
+        self.min(&self.all_axes(), false)
+    }
+
+    /// Index of the largest along an axis (I32), a constant; see [`Tensor::argmax`].
+    #[track_caller]
+    pub fn argmax(&self, axis: isize, keepdim: bool) -> Tensor {
+        self.value().argmax(axis, keepdim)
+    }
+
+    /// Index of the smallest along an axis (I32), a constant; see [`Tensor::argmin`].
+    #[track_caller]
+    pub fn argmin(&self, axis: isize, keepdim: bool) -> Tensor {
+        self.value().argmin(axis, keepdim)
     }
 
     /// Π x over axes, by halving: the gradient of each factor is the product of the others, which
@@ -91,6 +122,11 @@ impl Var {
             }
         }
         if keepdim { y } else { y.squeeze_axes(axes) }
+    }
+
+    /// Π x over all elements.
+    pub fn prod_all(&self) -> Var {
+        self.prod(&self.all_axes(), false)
     }
 
     /// Running sums along an axis.

@@ -1,0 +1,315 @@
+//! The walk back through a graph.
+//!
+//! Gradients wait at their nodes until the node has the largest number of all that are waiting; then
+//! everything that was computed from it has been dealt with, and its gradient is complete. There is
+//! no recursion, and no order to find: the numbers are the order.
+
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, BinaryHeap, HashMap, HashSet};
+use std::hash::{BuildHasherDefault, Hasher};
+use std::sync::Arc;
+
+use plies_tensor::{Shape, Tensor};
+
+use crate::Var;
+use crate::graph::{Node, Part, Recording, Step};
+
+/// Node numbers are spread already, one multiplication is hash enough.
+#[derive(Default)]
+struct IdHasher(u64);
+
+impl Hasher for IdHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            self.write_u64(self.0 ^ u64::from(byte));
+        }
+    }
+
+    fn write_u64(&mut self, id: u64) {
+        self.0 = id.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
+type IdMap<T> = HashMap<u64, T, BuildHasherDefault<IdHasher>>;
+type IdSet = HashSet<u64, BuildHasherDefault<IdHasher>>;
+
+/// How far a walk goes and where it hands gradients over.
+enum Scope {
+    /// Through everything, to the leaves.
+    Leaves,
+    /// To these nodes, through those that lead to them.
+    Toward { ends: IdSet, leading: IdSet },
+    /// To the nodes that were made before the one with this number, which are not entered.
+    Since(u64),
+}
+
+impl Scope {
+    fn is_end(&self, node: &Node) -> bool {
+        match self {
+            Scope::Leaves => node.is_leaf(),
+            Scope::Toward { ends, .. } => ends.contains(&node.id),
+            Scope::Since(start) => node.id < *start,
+        }
+    }
+
+    /// Whether the gradient of this value is of interest.
+    fn wants(&self, x: &Var) -> bool {
+        match (self, &x.node) {
+            (_, None) => false,
+            (Scope::Toward { leading, .. }, Some(node)) => leading.contains(&node.id),
+            _ => true,
+        }
+    }
+}
+
+/// What has arrived at a node so far.
+struct Waiting {
+    node: Arc<Node>,
+    whole: Option<Var>,
+    /// Gradients of parts of an axis, by axis, start and length. They are put together once, when
+    /// all are there: a row for each of a thousand steps makes one matrix, not a thousand that are
+    /// almost all zeros.
+    parts: BTreeMap<(usize, usize, usize), (Part, Var)>,
+}
+
+impl Waiting {
+    fn add(&mut self, d_x: Var, part: Option<Part>) {
+        let sum = |old: &Var| old + &d_x;
+        match part {
+            None => self.whole = Some(self.whole.as_ref().map(sum).unwrap_or(d_x)),
+            Some(part) => {
+                let key = (part.axis, part.start, d_x.dims()[part.axis]);
+                let sum = self.parts.get(&key).map(|(_, old)| sum(old)).unwrap_or(d_x);
+                self.parts.insert(key, (part, sum));
+            }
+        }
+    }
+
+    fn total(self) -> (Arc<Node>, Option<Var>) {
+        let parts = if self.parts.is_empty() { None } else { join(self.parts) };
+        let total = match (self.whole, parts) {
+            (Some(whole), Some(parts)) => Some(whole + parts),
+            (whole, parts) => whole.or(parts),
+        };
+        (self.node, total)
+    }
+}
+
+/// Parts side by side, as few layers as their overlaps need, zeros in the gaps; the layers added up.
+fn join(parts: BTreeMap<(usize, usize, usize), (Part, Var)>) -> Option<Var> {
+    struct Layer {
+        axis: usize,
+        end: usize,
+        whole: usize,
+        pieces: Vec<Var>,
+    }
+    fn fill(layer: &mut Layer, to: usize) {
+        if to > layer.end {
+            let like = layer.pieces[0].value();
+            let mut shape: Shape = like.shape();
+            shape[layer.axis] = to - layer.end;
+            let zero = Tensor::zeros([], like.dtype(), like.device());
+            layer.pieces.push(Var::constant(zero.broadcast_to(shape)));
+            layer.end = to;
+        }
+    }
+    let mut layers: Vec<Layer> = Vec::new();
+    for ((axis, start, length), (Part { whole, .. }, d_x)) in parts {
+        let free = layers.iter_mut().find(|layer| layer.axis == axis && layer.end <= start);
+        if let Some(layer) = free {
+            fill(layer, start);
+            layer.pieces.push(d_x);
+            layer.end = start + length;
+        } else {
+            let mut layer = Layer { axis, end: 0, whole, pieces: vec![d_x] };
+            fill(&mut layer, start);
+            layer.pieces.rotate_left(1);
+            layer.end = start + length;
+            layers.push(layer);
+        }
+    }
+    let whole = |mut layer: Layer| {
+        let to = layer.whole;
+        fill(&mut layer, to);
+        Var::cat(&layer.pieces.iter().collect::<Vec<_>>(), layer.axis as isize)
+    };
+    layers.into_iter().map(whole).reduce(|sum, layer| sum + layer)
+}
+
+/// Walks back from `y` and calls `arrived` with the complete gradient of each end.
+fn walk(
+    y: &Var,
+    d_y: Var,
+    create_graph: bool,
+    scope: &Scope,
+    mut arrived: impl FnMut(&Arc<Node>, Var),
+) {
+    if !scope.wants(y) {
+        return;
+    }
+    let _recording = Recording::set(create_graph);
+    let mut numbers = BinaryHeap::new();
+    let mut waiting: IdMap<Waiting> = IdMap::default();
+    let send = |numbers: &mut BinaryHeap<u64>, waiting: &mut IdMap<Waiting>, x: &Var, d_x, part| {
+        let Some(node) = &x.node else { return };
+        match waiting.entry(node.id) {
+            Entry::Occupied(mut entry) => entry.get_mut().add(d_x, part),
+            Entry::Vacant(entry) => {
+                numbers.push(node.id);
+                let (node, parts) = (node.clone(), BTreeMap::new());
+                entry.insert(Waiting { node, whole: None, parts }).add(d_x, part);
+            }
+        }
+    };
+    send(&mut numbers, &mut waiting, y, d_y, None);
+    while let Some(id) = numbers.pop() {
+        let Some((node, Some(mut d_y))) = waiting.remove(&id).map(Waiting::total) else { continue };
+        let is_end = scope.is_end(&node);
+        // Nodes that are not entered complete their gradients elsewhere; their hooks run there.
+        let is_entered = !(is_end && matches!(scope, Scope::Since(_)));
+        if is_entered {
+            d_y = node.run_hooks(d_y);
+        }
+        if is_entered
+            && let Some(step) = &node.step
+            && step.inputs.iter().any(|x| scope.wants(x))
+        {
+            if let Some(part) = step.part {
+                send(&mut numbers, &mut waiting, &step.inputs[0], d_y.clone(), Some(part));
+            } else {
+                for (x, d_x) in step.inputs.iter().zip(vjp(step, &node, &d_y, scope)) {
+                    if let Some(d_x) = d_x
+                        && scope.wants(x)
+                    {
+                        send(&mut numbers, &mut waiting, x, d_x, None);
+                    }
+                }
+            }
+        }
+        if is_end {
+            arrived(&node, d_y);
+        }
+    }
+}
+
+/// The operation's gradients, checked.
+fn vjp(step: &Step, node: &Arc<Node>, d_y: &Var, scope: &Scope) -> Vec<Option<Var>> {
+    let (op, inputs) = (&step.op, &step.inputs);
+    // With its own node, so that a vjp written with the output is differentiable.
+    let output = Var::with_node(step.output.clone(), node.clone());
+    let gradients = if inputs.iter().all(|x| x.node.is_none() || scope.wants(x)) {
+        op.vjp(inputs, &output, d_y)
+    } else {
+        let only_wanted = |x: &Var| if scope.wants(x) { x.clone() } else { x.as_unwanted() };
+        op.vjp(&inputs.iter().map(only_wanted).collect::<Vec<_>>(), &output, d_y)
+    };
+    assert!(
+        gradients.len() == inputs.len(),
+        "{}: vjp returned {} gradients for {} inputs",
+        op.name(),
+        gradients.len(),
+        inputs.len()
+    );
+    for (x, d_x) in inputs.iter().zip(&gradients) {
+        let Some(d_x) = d_x.as_ref().filter(|_| x.node.is_some()) else { continue };
+        assert!(
+            d_x.shape() == x.shape() && d_x.dtype() == x.dtype(),
+            "{}: gradient {} {} for an input {} {}",
+            op.name(),
+            d_x.shape(),
+            d_x.dtype(),
+            x.shape(),
+            x.dtype()
+        );
+    }
+    gradients.into_iter().map(|d_x| d_x.map(|d_x| d_x.as_wanted())).collect()
+}
+
+/// The nodes behind `y` from number `start` on, each once, inputs before results.
+fn nodes_since(y: &Var, start: u64) -> Vec<&Node> {
+    let mut seen = IdSet::default();
+    let mut nodes: Vec<&Node> = Vec::new();
+    let mut left: Vec<&Node> = y.node.as_deref().into_iter().collect();
+    while let Some(node) = left.pop() {
+        if node.id < start || !seen.insert(node.id) {
+            continue;
+        }
+        nodes.push(node);
+        let inputs = node.step.iter().flat_map(|step| &step.inputs);
+        left.extend(inputs.filter_map(|x| x.node.as_deref()));
+    }
+    nodes.sort_unstable_by_key(|node| node.id);
+    nodes
+}
+
+/// The values made before number `start` that `y` was computed from, each once. Their elements may
+/// be missing.
+pub(crate) fn ends_before(y: &Var, start: u64) -> Vec<Var> {
+    let mut seen = IdSet::default();
+    let inputs = nodes_since(y, start)
+        .into_iter()
+        .filter_map(|node| node.step.as_ref())
+        .flat_map(|s| &s.inputs);
+    let is_new_end =
+        |x: &&Var| x.node.as_ref().is_some_and(|node| node.id < start && seen.insert(node.id));
+    inputs.filter(is_new_end).cloned().collect()
+}
+
+/// The gradients of Σ d_y · y with respect to what was made before number `start`, as far as it was
+/// used directly, by node number.
+pub(crate) fn grad_since(y: &Var, d_y: &Var, start: u64, create_graph: bool) -> HashMap<u64, Var> {
+    let mut found = HashMap::new();
+    walk(y, d_y.clone(), create_graph, &Scope::Since(start), |node, d_x| {
+        found.insert(node.id, d_x);
+    });
+    found
+}
+
+/// [`Var::backward_with`].
+pub(crate) fn backward(y: &Var, d_y: &Var) {
+    walk(y, d_y.clone(), false, &Scope::Leaves, |node, d_x| node.add_grad(&d_x));
+}
+
+/// The gradients of Σ y with respect to `wrt`, which may be leaves or values on the way; zeros where
+/// `y` does not depend on one.
+///
+/// With `create_graph` the gradients are themselves recorded, so that they can be differentiated
+/// again. The accumulated gradients of leaves are left alone, and gradients that lead to none of
+/// `wrt` are not computed.
+///
+/// # Example
+/// ```
+/// use plies_autograd::{Var, grad};
+/// use plies_tensor::Tensor;
+/// let x = Var::leaf(Tensor::from(2f64));
+/// let y = &x * &x * &x;
+/// let d_x = grad(&y, &[&x], true).remove(0); // 3x²
+/// let dd_x = grad(&d_x, &[&x], false).remove(0); // 6x
+/// assert_eq!(d_x.value().item().unwrap(), 12.0);
+/// assert_eq!(dd_x.value().item().unwrap(), 12.0);
+/// ```
+#[track_caller]
+pub fn grad(y: &Var, wrt: &[&Var], create_graph: bool) -> Vec<Var> {
+    let id = |x: &Var| x.node.as_ref().map(|node| node.id);
+    let ends: IdSet = wrt.iter().filter_map(|x| id(x)).collect();
+    let mut leading = IdSet::default();
+    // What was made before the first of `wrt` leads to none.
+    for node in nodes_since(y, ends.iter().min().copied().unwrap_or(u64::MAX)) {
+        let mut inputs = node.step.iter().flat_map(|step| &step.inputs).filter_map(id);
+        if ends.contains(&node.id) || inputs.any(|id| leading.contains(&id)) {
+            leading.insert(node.id);
+        }
+    }
+    let mut found: IdMap<Var> = IdMap::default();
+    let ones = Var::constant(y.value().ones_like());
+    walk(y, ones, create_graph, &Scope::Toward { ends, leading }, |node, d_x| {
+        found.insert(node.id, d_x);
+    });
+    let zeros = |x: &Var| Var::constant(x.value().zeros_like());
+    let of = |x: &&Var| id(x).and_then(|id| found.get(&id).cloned()).unwrap_or_else(|| zeros(x));
+    wrt.iter().map(of).collect()
+}
