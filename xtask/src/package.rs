@@ -14,15 +14,7 @@ const LIMIT: u64 = 10 * 1024 * 1024;
 pub(crate) fn run(workspace: &Workspace) -> Outcome {
     let folder = workspace.root().join("target/package");
     let _ = fs::remove_dir_all(&folder);
-    let arguments = [
-        "package",
-        "--workspace",
-        "--exclude",
-        "xtask",
-        "--no-verify",
-        "--allow-dirty",
-        "--offline",
-    ];
+    let arguments = ["package", "--workspace", "--exclude", "xtask", "--allow-dirty", "--offline"];
     // Without it archives would land where a developer keeps all builds together.
     cargo_with(&arguments).environment(&[("CARGO_TARGET_DIR", "target")]).run(workspace.root())?;
     for package in workspace.packages().iter().filter(|package| package.is_published()) {
