@@ -2,7 +2,7 @@
 
 use plies_tensor::Tensor;
 
-use crate::{Op, Var, backward, enable_grad, graph, is_recording, no_grad};
+use crate::{Op, Reads, Var, backward, enable_grad, graph, is_recording, no_grad};
 
 /// A function whose intermediate values are not kept.
 ///
@@ -44,12 +44,8 @@ impl<F: Fn(&[Var]) -> Var + Send + Sync> Op for Checkpoint<F> {
     }
 
     /// What was captured is held by the function itself.
-    fn reads_input(&self, i: usize, _inputs: &[Var]) -> bool {
-        i < self.n_arguments
-    }
-
-    fn reads_output(&self) -> bool {
-        false
+    fn reads(&self, _inputs: &[Var]) -> Reads {
+        Reads::inputs(0..self.n_arguments)
     }
 }
 

@@ -52,19 +52,39 @@ pub trait Op: Send + Sync {
     /// it can be differentiated again.
     fn vjp(&self, inputs: &[Var], output: &Var, d_y: &Var) -> Vec<Option<Var>>;
 
-    /// Whether [`vjp`](Op::vjp) reads the elements of input `i`. If not, the graph does not keep
-    /// them: in their place stands a tensor of the same shape that is NaN everywhere, and their
-    /// memory is free as soon as nobody else needs it. Which inputs require a gradient may decide,
-    /// their elements may not.
-    fn reads_input(&self, i: usize, inputs: &[Var]) -> bool {
-        let _ = (i, inputs);
-        true
+    /// Whose elements [`vjp`](Op::vjp) reads. The graph does not keep others: in their place stands
+    /// a tensor of the same shape that is NaN everywhere, and their memory is free as soon as nobody
+    /// else needs it. Which inputs require a gradient may decide, their elements may not.
+    fn reads(&self, inputs: &[Var]) -> Reads {
+        let _ = inputs;
+        Reads::ALL
+    }
+}
+
+/// Whose elements an operation's [`vjp`](Op::vjp) reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reads {
+    /// A bit for each input; the last one for all inputs from there on.
+    inputs: u64,
+    output: bool,
+}
+
+impl Reads {
+    /// Those of the inputs and of the output.
+    pub const ALL: Reads = Reads { inputs: u64::MAX, output: true };
+    /// Those of the output alone.
+    pub const OUTPUT: Reads = Reads { inputs: 0, output: true };
+    /// None: shapes are enough.
+    pub const NOTHING: Reads = Reads { inputs: 0, output: false };
+
+    /// Those of some inputs.
+    pub fn inputs(which: impl IntoIterator<Item = usize>) -> Reads {
+        let inputs = which.into_iter().fold(0, |bits, i| bits | Reads::bit(i));
+        Reads { inputs, output: false }
     }
 
-    /// Whether [`vjp`](Op::vjp) reads the elements of the output; as for
-    /// [`reads_input`](Op::reads_input).
-    fn reads_output(&self) -> bool {
-        true
+    fn bit(i: usize) -> u64 {
+        1 << i.min(63)
     }
 }
 
@@ -277,13 +297,13 @@ pub(crate) fn record(
         return Var::constant(output);
     }
     let mut inputs: Vec<Var> = inputs.iter().map(|x| x.as_wanted()).collect();
-    for i in 0..inputs.len() {
-        if !op.reads_input(i, &inputs) {
-            let stand_in = stand_in(inputs[i].value());
-            inputs[i].replace_value(stand_in);
+    let reads = op.reads(&inputs);
+    for (i, input) in inputs.iter_mut().enumerate() {
+        if reads.inputs & Reads::bit(i) == 0 {
+            input.replace_value(stand_in(input.value()));
         }
     }
-    let kept = if op.reads_output() { output.clone() } else { stand_in(&output) };
+    let kept = if reads.output { output.clone() } else { stand_in(&output) };
     let step = Step { op: Box::new(op), inputs, output: kept, part };
     Var::with_node(output, Arc::new(Node::new(Some(step))))
 }

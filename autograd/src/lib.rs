@@ -12,6 +12,6 @@ mod var;
 pub use backward::grad;
 pub use checkpoint::checkpoint;
 pub use derivative::derivative;
-pub use graph::{Op, apply, enable_grad, is_recording, no_grad};
+pub use graph::{Op, Reads, apply, enable_grad, is_recording, no_grad};
 pub use ops::matmul::linear;
 pub use var::Var;

@@ -87,7 +87,7 @@ fn hooks_see_the_complete_gradient_and_may_replace_it() {
 fn the_branch_not_taken_gets_a_gradient_of_zero_even_where_it_is_nan() {
     let (a, b) = (Var::leaf(Tensor::from([f64::NAN, 4.0])), Var::leaf(Tensor::from([7f64, 8.0])));
     let second = Var::constant(Tensor::from([0f64, 1.0]));
-    second.select_from(&a, &b).sqr().sum_all().backward();
+    second.where_cond(&a, &b).sqr().sum_all().backward();
     assert_eq!(list(&a.grad().unwrap()), [0.0, 8.0]);
     assert_eq!(list(&b.grad().unwrap()), [14.0, 0.0]);
 }

@@ -113,8 +113,8 @@ fn special_values_follow_ieee_and_numpy() {
     same(x.clamp(-1.0, 0.5), [nan, 0.5, -1.0, 0.0, -0.0, 0.5].map(|x| x));
     same(x.maximum(&Tensor::from(-0f32)), [nan, inf, -0.0, 0.0, -0.0, 1.0]);
     same(x.minimum(&Tensor::from(0f32)), [nan, 0.0, -inf, 0.0, -0.0, 0.0]);
-    same(x.eq_to(&x), [0.0, 1.0, 1.0, 1.0, 1.0, 1.0]);
-    same(x.ne_to(&x), [1.0, 0.0, 0.0, 0.0, 0.0, 0.0]);
+    same(x.eq(&x), [0.0, 1.0, 1.0, 1.0, 1.0, 1.0]);
+    same(x.ne(&x), [1.0, 0.0, 0.0, 0.0, 0.0, 0.0]);
     same(x.ceil(), [nan, inf, -inf, 0.0, -0.0, 1.0]);
     same(&x * 0.0, [nan, nan, nan, 0.0, -0.0, 0.0]);
     assert!(x.max_all().item().unwrap().is_nan() && x.min_all().item().unwrap().is_nan());

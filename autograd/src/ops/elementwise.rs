@@ -9,7 +9,7 @@ use std::sync::{Arc, OnceLock};
 use plies_tensor::{Elementwise, Formula, Reduce, Shape, Tensor, elementwise_operators, formula};
 
 use crate::derivative::{Derivatives, derivatives};
-use crate::{Op, Var, apply};
+use crate::{Op, Reads, Var, apply};
 
 /// y = Σ_axes f(x₁, …, xₙ)
 ///
@@ -67,16 +67,12 @@ impl Op for MapSum {
         inputs.iter().enumerate().map(gradient).collect()
     }
 
-    fn reads_input(&self, i: usize, inputs: &[Var]) -> bool {
-        let reads = |(j, x): (usize, &Var)| {
-            x.requires_grad()
-                && self.derivatives().partial(j).is_some_and(|partial| partial.used.contains(&i))
-        };
-        inputs.iter().enumerate().any(reads)
-    }
-
-    fn reads_output(&self) -> bool {
-        false
+    fn reads(&self, inputs: &[Var]) -> Reads {
+        let partials = (0..inputs.len())
+            .filter(|&i| inputs[i].requires_grad())
+            .filter_map(|i| self.derivatives().partial(i));
+        // The last one used is d_y.
+        Reads::inputs(partials.flat_map(|partial| partial.used.iter().copied()))
     }
 }
 

@@ -3,7 +3,7 @@
 
 use plies_tensor::{Shape, Tensor};
 
-use crate::{Op, Var, apply};
+use crate::{Op, Reads, Var, apply};
 
 /// y[…, j, …] = x[…, index[…, j, …], …]
 ///
@@ -28,12 +28,8 @@ impl Op for Gather {
         vec![Some(zeros.scatter_add(self.axis, &self.index, d_y))]
     }
 
-    fn reads_input(&self, _i: usize, _inputs: &[Var]) -> bool {
-        false
-    }
-
-    fn reads_output(&self) -> bool {
-        false
+    fn reads(&self, _inputs: &[Var]) -> Reads {
+        Reads::NOTHING
     }
 }
 
@@ -60,12 +56,8 @@ impl Op for ScatterAdd {
         vec![Some(d_y.clone()), source]
     }
 
-    fn reads_input(&self, _i: usize, _inputs: &[Var]) -> bool {
-        false
-    }
-
-    fn reads_output(&self) -> bool {
-        false
+    fn reads(&self, _inputs: &[Var]) -> Reads {
+        Reads::NOTHING
     }
 }
 

@@ -2,7 +2,7 @@
 
 use plies_tensor::{Shape, Tensor, formula};
 
-use crate::{Op, Var, apply};
+use crate::{Op, Reads, Var, apply};
 
 /// y = a · b for two matrices or batches of them, leading dimensions broadcast.
 ///
@@ -33,12 +33,8 @@ impl Op for MatMul {
         ]
     }
 
-    fn reads_input(&self, i: usize, inputs: &[Var]) -> bool {
-        inputs[1 - i].requires_grad()
-    }
-
-    fn reads_output(&self) -> bool {
-        false
+    fn reads(&self, inputs: &[Var]) -> Reads {
+        Reads::inputs((0..2).filter(|&i| inputs[1 - i].requires_grad()))
     }
 }
 
@@ -66,12 +62,8 @@ impl Op for Linear {
         ]
     }
 
-    fn reads_input(&self, i: usize, inputs: &[Var]) -> bool {
-        i < 2 && inputs[1 - i].requires_grad()
-    }
-
-    fn reads_output(&self) -> bool {
-        false
+    fn reads(&self, inputs: &[Var]) -> Reads {
+        Reads::inputs((0..2).filter(|&i| inputs[1 - i].requires_grad()))
     }
 }
 

@@ -6,7 +6,7 @@ use std::ops::{Bound, RangeBounds};
 use plies_tensor::{Shape, Tensor};
 
 use crate::graph::{Part, record};
-use crate::{Op, Var, apply};
+use crate::{Op, Reads, Var, apply};
 
 /// y is x with its axes reordered. The gradient is reordered back.
 struct Permute {
@@ -31,12 +31,8 @@ impl Op for Permute {
         vec![Some(d_y.permute(&back))]
     }
 
-    fn reads_input(&self, _i: usize, _inputs: &[Var]) -> bool {
-        false
-    }
-
-    fn reads_output(&self) -> bool {
-        false
+    fn reads(&self, _inputs: &[Var]) -> Reads {
+        Reads::NOTHING
     }
 }
 
@@ -58,12 +54,8 @@ impl Op for Reshape {
         vec![Some(d_y.reshape(inputs[0].shape()))]
     }
 
-    fn reads_input(&self, _i: usize, _inputs: &[Var]) -> bool {
-        false
-    }
-
-    fn reads_output(&self) -> bool {
-        false
+    fn reads(&self, _inputs: &[Var]) -> Reads {
+        Reads::NOTHING
     }
 }
 
@@ -85,12 +77,8 @@ impl Op for Broadcast {
         vec![Some(d_y.sum_to(inputs[0].shape()))]
     }
 
-    fn reads_input(&self, _i: usize, _inputs: &[Var]) -> bool {
-        false
-    }
-
-    fn reads_output(&self) -> bool {
-        false
+    fn reads(&self, _inputs: &[Var]) -> Reads {
+        Reads::NOTHING
     }
 }
 
@@ -123,12 +111,8 @@ impl Op for Slice {
         vec![Some(zeros.index_add(self.axis, &index, d_y))]
     }
 
-    fn reads_input(&self, _i: usize, _inputs: &[Var]) -> bool {
-        false
-    }
-
-    fn reads_output(&self) -> bool {
-        false
+    fn reads(&self, _inputs: &[Var]) -> Reads {
+        Reads::NOTHING
     }
 }
 
@@ -150,12 +134,8 @@ impl Op for Flip {
         vec![Some(d_y.flip(self.axis))]
     }
 
-    fn reads_input(&self, _i: usize, _inputs: &[Var]) -> bool {
-        false
-    }
-
-    fn reads_output(&self) -> bool {
-        false
+    fn reads(&self, _inputs: &[Var]) -> Reads {
+        Reads::NOTHING
     }
 }
 
@@ -180,12 +160,8 @@ impl Op for Pad {
         vec![Some(d_y.narrow(self.axis, self.before, inputs[0].dim(self.axis)))]
     }
 
-    fn reads_input(&self, _i: usize, _inputs: &[Var]) -> bool {
-        false
-    }
-
-    fn reads_output(&self) -> bool {
-        false
+    fn reads(&self, _inputs: &[Var]) -> Reads {
+        Reads::NOTHING
     }
 }
 
@@ -208,12 +184,8 @@ impl Op for Cat {
         d_y.split(self.axis, &sizes).into_iter().map(Some).collect()
     }
 
-    fn reads_input(&self, _i: usize, _inputs: &[Var]) -> bool {
-        false
-    }
-
-    fn reads_output(&self) -> bool {
-        false
+    fn reads(&self, _inputs: &[Var]) -> Reads {
+        Reads::NOTHING
     }
 }
 

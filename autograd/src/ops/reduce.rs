@@ -2,7 +2,7 @@
 
 use plies_tensor::{Elementwise, Reduce, Tensor, formula};
 
-use crate::{Op, Var, apply};
+use crate::{Op, Reads, Var, apply};
 
 /// The largest (or smallest) over axes, kept with size 1.
 ///
@@ -52,12 +52,8 @@ impl Op for CumSum {
         vec![Some(d_y.flip(self.axis).cumsum(self.axis).flip(self.axis))]
     }
 
-    fn reads_input(&self, _i: usize, _inputs: &[Var]) -> bool {
-        false
-    }
-
-    fn reads_output(&self) -> bool {
-        false
+    fn reads(&self, _inputs: &[Var]) -> Reads {
+        Reads::NOTHING
     }
 }
 

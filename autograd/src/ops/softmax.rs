@@ -3,7 +3,7 @@
 
 use plies_tensor::{Elementwise, Tensor, formula};
 
-use crate::{Op, Var, apply};
+use crate::{Op, Reads, Var, apply};
 
 /// y = ln Σ eˣ over axes, kept with size 1.
 ///
@@ -53,8 +53,8 @@ impl Op for Softmax {
         vec![Some(Var::map(formula!(|d, y, mean| y * (d - mean)), &[d_y, y, &mean], &[]))]
     }
 
-    fn reads_input(&self, _i: usize, _inputs: &[Var]) -> bool {
-        false
+    fn reads(&self, _inputs: &[Var]) -> Reads {
+        Reads::OUTPUT
     }
 }
 
@@ -80,8 +80,8 @@ impl Op for LogSoftmax {
         vec![Some(Var::map(formula!(|d, y, sum| d - y.exp() * sum), &[d_y, y, &sum], &[]))]
     }
 
-    fn reads_input(&self, _i: usize, _inputs: &[Var]) -> bool {
-        false
+    fn reads(&self, _inputs: &[Var]) -> Reads {
+        Reads::OUTPUT
     }
 }
 

@@ -4,7 +4,7 @@
 use plies_tensor::{DType, Device, Result, Tensor};
 
 use crate::graph::record;
-use crate::{Op, Var, apply};
+use crate::{Op, Reads, Var, apply};
 
 /// y is x with each element rounded to another dtype.
 ///
@@ -27,12 +27,8 @@ impl Op for ToDType {
         vec![Some(d_y.to_dtype(inputs[0].dtype()))]
     }
 
-    fn reads_input(&self, _i: usize, _inputs: &[Var]) -> bool {
-        false
-    }
-
-    fn reads_output(&self) -> bool {
-        false
+    fn reads(&self, _inputs: &[Var]) -> Reads {
+        Reads::NOTHING
     }
 }
 
@@ -65,12 +61,8 @@ impl Op for ToDevice {
         vec![Some(apply(ToDevice { device }, &[d_y]))]
     }
 
-    fn reads_input(&self, _i: usize, _inputs: &[Var]) -> bool {
-        false
-    }
-
-    fn reads_output(&self) -> bool {
-        false
+    fn reads(&self, _inputs: &[Var]) -> Reads {
+        Reads::NOTHING
     }
 }
 

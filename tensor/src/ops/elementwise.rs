@@ -166,12 +166,12 @@ pub trait Elementwise: Sized {
     }
     /// 1 where x = y.
     #[track_caller]
-    fn eq_to(&self, y: &Self) -> Self {
+    fn eq(&self, y: &Self) -> Self {
         Self::map(formula!(|x, y| x.eq(y)), &[self, y], &[])
     }
     /// 1 where x ≠ y, and where either is NaN.
     #[track_caller]
-    fn ne_to(&self, y: &Self) -> Self {
+    fn ne(&self, y: &Self) -> Self {
         Self::map(formula!(|x, y| 1.0 - x.eq(y)), &[self, y], &[])
     }
     /// 1 where x is NaN.
@@ -181,7 +181,7 @@ pub trait Elementwise: Sized {
     }
     /// `a` where this is not 0, else `b`; the branch not taken has no influence, not even as NaN.
     #[track_caller]
-    fn select_from(&self, a: &Self, b: &Self) -> Self {
+    fn where_cond(&self, a: &Self, b: &Self) -> Self {
         Self::map(formula!(|c, a, b| c.select(a, b)), &[self, a, b], &[])
     }
     /// x + t (y - x)

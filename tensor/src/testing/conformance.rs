@@ -274,8 +274,7 @@ fn reduce(rng: &mut Rng, device: &Device, dtype: DType) -> Result<(), String> {
             .map_err(|e| format!("{op:?} over {axes:?} of {:?}: {e}", values.dims))?;
     }
     // Products of signs stay small.
-    let signs =
-        x.sign() + Tensor::full(Shape::SCALAR, 1.0, dtype, device) * x.eq_to(&x.zeros_like());
+    let signs = x.sign() + Tensor::full(Shape::SCALAR, 1.0, dtype, device) * x.eq(&x.zeros_like());
     let axes = some_axes(rng, a.len());
     let expected = reference::reduce(Reduce::Prod, &Array::of(&signs), &axes);
     check(&signs.prod(&signed(&axes), true), &expected, dtype)
