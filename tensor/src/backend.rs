@@ -81,7 +81,7 @@ pub struct View<'a> {
     /// The elements.
     pub buffer: &'a Buffer,
     /// Which of them, in which order.
-    pub layout: Layout,
+    pub layout: &'a Layout,
 }
 
 /// A place to write. Its layout visits no element twice.
@@ -90,7 +90,7 @@ pub struct Target<'a> {
     /// The elements, which nobody else can see while they are written.
     pub buffer: &'a mut Buffer,
     /// Which of them, in which order.
-    pub layout: Layout,
+    pub layout: &'a Layout,
 }
 
 /// How a reduction joins elements.

@@ -1,7 +1,7 @@
 //! A handle to a backend.
 
 use std::fmt;
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
 use crate::Result;
 use crate::backend::{Backend, MemoryUse};
@@ -18,28 +18,34 @@ use crate::cpu::Cpu;
 /// assert!(device.memory_use().in_use >= 24);
 /// ```
 #[derive(Clone)]
-pub struct Device(Arc<dyn Backend>);
+pub struct Device(Handle);
+
+/// The processor is always there and needs no counting of handles.
+#[derive(Clone)]
+enum Handle {
+    Cpu,
+    Other(Arc<dyn Backend>),
+}
 
 impl Device {
     /// The processor, with as many threads as [`threads`](crate::threads) says.
     pub fn cpu() -> Self {
-        static CPU: LazyLock<Device> = LazyLock::new(|| Device::new(Arc::new(Cpu)));
-        CPU.clone()
+        Device(Handle::Cpu)
     }
 
     /// A device of any backend.
     pub fn new(backend: Arc<dyn Backend>) -> Self {
-        Device(backend)
+        Device(Handle::Other(backend))
     }
 
     /// The backend's name.
     pub fn name(&self) -> &str {
-        self.0.name()
+        self.backend().name()
     }
 
     /// Bytes in use by tensors, the peak, and what is kept for the next ones.
     pub fn memory_use(&self) -> MemoryUse {
-        self.0.memory_use()
+        self.backend().memory_use()
     }
 
     /// Waits until all submitted work is done.
@@ -47,12 +53,15 @@ impl Device {
     /// # Errors
     /// The first fault among that work.
     pub fn synchronize(&self) -> Result<()> {
-        self.0.synchronize()
+        self.backend().synchronize()
     }
 
     /// The implementation behind the handle.
     pub fn backend(&self) -> &dyn Backend {
-        &*self.0
+        match &self.0 {
+            Handle::Cpu => &Cpu,
+            Handle::Other(backend) => &**backend,
+        }
     }
 }
 
@@ -64,8 +73,14 @@ impl Default for Device {
 
 impl PartialEq for Device {
     fn eq(&self, other: &Self) -> bool {
-        std::ptr::addr_eq(Arc::as_ptr(&self.0), Arc::as_ptr(&other.0))
-            && self.name() == other.name()
+        match (&self.0, &other.0) {
+            (Handle::Cpu, Handle::Cpu) => true,
+            // Backends without fields may share an address.
+            (Handle::Other(a), Handle::Other(b)) => {
+                std::ptr::addr_eq(Arc::as_ptr(a), Arc::as_ptr(b)) && a.name() == b.name()
+            }
+            _ => false,
+        }
     }
 }
 

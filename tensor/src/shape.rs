@@ -1,6 +1,7 @@
 //! The dimensions of a tensor, stored inline so that making a view allocates nothing.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::ops::{Deref, DerefMut};
 
 /// The largest number of axes a tensor can have.
@@ -18,7 +19,7 @@ pub const MAX_RANK: usize = 8;
 /// assert_eq!(shape.to_string(), "[2, 3, 4]");
 /// assert_eq!(shape.broadcast(&Shape::from([3, 1])), Some(Shape::from([2, 3, 4])));
 /// ```
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Eq)]
 pub struct Shape {
     rank: u8,
     dims: [usize; MAX_RANK],
@@ -106,6 +107,21 @@ impl Shape {
             step = step.wrapping_mul(self.dims[axis].max(1) as isize);
         }
         strides
+    }
+}
+
+impl PartialEq for Shape {
+    /// Dimensions beyond the rank are 0, so all are compared, at once instead of by a call.
+    #[inline]
+    fn eq(&self, other: &Shape) -> bool {
+        let dims = self.dims.iter().zip(&other.dims);
+        self.rank == other.rank && dims.fold(0, |bits, (a, b)| bits | (a ^ b)) == 0
+    }
+}
+
+impl Hash for Shape {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self[..].hash(state);
     }
 }
 

@@ -1,5 +1,6 @@
 //! The tensor: a layout over a shared buffer.
 
+use std::cell::OnceCell;
 use std::fmt;
 use std::sync::Arc;
 
@@ -97,7 +98,7 @@ impl Tensor {
     pub fn full(dims: impl Into<Shape>, value: f64, dtype: DType, device: &Device) -> Tensor {
         let shape = dims.into();
         Tensor::fresh(device, dtype, shape, |backend, buffer| {
-            let layout = Layout::contiguous(shape);
+            let layout = &Layout::contiguous(shape);
             backend.map(formula!(|; c| c), &[], &[value], &mut [Target { buffer, layout }], false);
         })
     }
@@ -295,10 +296,16 @@ impl Tensor {
     }
 
     pub(crate) fn view(&self) -> View<'_> {
-        View { buffer: &self.buffer, layout: self.layout }
+        View { buffer: &self.buffer, layout: &self.layout }
     }
 
-    pub(crate) fn view_as(&self, layout: Layout) -> View<'_> {
+    /// The view broadcast to `shape`; `broadcast` keeps the layout that this may need.
+    fn view_as<'a>(&'a self, shape: &Shape, broadcast: &'a OnceCell<Layout>) -> View<'a> {
+        let layout = if self.layout.shape() == *shape {
+            &self.layout
+        } else {
+            broadcast.get_or_init(|| self.layout.broadcast_to(*shape))
+        };
         View { buffer: &self.buffer, layout }
     }
 
@@ -325,9 +332,10 @@ impl Tensor {
         assert!(formula.n_outputs() == 1, "map: {} outputs; use map_several", formula.n_outputs());
         let (shape, dtype) = check_operands("map", formula, inputs, scalars);
         Tensor::fresh(inputs[0].device(), dtype, shape, |backend, buffer| {
-            let views = broadcast_views(inputs, shape);
-            let layout = Layout::contiguous(shape);
-            backend.map(formula, &views, scalars, &mut [Target { buffer, layout }], false);
+            let mut targets = [Target { buffer, layout: &Layout::contiguous(shape) }];
+            with_views(inputs, shape, |views| {
+                backend.map(formula, views, scalars, &mut targets, false);
+            });
         })
     }
 
@@ -345,9 +353,10 @@ impl Tensor {
         let mut buffers: Vec<Buffer> = (0..formula.n_outputs()).map(allocate).collect();
         if shape.elem_count() > 0 {
             let mut targets: Vec<Target<'_>> =
-                buffers.iter_mut().map(|buffer| Target { buffer, layout }).collect();
-            let views = broadcast_views(inputs, shape);
-            device.backend().map(formula, &views, scalars, &mut targets, false);
+                buffers.iter_mut().map(|buffer| Target { buffer, layout: &layout }).collect();
+            with_views(inputs, shape, |views| {
+                device.backend().map(formula, views, scalars, &mut targets, false);
+            });
         }
         buffers.into_iter().map(|b| Tensor { buffer: Arc::new(b), layout }).collect()
     }
@@ -399,7 +408,6 @@ impl Tensor {
             return;
         }
         let device = targets[0].device().clone();
-        let views = broadcast_views(inputs, shape);
         for target in targets.iter_mut() {
             let overlaps = target.layout.strides().contains(&0) && !target.is_contiguous();
             if overlaps || Arc::get_mut(&mut target.buffer).is_none() {
@@ -409,11 +417,13 @@ impl Tensor {
         let mut places: Vec<Target<'_>> = targets
             .iter_mut()
             .filter_map(|target| {
-                let layout = target.layout;
-                Arc::get_mut(&mut target.buffer).map(|buffer| Target { buffer, layout })
+                let Tensor { buffer, layout } = &mut **target;
+                Arc::get_mut(buffer).map(|buffer| Target { buffer, layout })
             })
             .collect();
-        device.backend().map(formula, &views, scalars, &mut places, true);
+        with_views(inputs, shape, |views| {
+            device.backend().map(formula, views, scalars, &mut places, true);
+        });
     }
 }
 
@@ -466,8 +476,27 @@ pub(crate) fn check_same(operation: &str, a: &Tensor, b: &Tensor) {
     );
 }
 
-pub(crate) fn broadcast_views<'a>(inputs: &[&'a Tensor], shape: Shape) -> Vec<View<'a>> {
-    inputs.iter().map(|t| t.view_as(t.layout.broadcast_to(shape))).collect()
+/// Calls `f` with the inputs broadcast to `shape`. Up to three, which is what nearly all formulas
+/// have, need no list on the heap.
+#[track_caller]
+pub(crate) fn with_views<R>(
+    inputs: &[&Tensor],
+    shape: Shape,
+    f: impl FnOnce(&[View<'_>]) -> R,
+) -> R {
+    let cells = [const { OnceCell::new() }; 3];
+    match (inputs, &cells) {
+        ([x], [p, ..]) => f(&[x.view_as(&shape, p)]),
+        ([x, y], [p, q, _]) => f(&[x.view_as(&shape, p), y.view_as(&shape, q)]),
+        ([x, y, z], [p, q, r]) => {
+            f(&[x.view_as(&shape, p), y.view_as(&shape, q), z.view_as(&shape, r)])
+        }
+        _ => {
+            let cells = vec![OnceCell::new(); inputs.len()];
+            let views = inputs.iter().zip(&cells).map(|(x, cell)| x.view_as(&shape, cell));
+            f(&views.collect::<Vec<_>>())
+        }
+    }
 }
 
 impl fmt::Debug for Tensor {

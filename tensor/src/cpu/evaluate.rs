@@ -2,55 +2,47 @@
 //! in blocks that stay in the first-level cache. Interpreting costs a few nanoseconds for each step
 //! and thousand elements, which is to say nothing.
 
+use super::memory::{Memory, elements};
 use super::primitive::{Operand, Primitive};
 use crate::expr::{Formula, Node, Place};
 use crate::shape::Strides;
-use crate::{Layout, MAX_RANK, Shape};
+use crate::{Layout, MAX_RANK, Shape, View};
 
 /// Elements evaluated at once. A handful of such blocks fits the first-level cache.
 pub(super) const BLOCK: usize = 1024;
 
-/// Dimensions shared by several layouts, with neighbouring axes merged wherever every layout allows
-/// it: a contiguous tensor of any rank becomes one long axis.
-pub(super) struct Space {
-    shape: Shape,
-    strides: Vec<Strides>,
-}
-
-impl Space {
-    pub(super) fn new(layouts: &[Layout]) -> Self {
-        let mut shape = Shape::SCALAR;
-        let mut strides = vec![[0isize; MAX_RANK]; layouts.len()];
-        let Some(first) = layouts.first() else { return Space { shape, strides } };
-        for (axis, &dim) in first.dims().iter().enumerate() {
-            if dim == 1 {
-                continue;
-            }
-            let last = shape.len().wrapping_sub(1);
-            let merges = !shape.is_empty()
-                && layouts
-                    .iter()
-                    .zip(&strides)
-                    .all(|(l, s)| s[last] == l.strides()[axis] * dim as isize);
-            let place = if merges {
-                shape[last] *= dim;
-                last
-            } else {
-                shape.push(dim);
-                shape.len() - 1
-            };
-            for (layout, s) in layouts.iter().zip(&mut strides) {
-                s[place] = layout.strides()[axis];
-            }
+/// How views of equal dimensions are visited in step, with neighbouring axes merged wherever every
+/// layout allows it: a contiguous tensor of any rank becomes one long axis.
+pub(super) fn walks(layouts: &[Layout]) -> Vec<Walk> {
+    let walk = |layout: &Layout| Walk {
+        shape: Shape::SCALAR,
+        strides: [0; MAX_RANK],
+        offset: layout.offset(),
+    };
+    let mut walks: Vec<Walk> = layouts.iter().map(walk).collect();
+    let Some(first) = layouts.first() else { return walks };
+    let mut shape = Shape::SCALAR;
+    for (axis, &dim) in first.dims().iter().enumerate() {
+        if dim == 1 {
+            continue;
         }
-        Space { shape, strides }
+        let last = shape.len().wrapping_sub(1);
+        let continues = |(layout, walk): (&Layout, &Walk)| {
+            walk.strides[last] == layout.strides()[axis] * dim as isize
+        };
+        let place = if !shape.is_empty() && layouts.iter().zip(&walks).all(continues) {
+            shape[last] *= dim;
+            last
+        } else {
+            shape.push(dim);
+            shape.len() - 1
+        };
+        for (layout, walk) in layouts.iter().zip(&mut walks) {
+            walk.strides[place] = layout.strides()[axis];
+        }
     }
-
-    /// How the view at `position` of the layouts is visited.
-    pub(super) fn walk(&self, position: usize, offset: usize) -> Walk {
-        let strides = self.strides[position];
-        Walk { shape: self.shape, strides, offset }
-    }
+    walks.iter_mut().for_each(|walk| walk.shape = shape);
+    walks
 }
 
 /// The order in which one view's elements are visited.
@@ -145,13 +137,25 @@ pub(super) enum Source<'a, T> {
     /// A slice in the order of the iteration.
     Slice(&'a [T]),
     /// Elements to be gathered block by block.
-    Strided(&'a [T], Walk),
+    Strided(&'a [T], &'a Walk),
     /// A block that the caller loads (the old values of an in-place target).
     Loaded,
 }
 
-impl<'a, T: Copy> Source<'a, T> {
-    pub(super) fn new(data: &'a [T], walk: Walk) -> Self {
+impl<'a, T: Primitive> Source<'a, T> {
+    /// Of a view that needs no walk: one slice, or one number.
+    pub(super) fn dense(view: &View<'a>, layout: &Layout) -> Option<Self> {
+        let from = layout.offset();
+        if layout.is_contiguous() {
+            Some(Source::Slice(&elements(view)[from..from + layout.elem_count()]))
+        } else if layout.strides().iter().all(|&stride| stride == 0) {
+            Some(Source::Uniform(elements(view)[from]))
+        } else {
+            None
+        }
+    }
+
+    pub(super) fn new(data: &'a [T], walk: &'a Walk) -> Self {
         if walk.is_uniform() {
             Source::Uniform(data[walk.offset])
         } else if walk.is_contiguous() {
@@ -160,20 +164,29 @@ impl<'a, T: Copy> Source<'a, T> {
             Source::Strided(data, walk)
         }
     }
+
+    fn needs_block(&self) -> bool {
+        matches!(self, Source::Strided(..) | Source::Loaded)
+    }
 }
 
 /// A formula with its inputs, ready to be evaluated block by block.
 pub(super) struct Evaluator<'a, T> {
     formula: &'a Formula,
     sources: &'a [Source<'a, T>],
-    /// Value of each node that is one number for the whole call.
-    uniform: Vec<T>,
-    registers: Vec<Vec<T>>,
-    /// Blocks of strided and of loaded inputs.
-    blocks: Vec<Vec<T>>,
+    /// The value of each node that is one number for the whole call; then the registers; then, if
+    /// any input needs one, a block for each input.
+    scratch: Memory,
+    /// Elements before the registers,
+    n_uniform: usize,
+    /// and from one register or block to the next: whole cache lines.
+    stride: usize,
     start: usize,
     len: usize,
 }
+
+/// Elements of any type in a cache line, or in several.
+const LINE: usize = 16;
 
 impl<'a, T: Primitive> Evaluator<'a, T> {
     /// `longest` is the longest block that will be asked for.
@@ -185,10 +198,13 @@ impl<'a, T: Primitive> Evaluator<'a, T> {
     ) -> Self {
         let schedule = formula.schedule();
         let nodes = formula.nodes();
-        let mut uniform = Vec::new();
-        if !schedule.uniform.is_empty() {
-            uniform.resize(nodes.len(), T::default());
-        }
+        let has_uniform = !schedule.uniform.is_empty();
+        let n_uniform = if has_uniform { nodes.len().next_multiple_of(LINE) } else { 0 };
+        let stride = longest.next_multiple_of(LINE);
+        let n_blocks = if sources.iter().any(Source::needs_block) { sources.len() } else { 0 };
+        let len = n_uniform + (schedule.n_registers + n_blocks) * stride;
+        let mut scratch = Memory::allocate(len * size_of::<T>());
+        let uniform = scratch.as_slice_mut::<T>();
         for &id in &schedule.uniform {
             let at = |operand: usize| Operand::Scalar(uniform[operand]);
             let mut value = [T::default()];
@@ -202,54 +218,79 @@ impl<'a, T: Primitive> Evaluator<'a, T> {
             }
             uniform[id] = value[0];
         }
-        let block = |source: &Source<'a, T>| match source {
-            Source::Strided(..) | Source::Loaded => vec![T::default(); longest],
-            _ => Vec::new(),
-        };
-        Evaluator {
-            formula,
-            sources,
-            uniform,
-            registers: vec![vec![T::default(); longest]; schedule.n_registers],
-            blocks: sources.iter().map(block).collect(),
-            start: 0,
-            len: 0,
-        }
+        Evaluator { formula, sources, scratch, n_uniform, stride, start: 0, len: 0 }
+    }
+
+    /// Where a register begins, or the block of an input, which come after the registers.
+    fn register(&self, r: usize) -> usize {
+        self.n_uniform + r * self.stride
+    }
+
+    fn block(&self, input: usize) -> usize {
+        self.register(self.formula.schedule().n_registers + input)
     }
 
     /// The block of a [`Source::Loaded`] input, to be filled before [`run`](Self::run).
     pub(super) fn loaded(&mut self, input: usize, len: usize) -> &mut [T] {
-        &mut self.blocks[input][..len]
+        let at = self.block(input);
+        &mut self.scratch.as_slice_mut()[at..at + len]
     }
 
     /// Evaluates the elements `start..start + len`. Outputs that nothing else reads are written to
     /// `outputs` at once; the others are found by [`output`](Self::output).
     pub(super) fn run(&mut self, start: usize, len: usize, outputs: &mut [&mut [T]]) {
         (self.start, self.len) = (start, len);
-        for (source, block) in self.sources.iter().zip(&mut self.blocks) {
+        for (i, source) in self.sources.iter().enumerate() {
             if let Source::Strided(data, walk) = source {
-                gather_block(data, walk, start, &mut block[..len]);
+                gather_block(data, walk, start, self.loaded(i, len));
             }
         }
-        for step in &self.formula.schedule().steps {
+        let formula = self.formula;
+        for step in &formula.schedule().steps {
             match step.place {
                 Place::Output(j) => {
-                    let out = std::mem::take(&mut outputs[j]);
-                    self.step(step.node, &mut out[..len]);
-                    outputs[j] = out;
+                    let values =
+                        Values { evaluator: self, before: self.scratch.as_slice(), after: &[] };
+                    values.step(step.node, &mut outputs[j][..len]);
                 }
                 Place::Register(r) => {
-                    let mut out = std::mem::take(&mut self.registers[r]);
-                    self.step(step.node, &mut out[..len]);
-                    self.registers[r] = out;
+                    let at = self.register(r);
+                    // Lent out, so that the register can be written while others are read.
+                    let mut scratch = std::mem::replace(&mut self.scratch, Memory::allocate(0));
+                    let (before, rest) = scratch.as_slice_mut().split_at_mut(at);
+                    let (out, after) = rest.split_at_mut(self.stride);
+                    Values { evaluator: self, before, after }.step(step.node, &mut out[..len]);
+                    self.scratch = scratch;
                 }
                 Place::Input(_) | Place::Uniform => {}
             }
         }
     }
 
+    /// The values of output `j` of the last block, unless they were written to its slice.
+    pub(super) fn output(&self, j: usize) -> Option<Operand<'_, T>> {
+        let root = self.formula.roots()[j];
+        match self.formula.schedule().places[root] {
+            Place::Output(_) => None,
+            _ => {
+                let values =
+                    Values { evaluator: self, before: self.scratch.as_slice(), after: &[] };
+                Some(values.operand(root))
+            }
+        }
+    }
+}
+
+/// What a step may read: all of the scratch memory but the register that it writes.
+struct Values<'e, T> {
+    evaluator: &'e Evaluator<'e, T>,
+    before: &'e [T],
+    after: &'e [T],
+}
+
+impl<'e, T: Primitive> Values<'e, T> {
     fn step(&self, node: usize, out: &mut [T]) {
-        match self.formula.nodes()[node] {
+        match self.evaluator.formula.nodes()[node] {
             Node::Unary(op, x) => match self.operand(x) {
                 Operand::Slice(x) => T::unary(op, x, out),
                 Operand::Scalar(x) => {
@@ -266,26 +307,27 @@ impl<'a, T: Primitive> Evaluator<'a, T> {
         }
     }
 
-    fn operand(&self, node: usize) -> Operand<'_, T> {
-        match self.formula.schedule().places[node] {
-            Place::Uniform => Operand::Scalar(self.uniform[node]),
-            Place::Register(r) => Operand::Slice(&self.registers[r][..self.len]),
-            Place::Input(i) => match &self.sources[i] {
-                Source::Uniform(x) => Operand::Scalar(*x),
-                Source::Slice(data) => Operand::Slice(&data[self.start..self.start + self.len]),
-                Source::Strided(..) | Source::Loaded => Operand::Slice(&self.blocks[i][..self.len]),
+    fn operand(&self, node: usize) -> Operand<'e, T> {
+        let Evaluator { formula, sources, start, len, .. } = *self.evaluator;
+        match formula.schedule().places[node] {
+            Place::Uniform => Operand::Scalar(self.before[node]),
+            Place::Register(r) => self.scratch(self.evaluator.register(r)),
+            Place::Input(i) => match sources[i] {
+                Source::Uniform(x) => Operand::Scalar(x),
+                Source::Slice(data) => Operand::Slice(&data[start..start + len]),
+                Source::Strided(..) | Source::Loaded => self.scratch(self.evaluator.block(i)),
             },
             Place::Output(_) => unreachable!("an output that is read has a register"),
         }
     }
 
-    /// The values of output `j` of the last block, unless they were written to its slice.
-    pub(super) fn output(&self, j: usize) -> Option<Operand<'_, T>> {
-        let root = self.formula.roots()[j];
-        match self.formula.schedule().places[root] {
-            Place::Output(_) => None,
-            _ => Some(self.operand(root)),
-        }
+    fn scratch(&self, at: usize) -> Operand<'e, T> {
+        let len = self.evaluator.len;
+        let hole = self.before.len() + self.evaluator.stride;
+        Operand::Slice(match at.checked_sub(hole) {
+            Some(at) if !self.after.is_empty() => &self.after[at..at + len],
+            _ => &self.before[at..at + len],
+        })
     }
 }
 

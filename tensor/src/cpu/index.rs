@@ -42,9 +42,9 @@ pub(super) fn gather<T: Element>(input: View<'_>, axis: usize, index: View<'_>, 
     let indices: &[i32] = elements(&index);
     let size = input.layout.dims()[axis];
     let stride = input.layout.strides()[axis];
-    let (row, rank) = row_length(&index.layout, &input.layout, axis);
+    let (row, rank) = row_length(index.layout, input.layout, axis);
     // The input as if its indexed axis were as long as the index's, standing still along it.
-    let mut base = input.layout;
+    let mut base = *input.layout;
     if size == 0 {
         assert!(out.is_empty(), "gather: the axis is empty, there is nothing to index");
         return;
@@ -52,7 +52,7 @@ pub(super) fn gather<T: Element>(input: View<'_>, axis: usize, index: View<'_>, 
     base = base.slice(axis as isize, 0, 1, 1);
     let shape = index.layout.shape();
     let base = leading(&base.broadcast_to(shape), rank);
-    let index_walk = leading(&index.layout, rank);
+    let index_walk = leading(index.layout, rank);
     let rows = out.len() / row;
     struct Out<T>(*mut T);
     // SAFETY: rows of different threads are disjoint.
@@ -87,13 +87,13 @@ pub(super) fn scatter_add<T: Element>(
     }
     assert!(size > 0, "scatter_add: the axis is empty, there is nothing to add to");
     let shape = index.layout.shape();
-    let (row, rank) = row_length(&index.layout, &source.layout, axis);
+    let (row, rank) = row_length(index.layout, source.layout, axis);
     let target_base = layout.slice(axis as isize, 0, 1, 1).broadcast_to(shape);
     // Rows also need the target to be contiguous over them, which a row-major target is.
     let places = leading(&target_base, rank)
         .indices()
-        .zip(leading(&index.layout, rank).indices())
-        .zip(leading(&source.layout, rank).indices());
+        .zip(leading(index.layout, rank).indices())
+        .zip(leading(source.layout, rank).indices());
     for ((to, at), from) in places {
         let to = (to as isize + checked("scatter_add", indices[at], size) * stride) as usize;
         for (t, &v) in target[to..to + row].iter_mut().zip(&values[from..from + row]) {

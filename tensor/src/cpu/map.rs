@@ -1,10 +1,67 @@
 //! Element-wise formulas: every target element from the input elements at the same place.
 
-use super::evaluate::{BLOCK, Evaluator, Source, Space, Walk, grain};
+use super::evaluate::{BLOCK, Evaluator, Source, Walk, grain, walks};
 use super::memory::{Memory, elements};
-use super::parallel::for_each_range;
+use super::parallel::{for_each_chunk, for_each_range};
 use super::primitive::{Operand, Primitive};
 use crate::{Formula, Target, View};
+
+pub(super) fn map<T: Primitive>(
+    formula: &Formula,
+    inputs: &[View<'_>],
+    scalars: &[f64],
+    targets: &mut [Target<'_>],
+    in_place: bool,
+) {
+    if let [target] = targets
+        && target.layout.is_contiguous()
+    {
+        let old = usize::from(in_place);
+        let mut few = [Source::Loaded; 6];
+        let mut many;
+        let sources = if old + inputs.len() <= few.len() {
+            &mut few[..old + inputs.len()]
+        } else {
+            many = vec![Source::Loaded; old + inputs.len()];
+            &mut many[..]
+        };
+        let dense = sources[old..].iter_mut().zip(inputs).all(|(source, view)| {
+            let found = Source::dense(view, view.layout);
+            found.inspect(|found| *source = *found).is_some()
+        });
+        if dense {
+            let (first, n) = (target.layout.offset(), target.layout.elem_count());
+            let out = target.buffer.memory_mut::<Memory>().as_slice_mut::<T>();
+            return map_dense(formula, sources, scalars, &mut out[first..first + n], in_place);
+        }
+    }
+    map_strided::<T>(formula, inputs, scalars, targets, in_place);
+}
+
+/// What nearly every call comes to: one target that is a slice, inputs that are slices or numbers.
+fn map_dense<T: Primitive>(
+    formula: &Formula,
+    sources: &[Source<'_, T>],
+    scalars: &[f64],
+    out: &mut [T],
+    in_place: bool,
+) {
+    let longest = BLOCK.min(out.len());
+    for_each_chunk(out, grain(formula), |first, out| {
+        let mut evaluator = Evaluator::new(formula, sources, scalars, longest);
+        for (i, out) in out.chunks_mut(BLOCK).enumerate() {
+            if in_place {
+                evaluator.loaded(0, out.len()).copy_from_slice(out);
+            }
+            evaluator.run(first + i * BLOCK, out.len(), &mut [&mut *out]);
+            match evaluator.output(0) {
+                Some(Operand::Slice(values)) => out.copy_from_slice(values),
+                Some(Operand::Scalar(value)) => out.fill(value),
+                None => {}
+            }
+        }
+    });
+}
 
 /// A target that several threads write, each its own elements.
 struct Place<T> {
@@ -82,7 +139,8 @@ impl<T: Copy> Place<T> {
     }
 }
 
-pub(super) fn map<T: Primitive>(
+/// Several targets, or operands of any strides.
+fn map_strided<T: Primitive>(
     formula: &Formula,
     inputs: &[View<'_>],
     scalars: &[f64],
@@ -92,23 +150,25 @@ pub(super) fn map<T: Primitive>(
     let n = targets[0].layout.elem_count();
     let n_targets = targets.len();
     let layouts: Vec<_> =
-        targets.iter().map(|t| t.layout).chain(inputs.iter().map(|v| v.layout)).collect();
-    let space = Space::new(&layouts);
+        targets.iter().map(|t| *t.layout).chain(inputs.iter().map(|v| *v.layout)).collect();
+    let walks = walks(&layouts);
     let places: Vec<Place<T>> = targets
         .iter_mut()
         .enumerate()
         .map(|(j, target)| {
             let offset = target.layout.offset();
             let data = target.buffer.memory_mut::<Memory>().as_slice_mut::<T>();
-            let walk = space.walk(j, offset);
-            Place { data: data.as_mut_ptr(), len: data.len(), offset, walk }
+            Place { data: data.as_mut_ptr(), len: data.len(), offset, walk: walks[j] }
         })
         .collect();
     let old = if in_place { n_targets } else { 0 };
     let sources: Vec<Source<'_, T>> = std::iter::repeat_n(Source::Loaded, old)
-        .chain(inputs.iter().enumerate().map(|(i, view)| {
-            Source::new(elements(view), space.walk(n_targets + i, view.layout.offset()))
-        }))
+        .chain(
+            inputs
+                .iter()
+                .enumerate()
+                .map(|(i, view)| Source::new(elements(view), &walks[n_targets + i])),
+        )
         .collect();
     let longest = BLOCK.min(n);
     for_each_range(n, grain(formula), |range| {

@@ -23,13 +23,13 @@ pub(super) fn product(a: View<'_>, b: View<'_>, out: &mut Buffer) -> Shape {
 
 fn float<T: GemmElement + Element>(a: &View<'_>, b: &View<'_>, out: &mut Buffer) {
     let out: &mut [T] = out.memory_mut::<Memory>().as_slice_mut();
-    let (starts_a, starts_b) = (starts(&a.layout), starts(&b.layout));
+    let (starts_a, starts_b) = (starts(a.layout), starts(b.layout));
     gemm_batched(batch(a, &starts_a), batch(b, &starts_b), out, false);
 }
 
 fn integer(a: &View<'_>, b: &View<'_>, out: &mut Buffer) {
     let out: &mut [i32] = out.memory_mut::<Memory>().as_slice_mut();
-    let (starts_a, starts_b) = (starts(&a.layout), starts(&b.layout));
+    let (starts_a, starts_b) = (starts(a.layout), starts(b.layout));
     let (a, b) = (batch::<i32>(a, &starts_a), batch::<i32>(b, &starts_b));
     let [m, n] = [a.dims[0], b.dims[1]];
     for (i, c) in out.chunks_exact_mut(m * n).enumerate() {

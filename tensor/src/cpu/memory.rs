@@ -1,10 +1,14 @@
 //! Host memory for tensors, recycled by size: a training step asks for the same sizes again and
 //! again, and fresh pages from the operating system cost more than the arithmetic on them.
+//!
+//! Small blocks are kept by the thread that freed them, where no other thread has to be kept out;
+//! the others by all threads together.
 
 use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
-use std::collections::HashMap;
+use std::cell::RefCell;
 use std::ptr::NonNull;
-use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Mutex, PoisonError};
 
 use crate::backend::MemoryUse;
 use crate::{Element, View};
@@ -12,10 +16,27 @@ use crate::{Element, View};
 /// One cache line, and the widest vector register.
 const ALIGN: usize = 64;
 
+/// Bytes of the largest block that a thread keeps for itself.
+const SMALL: usize = 16 * 1024;
+
+/// Blocks of one size that a thread keeps for itself.
+const KEPT: usize = 16;
+
+/// Bytes of live tensors, the most there have been, and what the system has given us.
+static IN_USE: AtomicUsize = AtomicUsize::new(0);
+static PEAK: AtomicUsize = AtomicUsize::new(0);
+static RESERVED: AtomicUsize = AtomicUsize::new(0);
+
+static SHARED: Mutex<Free<{ SizeClass::COUNT }>> = Mutex::new(Free::EMPTY);
+
+thread_local! {
+    static OWN: RefCell<Free<{ SizeClass::SMALL_COUNT }>> = const { RefCell::new(Free::EMPTY) };
+}
+
 /// Bytes of a tensor, aligned to 64, always initialised.
 pub(super) struct Memory {
     bytes: NonNull<u8>,
-    capacity: usize,
+    class: SizeClass,
     len: usize,
 }
 
@@ -24,53 +45,110 @@ unsafe impl Send for Memory {}
 // SAFETY: shared access only reads.
 unsafe impl Sync for Memory {}
 
-#[derive(Default)]
-struct Pool {
-    free: HashMap<usize, Vec<Memory>>,
-    usage: MemoryUse,
-}
+/// The number of a size of block. There are four sizes to each power of two, so that at most a fifth
+/// is wasted and nearly equal batches share their blocks; class 0 has no bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct SizeClass(u8);
 
-static POOL: LazyLock<Mutex<Pool>> = LazyLock::new(Mutex::default);
+impl SizeClass {
+    const COUNT: usize = 4 * usize::BITS as usize;
+    const SMALL_COUNT: usize = SizeClass::of(SMALL).0 as usize + 1;
 
-fn pool() -> MutexGuard<'static, Pool> {
-    POOL.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Sizes are rounded up to four steps per power of two, so that at most a fifth is wasted and
-/// nearly equal batches share their buffers.
-fn size_class(bytes: usize) -> usize {
-    if bytes <= ALIGN {
-        return ALIGN;
+    /// The smallest that holds `bytes`.
+    const fn of(bytes: usize) -> SizeClass {
+        if bytes == 0 {
+            return SizeClass(0);
+        }
+        let units = bytes.div_ceil(ALIGN);
+        if units <= 4 {
+            return SizeClass(units as u8);
+        }
+        // The two bits after the first one of `units - 1` say which quarter.
+        let quarter = (units - 1).ilog2() - 2;
+        SizeClass((4 * quarter + ((units - 1) >> quarter) as u32 + 1) as u8)
     }
-    let step = (bytes.next_power_of_two() / 8).max(ALIGN);
-    bytes.div_ceil(step) * step
+
+    const fn bytes(self) -> usize {
+        let class = self.0 as usize;
+        if class <= 4 {
+            return class * ALIGN;
+        }
+        let quarter = (class - 5) / 4;
+        (((class - 5) % 4 + 5) * ALIGN) << quarter
+    }
+}
+
+/// Free blocks of each size.
+struct Free<const CLASSES: usize>([Vec<Block>; CLASSES]);
+
+/// A block that nobody uses, initialised.
+struct Block(NonNull<u8>);
+
+// SAFETY: it is owned memory.
+unsafe impl Send for Block {}
+
+impl<const CLASSES: usize> Free<CLASSES> {
+    const EMPTY: Self = Free([const { Vec::new() }; CLASSES]);
+}
+
+impl<const CLASSES: usize> Drop for Free<CLASSES> {
+    /// What a thread kept is for all when it ends.
+    fn drop(&mut self) {
+        for (class, blocks) in self.0.iter_mut().enumerate() {
+            shared(|free| free.0[class].append(blocks));
+        }
+    }
+}
+
+fn shared<R>(f: impl FnOnce(&mut Free<{ SizeClass::COUNT }>) -> R) -> R {
+    f(&mut SHARED.lock().unwrap_or_else(PoisonError::into_inner))
+}
+
+/// Calls `f` on the thread's own free blocks, unless the thread is about to end.
+fn own<R>(f: impl FnOnce(&mut Free<{ SizeClass::SMALL_COUNT }>) -> R) -> Option<R> {
+    OWN.try_with(|free| f(&mut free.borrow_mut())).ok()
+}
+
+impl SizeClass {
+    fn take(self) -> Option<Block> {
+        let class = self.0 as usize;
+        let found = if class < Self::SMALL_COUNT { own(|free| free.0[class].pop()) } else { None };
+        found.flatten().or_else(|| shared(|free| free.0[class].pop()))
+    }
+
+    fn put(self, block: Block) {
+        let class = self.0 as usize;
+        let mut left = Some(block);
+        if class < Self::SMALL_COUNT {
+            own(|free| {
+                if free.0[class].len() < KEPT {
+                    free.0[class].extend(left.take());
+                }
+            });
+        }
+        if left.is_some() {
+            shared(|free| free.0[class].extend(left));
+        }
+    }
 }
 
 impl Memory {
     /// Memory of `len` bytes; the contents are those of an earlier tensor, or zeros.
     pub(super) fn allocate(len: usize) -> Memory {
-        if len == 0 {
-            return Memory { bytes: NonNull::dangling(), capacity: 0, len: 0 };
+        let class = SizeClass::of(len);
+        let capacity = class.bytes();
+        if capacity == 0 {
+            return Memory { bytes: NonNull::dangling(), class, len };
         }
-        let capacity = size_class(len);
-        let mut pool = pool();
-        let recycled = pool.free.get_mut(&capacity).and_then(Vec::pop);
-        pool.usage.in_use += capacity;
-        pool.usage.peak = pool.usage.peak.max(pool.usage.in_use);
-        if let Some(mut memory) = recycled {
-            pool.usage.cached -= capacity;
-            memory.len = len;
-            return memory;
+        let bytes = match class.take() {
+            Some(Block(bytes)) => bytes,
+            None => fresh(capacity),
+        };
+        let in_use = IN_USE.fetch_add(capacity, Relaxed) + capacity;
+        if in_use > PEAK.load(Relaxed) {
+            PEAK.fetch_max(in_use, Relaxed);
         }
-        drop(pool);
-        let Ok(layout) = Layout::from_size_align(capacity, ALIGN) else {
-            panic!("allocate: {len} bytes exceed the address space")
-        };
-        // SAFETY: the layout's size is not 0.
-        let Some(bytes) = NonNull::new(unsafe { alloc_zeroed(layout) }) else {
-            handle_alloc_error(layout)
-        };
-        Memory { bytes, capacity, len }
+        Memory { bytes, class, len }
     }
 
     pub(super) fn as_slice<T: Element>(&self) -> &[T] {
@@ -94,31 +172,45 @@ impl Memory {
     }
 }
 
+/// A block of zeros from the system.
+#[cold]
+fn fresh(capacity: usize) -> NonNull<u8> {
+    let Ok(layout) = Layout::from_size_align(capacity, ALIGN) else {
+        panic!("allocate: {capacity} bytes exceed the address space")
+    };
+    RESERVED.fetch_add(capacity, Relaxed);
+    // SAFETY: the layout's size is not 0.
+    NonNull::new(unsafe { alloc_zeroed(layout) }).unwrap_or_else(|| handle_alloc_error(layout))
+}
+
 impl Drop for Memory {
-    /// Gives the memory to the pool, or back to the system when more is cached than was ever in use
-    /// at once.
+    /// Keeps the block for the next tensors, or gives it back to the system when more is kept than
+    /// was ever in use at once.
     fn drop(&mut self) {
-        if self.capacity == 0 {
+        let capacity = self.class.bytes();
+        if capacity == 0 {
             return;
         }
-        let mut pool = pool();
-        pool.usage.in_use = pool.usage.in_use.saturating_sub(self.capacity);
-        if pool.usage.cached + self.capacity <= pool.usage.peak {
-            let memory = Memory { bytes: self.bytes, capacity: self.capacity, len: self.capacity };
-            pool.usage.cached += self.capacity;
-            pool.free.entry(self.capacity).or_default().push(memory);
+        let in_use = IN_USE.fetch_sub(capacity, Relaxed) - capacity;
+        if RESERVED.load(Relaxed).saturating_sub(in_use) <= PEAK.load(Relaxed) {
+            self.class.put(Block(self.bytes));
             return;
         }
-        drop(pool);
-        // SAFETY: allocated in `allocate` with this size and alignment, and owned by `self`.
+        RESERVED.fetch_sub(capacity, Relaxed);
+        // SAFETY: allocated in `fresh` with this size and alignment, and owned by `self`.
         unsafe {
-            dealloc(self.bytes.as_ptr(), Layout::from_size_align_unchecked(self.capacity, ALIGN));
+            dealloc(self.bytes.as_ptr(), Layout::from_size_align_unchecked(capacity, ALIGN));
         }
     }
 }
 
 pub(super) fn memory_use() -> MemoryUse {
-    pool().usage
+    let in_use = IN_USE.load(Relaxed);
+    MemoryUse {
+        in_use,
+        peak: PEAK.load(Relaxed).max(in_use),
+        cached: RESERVED.load(Relaxed).saturating_sub(in_use),
+    }
 }
 
 /// All elements of the buffer that a view looks at.
@@ -132,11 +224,33 @@ mod tests {
 
     #[test]
     fn size_classes_hold_the_request_and_waste_at_most_a_quarter() {
-        for bytes in (1..5000).chain([1 << 20, (1 << 20) + 1, 3_000_001]) {
-            let class = size_class(bytes);
-            assert!(class >= bytes && class.is_multiple_of(ALIGN));
-            assert!(bytes < 512 || class * 4 <= bytes * 5 + 4, "{bytes} -> {class}");
+        let mut last = SizeClass(0);
+        for bytes in (0..5000).chain([1 << 20, (1 << 20) + 1, 3_000_001, 1 << 40]) {
+            let class = SizeClass::of(bytes);
+            let size = class.bytes();
+            assert!(size >= bytes && size.is_multiple_of(ALIGN), "{bytes} -> {size}");
+            assert!(bytes < 257 || size * 4 <= bytes * 5, "{bytes} -> {size}");
+            assert!(
+                class == last || class.0 == last.0 + 1 || bytes > 5000,
+                "{bytes} skips a class"
+            );
+            assert_eq!(SizeClass::of(size), class);
+            last = class;
         }
+        assert!((SizeClass::of(isize::MAX as usize).0 as usize) < SizeClass::COUNT);
+    }
+
+    #[test]
+    fn what_an_ended_thread_kept_serves_others() {
+        let allocate = || Memory::allocate(15_000);
+        let address = |memory: &Memory| memory.bytes.as_ptr() as usize;
+        let kept = std::thread::spawn(move || {
+            let held: Vec<Memory> = (0..KEPT).map(|_| allocate()).collect();
+            held.iter().map(address).collect::<Vec<_>>()
+        });
+        let kept = kept.join().unwrap();
+        let held: Vec<Memory> = (0..2 * KEPT).map(|_| allocate()).collect();
+        assert!(held.iter().any(|memory| kept.contains(&address(memory))));
     }
 
     #[test]

@@ -141,7 +141,7 @@ impl Backend for Cpu {
     fn matmul(&self, a: View<'_>, b: View<'_>, epilogue: Option<Epilogue<'_>>, out: &mut Buffer) {
         let dims = matmul::product(a, b, out);
         if let Some(Epilogue { formula, inputs, scalars }) = epilogue {
-            let target = Target { buffer: out, layout: crate::Layout::contiguous(dims) };
+            let target = Target { buffer: out, layout: &crate::Layout::contiguous(dims) };
             self.map(formula, inputs, scalars, &mut [target], true);
         }
     }

@@ -6,7 +6,7 @@
 //! grow with the number of elements.
 
 use super::accumulate::{Reducible, Wide, fold, fold_rows, identity, repeat};
-use super::evaluate::{BLOCK, Evaluator, Source, Space, cost};
+use super::evaluate::{BLOCK, Evaluator, Source, cost, walks};
 use super::memory::elements;
 use super::parallel::{Slots, for_each_range};
 use super::primitive::Operand;
@@ -43,12 +43,9 @@ pub(super) fn reduce<T: Reducible>(
     let by_rows = n_kept >= 8 && innermost.is_some_and(|(_, reduced)| !reduced);
     let order: Vec<isize> = axes_where(axes, by_rows).chain(axes_where(axes, !by_rows)).collect();
     let layouts: Vec<Layout> = inputs.iter().map(|view| view.layout.permute(&order)).collect();
-    let space = Space::new(&layouts);
-    let sources: Vec<Source<'_, T>> = inputs
-        .iter()
-        .enumerate()
-        .map(|(i, view)| Source::new(elements(view), space.walk(i, view.layout.offset())))
-        .collect();
+    let walks = walks(&layouts);
+    let source = |(view, walk)| Source::new(elements(view), walk);
+    let sources: Vec<Source<'_, T>> = inputs.iter().zip(&walks).map(source).collect();
     let task = Task { op, formula, sources: &sources, scalars, n_kept, n_reduced };
     if by_rows {
         task.sum_rows(out);

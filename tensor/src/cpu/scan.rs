@@ -43,7 +43,7 @@ impl Lines {
 /// Positions of extremes.
 pub(super) fn arg_reduce<T: Element>(op: ArgReduce, input: View<'_>, axis: usize, out: &mut [i32]) {
     let data: &[T] = elements(&input);
-    let lines = Lines::new(&input.layout, axis);
+    let lines = Lines::new(input.layout, axis);
     for_each_range(out.len(), (100_000 / lines.len.max(1)).max(1), {
         let slots = Slots::new(out);
         move |range| {
@@ -73,7 +73,7 @@ pub(super) fn arg_reduce<T: Element>(op: ArgReduce, input: View<'_>, axis: usize
 /// Running sums in F64 (integers wrap), rounded once at each place.
 pub(super) fn cumsum<T: Element>(input: View<'_>, axis: usize, out: &mut [T], wrap: fn(i64) -> T) {
     let data: &[T] = elements(&input);
-    let lines = Lines::new(&input.layout, axis);
+    let lines = Lines::new(input.layout, axis);
     let target = Layout::contiguous(input.layout.shape());
     let target_lines = Lines::new(&target, axis);
     let n_lines = input.layout.elem_count() / lines.len.max(1);
@@ -112,7 +112,7 @@ pub(super) fn sort<T: Element>(
     indices: &mut [i32],
 ) {
     let data: &[T] = elements(&input);
-    let lines = Lines::new(&input.layout, axis);
+    let lines = Lines::new(input.layout, axis);
     let mut shape = input.layout.shape();
     shape[axis] = k;
     let target = Lines::new(&Layout::contiguous(shape), axis);

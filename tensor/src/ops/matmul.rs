@@ -1,8 +1,8 @@
 //! Matrix products by NumPy's rules.
 
-use crate::backend::{Backend, Buffer, Epilogue};
-use crate::tensor::{broadcast_views, check_same};
-use crate::{Formula, Shape, Tensor};
+use crate::backend::{Backend, Buffer, Epilogue, View};
+use crate::tensor::{check_same, with_views};
+use crate::{Formula, Layout, Shape, Tensor};
 
 impl Tensor {
     /// The matrix product.
@@ -57,18 +57,23 @@ impl Tensor {
         extra.iter().for_each(|e| check_same("matmul_then", self, e));
         let (row, column) = (self.rank() == 1, other.rank() == 1);
         self.product(other, |backend, a, b, shape, out| {
-            let mut inputs = broadcast_views(extra, shape);
-            // The backend's product still has the axes that vectors did not have.
-            for input in &mut inputs {
-                if column {
-                    input.layout = input.layout.unsqueeze(-1);
+            let run = |inputs: &[View<'_>], out| {
+                backend.matmul(a, b, Some(Epilogue { formula, inputs, scalars }), out);
+            };
+            with_views(extra, shape, |inputs| {
+                if !row && !column {
+                    return run(inputs, out);
                 }
-                if row {
-                    input.layout = input.layout.unsqueeze(-2);
-                }
-            }
-            let epilogue = Epilogue { formula, inputs: &inputs, scalars };
-            backend.matmul(a, b, Some(epilogue), out);
+                // The backend's product still has the axes that vectors did not have.
+                let with_axes = |view: &View<'_>| {
+                    let layout = if column { view.layout.unsqueeze(-1) } else { *view.layout };
+                    if row { layout.unsqueeze(-2) } else { layout }
+                };
+                let layouts: Vec<Layout> = inputs.iter().map(with_axes).collect();
+                let views = inputs.iter().zip(&layouts);
+                let views = views.map(|(view, layout)| View { layout, ..*view });
+                run(&views.collect::<Vec<_>>(), out);
+            });
         })
     }
 
@@ -78,13 +83,7 @@ impl Tensor {
     fn product(
         &self,
         other: &Tensor,
-        run: impl FnOnce(
-            &dyn Backend,
-            crate::backend::View<'_>,
-            crate::backend::View<'_>,
-            Shape,
-            &mut Buffer,
-        ),
+        run: impl FnOnce(&dyn Backend, View<'_>, View<'_>, Shape, &mut Buffer),
     ) -> Tensor {
         check_same("matmul", self, other);
         let (x, y) = (self.shape(), other.shape());

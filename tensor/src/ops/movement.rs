@@ -182,7 +182,7 @@ impl Tensor {
             let mut start = 0;
             for part in parts {
                 let end = start + part.dims()[a];
-                place(part, buffer, whole.slice(a as isize, start, end, 1));
+                place(part, buffer, &whole.slice(a as isize, start, end, 1));
                 start = end;
             }
         })
@@ -210,17 +210,17 @@ impl Tensor {
             for (start, end) in [(0, before), (before + dim, before + dim + after)] {
                 let layout = whole.slice(a as isize, start, end, 1);
                 if layout.elem_count() > 0 {
-                    let target = Target { buffer: &mut *buffer, layout };
+                    let target = Target { buffer: &mut *buffer, layout: &layout };
                     backend.map(formula!(|; c| c), &[], &[value], &mut [target], false);
                 }
             }
-            place(self, buffer, whole.slice(a as isize, before, before + dim, 1));
+            place(self, buffer, &whole.slice(a as isize, before, before + dim, 1));
         })
     }
 }
 
 /// Copies a tensor to a part of a buffer.
-fn place(part: &Tensor, buffer: &mut Buffer, layout: Layout) {
+fn place(part: &Tensor, buffer: &mut Buffer, layout: &Layout) {
     if layout.elem_count() > 0 {
         let backend = part.device().backend();
         backend.map(formula!(|x| x), &[part.view()], &[], &mut [Target { buffer, layout }], false);

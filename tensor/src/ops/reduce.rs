@@ -6,7 +6,7 @@
 
 use crate::backend::{ArgReduce, Buffer};
 use crate::shape::{MAX_RANK, axis_mask, resolve_axis};
-use crate::tensor::{broadcast_views, check_operands};
+use crate::tensor::{check_operands, with_views};
 use crate::{DType, Elementwise, Formula, Reduce, Shape, Tensor, formula};
 
 /// The shape that is left when the marked axes are reduced.
@@ -70,8 +70,9 @@ impl Tensor {
             return Tensor::evaluate(formula, inputs, scalars);
         }
         Tensor::fresh(inputs[0].device(), dtype, out, |backend, buffer| {
-            let views = broadcast_views(inputs, shape);
-            backend.reduce(op, formula, &views, scalars, &mask[..shape.len()], buffer);
+            with_views(inputs, shape, |views| {
+                backend.reduce(op, formula, views, scalars, &mask[..shape.len()], buffer);
+            });
         })
     }
 
