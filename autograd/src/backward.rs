@@ -12,7 +12,7 @@ use std::sync::Arc;
 use plies_tensor::{Shape, Tensor};
 
 use crate::Var;
-use crate::graph::{Node, Part, Recording, Step};
+use crate::graph::{Node, Part, Recording, Step, stand_in};
 
 /// Node numbers are spread already, one multiplication is hash enough.
 #[derive(Default)]
@@ -200,7 +200,11 @@ fn walk(
 fn vjp(step: &Step, node: &Arc<Node>, d_y: &Var, scope: &Scope) -> Vec<Option<Var>> {
     let (op, inputs) = (&step.op, &step.inputs);
     // With its own node, so that a vjp written with the output is differentiable.
-    let output = Var::with_node(step.output.clone(), node.clone());
+    let value = match &step.output {
+        Some(output) => Tensor::clone(output),
+        None => stand_in(d_y.value()),
+    };
+    let output = Var::with_node(value, node.clone());
     let gradients = if inputs.iter().all(|x| x.node.is_none() || scope.wants(x)) {
         op.vjp(inputs, &output, d_y)
     } else {

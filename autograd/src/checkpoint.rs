@@ -44,7 +44,7 @@ impl<F: Fn(&[Var]) -> Var + Send + Sync> Op for Checkpoint<F> {
     }
 
     /// What was captured is held by the function itself.
-    fn reads(&self, _inputs: &[Var]) -> Reads {
+    fn reads(&self, _inputs: &[&Var]) -> Reads {
         Reads::inputs(0..self.n_arguments)
     }
 }

@@ -11,9 +11,11 @@
 
 use std::collections::HashMap;
 use std::f64::consts::FRAC_2_SQRT_PI;
-use std::sync::{Arc, LazyLock, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, LazyLock, Mutex, OnceLock, PoisonError};
 
 use plies_tensor::{Binary, Expr, Formula, Node, Unary};
+
+use crate::Reads;
 
 /// The formula of d_y · ∂y/∂xᵢ: its inputs are those of `formula`, then d_y; its scalars are the
 /// same. `None` when y does not depend on xᵢ.
@@ -55,23 +57,27 @@ pub(crate) struct Partial {
     pub(crate) compact: Formula,
     /// and those that are left, the last of them d_y.
     pub(crate) used: Vec<usize>,
+    pub(crate) reads: Reads,
 }
 
-/// The derivatives of `formula`, from a cache for the whole program.
-pub(crate) fn derivatives(formula: &Formula) -> Arc<Derivatives> {
-    type Cache = RwLock<HashMap<Formula, Arc<Derivatives>>>;
-    static CACHE: LazyLock<Cache> = LazyLock::new(RwLock::default);
-    if let Some(found) = CACHE.read().unwrap_or_else(PoisonError::into_inner).get(formula) {
-        return found.clone();
-    }
-    assert!(formula.n_outputs() == 1, "derivative: a formula of one output is needed");
-    let partials = (0..formula.n_inputs()).map(|_| OnceLock::new()).collect();
-    let made = Arc::new(Derivatives { formula: formula.clone(), partials });
-    let mut cache = CACHE.write().unwrap_or_else(PoisonError::into_inner);
-    cache.entry(formula.clone()).or_insert(made).clone()
+/// The derivatives of `formula`, which keeps them; equal formulas share them.
+pub(crate) fn derivatives(formula: &Formula) -> &Arc<Derivatives> {
+    type Cache = Mutex<HashMap<Formula, Arc<Derivatives>>>;
+    static CACHE: LazyLock<Cache> = LazyLock::new(Mutex::default);
+    formula.attachment(|| {
+        assert!(formula.n_outputs() == 1, "derivative: a formula of one output is needed");
+        let mut cache = CACHE.lock().unwrap_or_else(PoisonError::into_inner);
+        let made = || Arc::new(Derivatives::new(formula));
+        cache.entry(formula.clone()).or_insert_with(made).clone()
+    })
 }
 
 impl Derivatives {
+    fn new(formula: &Formula) -> Derivatives {
+        let partials = (0..formula.n_inputs()).map(|_| OnceLock::new()).collect();
+        Derivatives { formula: formula.clone(), partials }
+    }
+
     /// With respect to input `i`; `None` when there is no dependence.
     pub(crate) fn partial(&self, i: usize) -> Option<&Partial> {
         let find = || differentiate(&self.formula, i).map(Partial::new);
@@ -91,7 +97,8 @@ impl Partial {
             let scalars: Vec<Expr<'_>> = (0..formula.n_scalars()).map(|i| g.scalar(i)).collect();
             formula.substitute(g, &inputs, &scalars)
         });
-        Partial { formula, compact, used }
+        let reads = Reads::inputs(used.iter().copied().filter(|&i| i + 1 < n));
+        Partial { formula, compact, used, reads }
     }
 
     /// Whether the gradient of xᵢ is d_y as it is.
@@ -351,10 +358,11 @@ mod tests {
 
     #[test]
     fn inputs_that_the_derivative_does_not_read_are_dropped() {
-        let found = derivatives(&Formula::new(|[x, y]| x * y));
-        let partial = found.partial(0).unwrap();
+        let product = Formula::new(|[x, y]| x * y);
+        let partial = derivatives(&product).partial(0).unwrap();
         assert_eq!(partial.used, [1, 2]);
         assert_eq!(partial.compact, Formula::new(|[y, d]| d * y));
-        assert!(derivatives(&Formula::new(|[x, y]| x + y)).partial(1).unwrap().is_identity());
+        let sum = Formula::new(|[x, y]| x + y);
+        assert!(derivatives(&sum).partial(1).unwrap().is_identity());
     }
 }

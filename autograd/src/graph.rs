@@ -6,6 +6,7 @@
 //! hundred thousand steps is no deeper than one step.
 
 use std::cell::{Cell, RefCell};
+use std::ops::BitOr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 
@@ -55,7 +56,7 @@ pub trait Op: Send + Sync {
     /// Whose elements [`vjp`](Op::vjp) reads. The graph does not keep others: in their place stands
     /// a tensor of the same shape that is NaN everywhere, and their memory is free as soon as nobody
     /// else needs it. Which inputs require a gradient may decide, their elements may not.
-    fn reads(&self, inputs: &[Var]) -> Reads {
+    fn reads(&self, inputs: &[&Var]) -> Reads {
         let _ = inputs;
         Reads::ALL
     }
@@ -83,8 +84,21 @@ impl Reads {
         Reads { inputs, output: false }
     }
 
+    fn includes(self, i: usize) -> bool {
+        self.inputs & Reads::bit(i) != 0
+    }
+
     fn bit(i: usize) -> u64 {
         1 << i.min(63)
+    }
+}
+
+impl BitOr for Reads {
+    type Output = Reads;
+
+    /// What either reads.
+    fn bitor(self, other: Reads) -> Reads {
+        Reads { inputs: self.inputs | other.inputs, output: self.output || other.output }
     }
 }
 
@@ -93,7 +107,7 @@ pub(crate) type Hook = Arc<dyn Fn(&Var) -> Option<Var> + Send + Sync>;
 pub(crate) struct Node {
     pub(crate) id: u64,
     pub(crate) step: Option<Step>,
-    grad: Mutex<Option<Var>>,
+    grad: Mutex<Option<Box<Var>>>,
     hooks: Mutex<Vec<Hook>>,
 }
 
@@ -101,8 +115,8 @@ pub(crate) struct Node {
 pub(crate) struct Step {
     pub(crate) op: Box<dyn Op>,
     pub(crate) inputs: Vec<Var>,
-    /// The result, for vjps that use it. Its own node is this one, so it is kept without.
-    pub(crate) output: Tensor,
+    /// The result, for vjps that read it. Its own node is this one, so it is kept without.
+    pub(crate) output: Option<Box<Tensor>>,
     /// For the part of a longer axis: where it was cut from.
     pub(crate) part: Option<Part>,
 }
@@ -146,18 +160,18 @@ impl Node {
     }
 
     pub(crate) fn grad(&self) -> Option<Var> {
-        lock(&self.grad).clone()
+        lock(&self.grad).as_deref().cloned()
     }
 
     pub(crate) fn set_grad(&self, grad: Option<Var>) {
-        *lock(&self.grad) = grad;
+        *lock(&self.grad) = grad.map(Box::new);
     }
 
     /// Adds to the accumulated gradient, as one step even among threads.
     pub(crate) fn add_grad(&self, d_x: &Var) {
         let mut grad = lock(&self.grad);
-        let sum = grad.take().map_or_else(|| d_x.detach(), |sum| no_grad(|| &sum + d_x));
-        *grad = Some(sum);
+        let sum = grad.take().map_or_else(|| d_x.detach(), |sum| no_grad(|| &*sum + d_x));
+        *grad = Some(Box::new(sum));
     }
 
     pub(crate) fn add_hook(&self, hook: Hook) {
@@ -296,21 +310,25 @@ pub(crate) fn record(
     if !is_recording() || inputs.iter().all(|x| x.node.is_none()) {
         return Var::constant(output);
     }
-    let mut inputs: Vec<Var> = inputs.iter().map(|x| x.as_wanted()).collect();
-    let reads = op.reads(&inputs);
-    for (i, input) in inputs.iter_mut().enumerate() {
-        if reads.inputs & Reads::bit(i) == 0 {
-            input.replace_value(stand_in(input.value()));
-        }
+    if inputs.iter().any(|x| x.is_unwanted()) {
+        // Nobody asked for their gradient now, but somebody may ask for that of the result.
+        let wanted: Vec<Var> = inputs.iter().map(|x| x.as_wanted()).collect();
+        return record(op, &wanted.iter().collect::<Vec<_>>(), output, part);
     }
-    let kept = if reads.output { output.clone() } else { stand_in(&output) };
+    let reads = op.reads(inputs);
+    let keep = |(i, x): (usize, &&Var)| match reads.includes(i) {
+        true => Var::clone(x),
+        false => x.with_value(stand_in(x.value())),
+    };
+    let inputs = inputs.iter().enumerate().map(keep).collect();
+    let kept = reads.output.then(|| Box::new(output.clone()));
     let step = Step { op: Box::new(op), inputs, output: kept, part };
     Var::with_node(output, Arc::new(Node::new(Some(step))))
 }
 
 /// A tensor of the same shape, dtype and device that takes no memory. It is NaN everywhere, so that
 /// an operation that reads what it said it would not read is found out by its first test.
-fn stand_in(value: &Tensor) -> Tensor {
+pub(crate) fn stand_in(value: &Tensor) -> Tensor {
     static F32: LazyLock<Tensor> = LazyLock::new(|| Tensor::scalar(f32::NAN));
     static F64: LazyLock<Tensor> = LazyLock::new(|| Tensor::scalar(f64::NAN));
     let one = match value.dtype() {

@@ -63,8 +63,12 @@ impl Var {
         Var { unwanted: true, ..self.clone() }
     }
 
-    pub(crate) fn replace_value(&mut self, value: Tensor) {
-        self.value = value;
+    pub(crate) fn is_unwanted(&self) -> bool {
+        self.unwanted
+    }
+
+    pub(crate) fn with_value(&self, value: Tensor) -> Var {
+        Var { value, node: self.node.clone(), unwanted: false }
     }
 
     /// The tensor.

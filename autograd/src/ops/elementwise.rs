@@ -4,11 +4,9 @@
 //! pass. The gradient of xᵢ is d_y · ∂f/∂xᵢ, added up over the axes that were broadcast for xᵢ: again
 //! a formula followed by a sum. So the operation is closed under differentiation, to any order.
 
-use std::sync::{Arc, OnceLock};
-
 use plies_tensor::{Elementwise, Formula, Reduce, Shape, Tensor, elementwise_operators, formula};
 
-use crate::derivative::{Derivatives, derivatives};
+use crate::derivative::derivatives;
 use crate::{Op, Reads, Var, apply};
 
 /// y = Σ_axes f(x₁, …, xₙ)
@@ -20,18 +18,12 @@ struct MapSum {
     scalars: Vec<f64>,
     /// Axes of the broadcast inputs that are summed, kept with size 1; mostly none.
     axes: Vec<isize>,
-    /// Looked up when first needed: not when nothing is recorded.
-    derivatives: OnceLock<Arc<Derivatives>>,
 }
 
 impl MapSum {
     fn new(formula: &Formula, scalars: &[f64], axes: Vec<isize>) -> MapSum {
         let (formula, scalars) = (formula.clone(), scalars.to_vec());
-        MapSum { formula, scalars, axes, derivatives: OnceLock::new() }
-    }
-
-    fn derivatives(&self) -> &Derivatives {
-        self.derivatives.get_or_init(|| derivatives(&self.formula))
+        MapSum { formula, scalars, axes }
     }
 }
 
@@ -48,9 +40,10 @@ impl Op for MapSum {
     }
 
     fn vjp(&self, inputs: &[Var], _output: &Var, d_y: &Var) -> Vec<Option<Var>> {
+        let derivatives = derivatives(&self.formula);
         let full = broadcast_shape(inputs);
         let gradient = |(i, x): (usize, &Var)| {
-            let partial = x.requires_grad().then(|| self.derivatives().partial(i)).flatten()?;
+            let partial = x.requires_grad().then(|| derivatives.partial(i)).flatten()?;
             if partial.is_identity() {
                 return Some(d_y.broadcast_to(full).sum_to(x.shape()));
             }
@@ -67,12 +60,13 @@ impl Op for MapSum {
         inputs.iter().enumerate().map(gradient).collect()
     }
 
-    fn reads(&self, inputs: &[Var]) -> Reads {
-        let partials = (0..inputs.len())
-            .filter(|&i| inputs[i].requires_grad())
-            .filter_map(|i| self.derivatives().partial(i));
-        // The last one used is d_y.
-        Reads::inputs(partials.flat_map(|partial| partial.used.iter().copied()))
+    fn reads(&self, inputs: &[&Var]) -> Reads {
+        let derivatives = derivatives(&self.formula);
+        let partials = inputs
+            .iter()
+            .enumerate()
+            .filter_map(|(i, x)| x.requires_grad().then(|| derivatives.partial(i)).flatten());
+        partials.fold(Reads::NOTHING, |reads, partial| reads | partial.reads)
     }
 }
 

@@ -28,7 +28,7 @@ impl Op for Gather {
         vec![Some(zeros.scatter_add(self.axis, &self.index, d_y))]
     }
 
-    fn reads(&self, _inputs: &[Var]) -> Reads {
+    fn reads(&self, _inputs: &[&Var]) -> Reads {
         Reads::NOTHING
     }
 }
@@ -56,7 +56,7 @@ impl Op for ScatterAdd {
         vec![Some(d_y.clone()), source]
     }
 
-    fn reads(&self, _inputs: &[Var]) -> Reads {
+    fn reads(&self, _inputs: &[&Var]) -> Reads {
         Reads::NOTHING
     }
 }

@@ -33,7 +33,7 @@ impl Op for MatMul {
         ]
     }
 
-    fn reads(&self, inputs: &[Var]) -> Reads {
+    fn reads(&self, inputs: &[&Var]) -> Reads {
         Reads::inputs((0..2).filter(|&i| inputs[1 - i].requires_grad()))
     }
 }
@@ -62,7 +62,7 @@ impl Op for Linear {
         ]
     }
 
-    fn reads(&self, inputs: &[Var]) -> Reads {
+    fn reads(&self, inputs: &[&Var]) -> Reads {
         Reads::inputs((0..2).filter(|&i| inputs[1 - i].requires_grad()))
     }
 }

@@ -31,7 +31,7 @@ impl Op for Permute {
         vec![Some(d_y.permute(&back))]
     }
 
-    fn reads(&self, _inputs: &[Var]) -> Reads {
+    fn reads(&self, _inputs: &[&Var]) -> Reads {
         Reads::NOTHING
     }
 }
@@ -54,7 +54,7 @@ impl Op for Reshape {
         vec![Some(d_y.reshape(inputs[0].shape()))]
     }
 
-    fn reads(&self, _inputs: &[Var]) -> Reads {
+    fn reads(&self, _inputs: &[&Var]) -> Reads {
         Reads::NOTHING
     }
 }
@@ -77,7 +77,7 @@ impl Op for Broadcast {
         vec![Some(d_y.sum_to(inputs[0].shape()))]
     }
 
-    fn reads(&self, _inputs: &[Var]) -> Reads {
+    fn reads(&self, _inputs: &[&Var]) -> Reads {
         Reads::NOTHING
     }
 }
@@ -111,7 +111,7 @@ impl Op for Slice {
         vec![Some(zeros.index_add(self.axis, &index, d_y))]
     }
 
-    fn reads(&self, _inputs: &[Var]) -> Reads {
+    fn reads(&self, _inputs: &[&Var]) -> Reads {
         Reads::NOTHING
     }
 }
@@ -134,7 +134,7 @@ impl Op for Flip {
         vec![Some(d_y.flip(self.axis))]
     }
 
-    fn reads(&self, _inputs: &[Var]) -> Reads {
+    fn reads(&self, _inputs: &[&Var]) -> Reads {
         Reads::NOTHING
     }
 }
@@ -160,7 +160,7 @@ impl Op for Pad {
         vec![Some(d_y.narrow(self.axis, self.before, inputs[0].dim(self.axis)))]
     }
 
-    fn reads(&self, _inputs: &[Var]) -> Reads {
+    fn reads(&self, _inputs: &[&Var]) -> Reads {
         Reads::NOTHING
     }
 }
@@ -184,7 +184,7 @@ impl Op for Cat {
         d_y.split(self.axis, &sizes).into_iter().map(Some).collect()
     }
 
-    fn reads(&self, _inputs: &[Var]) -> Reads {
+    fn reads(&self, _inputs: &[&Var]) -> Reads {
         Reads::NOTHING
     }
 }

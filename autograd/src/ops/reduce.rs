@@ -52,7 +52,7 @@ impl Op for CumSum {
         vec![Some(d_y.flip(self.axis).cumsum(self.axis).flip(self.axis))]
     }
 
-    fn reads(&self, _inputs: &[Var]) -> Reads {
+    fn reads(&self, _inputs: &[&Var]) -> Reads {
         Reads::NOTHING
     }
 }

@@ -53,7 +53,7 @@ impl Op for Softmax {
         vec![Some(Var::map(formula!(|d, y, mean| y * (d - mean)), &[d_y, y, &mean], &[]))]
     }
 
-    fn reads(&self, _inputs: &[Var]) -> Reads {
+    fn reads(&self, _inputs: &[&Var]) -> Reads {
         Reads::OUTPUT
     }
 }
@@ -80,7 +80,7 @@ impl Op for LogSoftmax {
         vec![Some(Var::map(formula!(|d, y, sum| d - y.exp() * sum), &[d_y, y, &sum], &[]))]
     }
 
-    fn reads(&self, _inputs: &[Var]) -> Reads {
+    fn reads(&self, _inputs: &[&Var]) -> Reads {
         Reads::OUTPUT
     }
 }

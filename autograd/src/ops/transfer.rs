@@ -27,7 +27,7 @@ impl Op for ToDType {
         vec![Some(d_y.to_dtype(inputs[0].dtype()))]
     }
 
-    fn reads(&self, _inputs: &[Var]) -> Reads {
+    fn reads(&self, _inputs: &[&Var]) -> Reads {
         Reads::NOTHING
     }
 }
@@ -61,7 +61,7 @@ impl Op for ToDevice {
         vec![Some(apply(ToDevice { device }, &[d_y]))]
     }
 
-    fn reads(&self, _inputs: &[Var]) -> Reads {
+    fn reads(&self, _inputs: &[&Var]) -> Reads {
         Reads::NOTHING
     }
 }

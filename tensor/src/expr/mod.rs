@@ -14,9 +14,10 @@ mod schedule;
 pub use graph::{Expr, Graph, Roots};
 pub(crate) use schedule::{Place, Schedule};
 
+use std::any::Any;
 use std::fmt;
 use std::hash::{Hash, Hasher};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// A function of one number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -124,6 +125,7 @@ struct Inner {
     n_scalars: usize,
     hash: u64,
     schedule: Schedule,
+    attachment: OnceLock<Box<dyn Any + Send + Sync>>,
 }
 
 impl Formula {
@@ -177,7 +179,8 @@ impl Formula {
         (&nodes, &roots, n_inputs, n_scalars).hash(&mut hasher);
         let hash = hasher.finish();
         let schedule = Schedule::new(&nodes, &roots);
-        Formula(Arc::new(Inner { nodes, roots, n_inputs, n_scalars, hash, schedule }))
+        let attachment = OnceLock::new();
+        Formula(Arc::new(Inner { nodes, roots, n_inputs, n_scalars, hash, schedule, attachment }))
     }
 
     /// The steps, each after those it reads.
@@ -203,6 +206,19 @@ impl Formula {
     /// Number of outputs.
     pub fn n_outputs(&self) -> usize {
         self.0.roots.len()
+    }
+
+    /// What a layer above has worked out about this formula, such as its derivatives: made once and
+    /// kept with it, where it is found without a search.
+    ///
+    /// # Panics
+    /// When something of another type is kept already.
+    #[track_caller]
+    pub fn attachment<T: Send + Sync + 'static>(&self, make: impl FnOnce() -> T) -> &T {
+        match self.0.attachment.get_or_init(|| Box::new(make())).downcast_ref() {
+            Some(attachment) => attachment,
+            None => panic!("formula: the attachment of {self:?} is of another type"),
+        }
     }
 
     pub(crate) fn schedule(&self) -> &Schedule {
