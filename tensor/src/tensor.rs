@@ -300,7 +300,11 @@ impl Tensor {
     }
 
     /// The view broadcast to `shape`; `broadcast` keeps the layout that this may need.
-    fn view_as<'a>(&'a self, shape: &Shape, broadcast: &'a OnceCell<Layout>) -> View<'a> {
+    pub(crate) fn view_as<'a>(
+        &'a self,
+        shape: &Shape,
+        broadcast: &'a OnceCell<Layout>,
+    ) -> View<'a> {
         let layout = if self.layout.shape() == *shape {
             &self.layout
         } else {

@@ -2,50 +2,17 @@
 //! in blocks that stay in the first-level cache. Interpreting costs a few nanoseconds for each step
 //! and thousand elements, which is to say nothing.
 
-use super::memory::{Memory, elements};
+use super::memory::Memory;
 use super::primitive::{Operand, Primitive};
 use crate::expr::{Formula, Node, Place};
 use crate::shape::Strides;
-use crate::{Layout, MAX_RANK, Shape, View};
+use crate::{Layout, MAX_RANK, Shape};
 
 /// Elements evaluated at once. A handful of such blocks fits the first-level cache.
 pub(super) const BLOCK: usize = 1024;
 
-/// How views of equal dimensions are visited in step, with neighbouring axes merged wherever every
-/// layout allows it: a contiguous tensor of any rank becomes one long axis.
-pub(super) fn walks(layouts: &[Layout]) -> Vec<Walk> {
-    let walk = |layout: &Layout| Walk {
-        shape: Shape::SCALAR,
-        strides: [0; MAX_RANK],
-        offset: layout.offset(),
-    };
-    let mut walks: Vec<Walk> = layouts.iter().map(walk).collect();
-    let Some(first) = layouts.first() else { return walks };
-    let mut shape = Shape::SCALAR;
-    for (axis, &dim) in first.dims().iter().enumerate() {
-        if dim == 1 {
-            continue;
-        }
-        let last = shape.len().wrapping_sub(1);
-        let continues = |(layout, walk): (&Layout, &Walk)| {
-            walk.strides[last] == layout.strides()[axis] * dim as isize
-        };
-        let place = if !shape.is_empty() && layouts.iter().zip(&walks).all(continues) {
-            shape[last] *= dim;
-            last
-        } else {
-            shape.push(dim);
-            shape.len() - 1
-        };
-        for (layout, walk) in layouts.iter().zip(&mut walks) {
-            walk.strides[place] = layout.strides()[axis];
-        }
-    }
-    walks.iter_mut().for_each(|walk| walk.shape = shape);
-    walks
-}
-
-/// The order in which one view's elements are visited.
+/// The order in which a view's elements are visited: row-major, with neighbouring axes merged where
+/// the layout allows it, so that a contiguous tensor of any rank is one long axis.
 #[derive(Clone, Copy)]
 pub(super) struct Walk {
     shape: Shape,
@@ -54,8 +21,25 @@ pub(super) struct Walk {
 }
 
 impl Walk {
-    fn is_uniform(&self) -> bool {
-        self.strides[..self.shape.len()].iter().all(|&s| s == 0)
+    pub(super) fn new(layout: &Layout) -> Walk {
+        let mut shape = Shape::SCALAR;
+        let mut strides = [0isize; MAX_RANK];
+        for (&dim, &stride) in layout.dims().iter().zip(layout.strides()) {
+            if dim == 1 {
+                continue;
+            }
+            match shape.len().checked_sub(1) {
+                Some(last) if strides[last] == stride * dim as isize => {
+                    shape[last] *= dim;
+                    strides[last] = stride;
+                }
+                _ => {
+                    strides[shape.len()] = stride;
+                    shape.push(dim);
+                }
+            }
+        }
+        Walk { shape, strides, offset: layout.offset() }
     }
 
     /// Whether the elements follow one another in the buffer.
@@ -137,31 +121,21 @@ pub(super) enum Source<'a, T> {
     /// A slice in the order of the iteration.
     Slice(&'a [T]),
     /// Elements to be gathered block by block.
-    Strided(&'a [T], &'a Walk),
+    Strided(&'a [T], Walk),
     /// A block that the caller loads (the old values of an in-place target).
     Loaded,
 }
 
 impl<'a, T: Primitive> Source<'a, T> {
-    /// Of a view that needs no walk: one slice, or one number.
-    pub(super) fn dense(view: &View<'a>, layout: &Layout) -> Option<Self> {
+    /// The elements of a buffer in the order of a layout.
+    pub(super) fn new(data: &'a [T], layout: &Layout) -> Self {
         let from = layout.offset();
         if layout.is_contiguous() {
-            Some(Source::Slice(&elements(view)[from..from + layout.elem_count()]))
+            Source::Slice(&data[from..from + layout.elem_count()])
         } else if layout.strides().iter().all(|&stride| stride == 0) {
-            Some(Source::Uniform(elements(view)[from]))
+            Source::Uniform(data[from])
         } else {
-            None
-        }
-    }
-
-    pub(super) fn new(data: &'a [T], walk: &'a Walk) -> Self {
-        if walk.is_uniform() {
-            Source::Uniform(data[walk.offset])
-        } else if walk.is_contiguous() {
-            Source::Slice(&data[walk.offset..])
-        } else {
-            Source::Strided(data, walk)
+            Source::Strided(data, Walk::new(layout))
         }
     }
 

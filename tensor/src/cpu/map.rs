@@ -1,6 +1,6 @@
 //! Element-wise formulas: every target element from the input elements at the same place.
 
-use super::evaluate::{BLOCK, Evaluator, Source, Walk, grain, walks};
+use super::evaluate::{BLOCK, Evaluator, Source, Walk, grain};
 use super::memory::{Memory, elements};
 use super::parallel::{for_each_chunk, for_each_range};
 use super::primitive::{Operand, Primitive};
@@ -13,33 +13,32 @@ pub(super) fn map<T: Primitive>(
     targets: &mut [Target<'_>],
     in_place: bool,
 ) {
-    if let [target] = targets
-        && target.layout.is_contiguous()
-    {
-        let old = usize::from(in_place);
-        let mut few = [Source::Loaded; 6];
-        let mut many;
-        let sources = if old + inputs.len() <= few.len() {
-            &mut few[..old + inputs.len()]
-        } else {
-            many = vec![Source::Loaded; old + inputs.len()];
-            &mut many[..]
-        };
-        let dense = sources[old..].iter_mut().zip(inputs).all(|(source, view)| {
-            let found = Source::dense(view, view.layout);
-            found.inspect(|found| *source = *found).is_some()
-        });
-        if dense {
+    let old = if in_place { targets.len() } else { 0 };
+    let n_sources = old + inputs.len();
+    // Few enough to need no list on the heap, nearly always.
+    let mut few = [Source::Loaded; 6];
+    let mut many = Vec::new();
+    let sources = if n_sources <= few.len() {
+        &mut few[..n_sources]
+    } else {
+        many.resize(n_sources, Source::Loaded);
+        &mut many[..]
+    };
+    for (source, view) in sources[old..].iter_mut().zip(inputs) {
+        *source = Source::new(elements(view), view.layout);
+    }
+    match targets {
+        [target] if target.layout.is_contiguous() => {
             let (first, n) = (target.layout.offset(), target.layout.elem_count());
             let out = target.buffer.memory_mut::<Memory>().as_slice_mut::<T>();
-            return map_dense(formula, sources, scalars, &mut out[first..first + n], in_place);
+            map_slice(formula, sources, scalars, &mut out[first..first + n], in_place);
         }
+        _ => map_places(formula, sources, scalars, targets, old),
     }
-    map_strided::<T>(formula, inputs, scalars, targets, in_place);
 }
 
-/// What nearly every call comes to: one target that is a slice, inputs that are slices or numbers.
-fn map_dense<T: Primitive>(
+/// What nearly every call comes to: one target that is a slice.
+fn map_slice<T: Primitive>(
     formula: &Formula,
     sources: &[Source<'_, T>],
     scalars: &[f64],
@@ -139,40 +138,24 @@ impl<T: Copy> Place<T> {
     }
 }
 
-/// Several targets, or operands of any strides.
-fn map_strided<T: Primitive>(
+/// Several targets, or targets of any strides.
+fn map_places<T: Primitive>(
     formula: &Formula,
-    inputs: &[View<'_>],
+    sources: &[Source<'_, T>],
     scalars: &[f64],
     targets: &mut [Target<'_>],
-    in_place: bool,
+    old: usize,
 ) {
     let n = targets[0].layout.elem_count();
-    let n_targets = targets.len();
-    let layouts: Vec<_> =
-        targets.iter().map(|t| *t.layout).chain(inputs.iter().map(|v| *v.layout)).collect();
-    let walks = walks(&layouts);
-    let places: Vec<Place<T>> = targets
-        .iter_mut()
-        .enumerate()
-        .map(|(j, target)| {
-            let offset = target.layout.offset();
-            let data = target.buffer.memory_mut::<Memory>().as_slice_mut::<T>();
-            Place { data: data.as_mut_ptr(), len: data.len(), offset, walk: walks[j] }
-        })
-        .collect();
-    let old = if in_place { n_targets } else { 0 };
-    let sources: Vec<Source<'_, T>> = std::iter::repeat_n(Source::Loaded, old)
-        .chain(
-            inputs
-                .iter()
-                .enumerate()
-                .map(|(i, view)| Source::new(elements(view), &walks[n_targets + i])),
-        )
-        .collect();
+    let place = |target: &mut Target<'_>| {
+        let data = target.buffer.memory_mut::<Memory>().as_slice_mut::<T>();
+        let (data, len) = (data.as_mut_ptr(), data.len());
+        Place { data, len, offset: target.layout.offset(), walk: Walk::new(target.layout) }
+    };
+    let places: Vec<Place<T>> = targets.iter_mut().map(place).collect();
     let longest = BLOCK.min(n);
     for_each_range(n, grain(formula), |range| {
-        let mut evaluator = Evaluator::new(formula, &sources, scalars, longest);
+        let mut evaluator = Evaluator::new(formula, sources, scalars, longest);
         let mut scratch: Vec<Vec<T>> = places
             .iter()
             .map(|place| {

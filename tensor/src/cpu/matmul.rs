@@ -23,6 +23,11 @@ pub(super) fn product(a: View<'_>, b: View<'_>, out: &mut Buffer) -> Shape {
 
 fn float<T: GemmElement + Element>(a: &View<'_>, b: &View<'_>, out: &mut Buffer) {
     let out: &mut [T] = out.memory_mut::<Memory>().as_slice_mut();
+    if a.layout.rank() == 2 {
+        let starts = [a.layout.offset(), b.layout.offset()];
+        let (a, b) = (batch(a, &starts[..1]), batch(b, &starts[1..]));
+        return gemm_batched(a, b, out, false);
+    }
     let (starts_a, starts_b) = (starts(a.layout), starts(b.layout));
     gemm_batched(batch(a, &starts_a), batch(b, &starts_b), out, false);
 }

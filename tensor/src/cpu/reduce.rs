@@ -6,11 +6,11 @@
 //! grow with the number of elements.
 
 use super::accumulate::{Reducible, Wide, fold, fold_rows, identity, repeat};
-use super::evaluate::{BLOCK, Evaluator, Source, cost, walks};
+use super::evaluate::{BLOCK, Evaluator, Source, cost};
 use super::memory::elements;
 use super::parallel::{Slots, for_each_range};
 use super::primitive::Operand;
-use crate::{Formula, Layout, Reduce, View};
+use crate::{Formula, Reduce, View};
 
 /// Elements joined before results of different threads meet.
 const CHUNK: usize = 1 << 16;
@@ -42,10 +42,8 @@ pub(super) fn reduce<T: Reducible>(
     let innermost = dims.iter().zip(axes).rev().find(|(d, _)| **d > 1);
     let by_rows = n_kept >= 8 && innermost.is_some_and(|(_, reduced)| !reduced);
     let order: Vec<isize> = axes_where(axes, by_rows).chain(axes_where(axes, !by_rows)).collect();
-    let layouts: Vec<Layout> = inputs.iter().map(|view| view.layout.permute(&order)).collect();
-    let walks = walks(&layouts);
-    let source = |(view, walk)| Source::new(elements(view), walk);
-    let sources: Vec<Source<'_, T>> = inputs.iter().zip(&walks).map(source).collect();
+    let source = |view| Source::new(elements(view), &view.layout.permute(&order));
+    let sources: Vec<Source<'_, T>> = inputs.iter().map(source).collect();
     let task = Task { op, formula, sources: &sources, scalars, n_kept, n_reduced };
     if by_rows {
         task.sum_rows(out);

@@ -1,5 +1,7 @@
 //! Matrix products by NumPy's rules.
 
+use std::cell::OnceCell;
+
 use crate::backend::{Backend, Buffer, Epilogue, View};
 use crate::tensor::{check_same, with_views};
 use crate::{Formula, Layout, Shape, Tensor};
@@ -91,15 +93,16 @@ impl Tensor {
             !x.is_empty() && !y.is_empty(),
             "matmul: {x} x {y}: a scalar has no inner dimension; use * instead"
         );
-        let a = if x.len() == 1 { self.unsqueeze(0) } else { self.clone() };
-        let b = if y.len() == 1 { other.unsqueeze(1) } else { other.clone() };
+        let row = (x.len() == 1).then(|| self.unsqueeze(0));
+        let column = (y.len() == 1).then(|| other.unsqueeze(1));
+        let (a, b) = (row.as_ref().unwrap_or(self), column.as_ref().unwrap_or(other));
         let (m, k, n) = (a.dim(-2), a.dim(-1), b.dim(-1));
         if k != b.dim(-2) {
             let hint = if k == n { "; did you mean .t()?" } else { "" };
             panic!("matmul: inner dimensions differ: {x} x {y}{hint}");
         }
         let lead = |t: &Tensor| Shape::from(&t.dims()[..t.rank() - 2]);
-        let Some(batch) = lead(&a).broadcast(&lead(&b)) else {
+        let Some(batch) = lead(a).broadcast(&lead(b)) else {
             panic!("matmul: batch dimensions do not broadcast: {x} x {y}")
         };
         let with = |rows, columns| {
@@ -108,16 +111,18 @@ impl Tensor {
             shape.push(columns);
             shape
         };
-        let (a, b) = (a.broadcast_to(with(m, k)), b.broadcast_to(with(k, n)));
+        let broadcast = [const { OnceCell::new() }; 2];
+        let a = a.view_as(&with(m, k), &broadcast[0]);
+        let b = b.view_as(&with(k, n), &broadcast[1]);
         let mut out = with(m, n);
-        if y.len() == 1 {
+        if column.is_some() {
             out.remove(out.len() - 1);
         }
-        if x.len() == 1 {
+        if row.is_some() {
             out.remove(batch.len());
         }
         Tensor::fresh(self.device(), self.dtype(), out, |backend, buffer| {
-            run(backend, a.view(), b.view(), out, buffer);
+            run(backend, a, b, out, buffer);
         })
     }
 }
