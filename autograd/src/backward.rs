@@ -185,7 +185,7 @@ fn walk(
                     if let Some(d_x) = d_x
                         && scope.wants(x)
                     {
-                        send(&mut numbers, &mut waiting, x, d_x, None);
+                        send(&mut numbers, &mut waiting, x, d_x.into_wanted(), None);
                     }
                 }
             }
@@ -230,7 +230,7 @@ fn vjp(step: &Step, node: &Arc<Node>, d_y: &Var, scope: &Scope) -> Vec<Option<Va
             x.dtype()
         );
     }
-    gradients.into_iter().map(|d_x| d_x.map(|d_x| d_x.as_wanted())).collect()
+    gradients
 }
 
 /// The nodes behind `y` from number `start` on, each once, inputs before results.

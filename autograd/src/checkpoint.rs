@@ -27,7 +27,8 @@ impl<F: Fn(&[Var]) -> Var + Send + Sync> Op for Checkpoint<F> {
 
     fn vjp(&self, inputs: &[Var], output: &Var, d_y: &Var) -> Vec<Option<Var>> {
         let start = graph::now();
-        let arguments: Vec<Var> = inputs[..self.n_arguments].iter().map(Var::as_wanted).collect();
+        let arguments: Vec<Var> =
+            inputs[..self.n_arguments].iter().map(|x| x.clone().into_wanted()).collect();
         let y = enable_grad(|| (self.f)(&arguments));
         assert!(
             y.shape() == output.shape() && y.dtype() == output.dtype(),

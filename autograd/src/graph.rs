@@ -312,7 +312,7 @@ pub(crate) fn record(
     }
     if inputs.iter().any(|x| x.is_unwanted()) {
         // Nobody asked for their gradient now, but somebody may ask for that of the result.
-        let wanted: Vec<Var> = inputs.iter().map(|x| x.as_wanted()).collect();
+        let wanted: Vec<Var> = inputs.iter().map(|&x| x.clone().into_wanted()).collect();
         return record(op, &wanted.iter().collect::<Vec<_>>(), output, part);
     }
     let reads = op.reads(inputs);

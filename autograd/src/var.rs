@@ -54,8 +54,8 @@ impl Var {
         Var { value, node: Some(node), unwanted: false }
     }
 
-    pub(crate) fn as_wanted(&self) -> Var {
-        Var { unwanted: false, ..self.clone() }
+    pub(crate) fn into_wanted(self) -> Var {
+        Var { unwanted: false, ..self }
     }
 
     /// The same variable, to an operation that asks whether it requires a gradient: it does not.

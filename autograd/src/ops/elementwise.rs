@@ -45,7 +45,11 @@ impl Op for MapSum {
         let gradient = |(i, x): (usize, &Var)| {
             let partial = x.requires_grad().then(|| derivatives.partial(i)).flatten()?;
             if partial.is_identity() {
-                return Some(d_y.broadcast_to(full).sum_to(x.shape()));
+                let is_same = d_y.shape() == x.shape() && d_y.shape() == full;
+                return Some(match is_same {
+                    true => d_y.clone(),
+                    false => d_y.broadcast_to(full).sum_to(x.shape()),
+                });
             }
             let operand = |&i: &usize| inputs.get(i).unwrap_or(d_y);
             let operands: Vec<&Var> = partial.used.iter().map(operand).collect();
