@@ -40,22 +40,23 @@ use crate::Reads;
 #[track_caller]
 pub fn derivative(formula: &Formula, i: usize) -> Option<Formula> {
     assert!(i < formula.n_inputs(), "derivative: input {i} of {}", formula.n_inputs());
-    derivatives(formula).partial(i).map(|partial| partial.formula.clone())
+    derivatives(formula).partial(i, false).map(|partial| partial.formula.clone())
 }
 
 /// The derivatives of one formula, each found when it is first asked for.
 pub(crate) struct Derivatives {
     formula: Formula,
-    partials: Vec<OnceLock<Option<Partial>>>,
+    /// By input, and by whether y is known.
+    partials: Vec<[OnceLock<Option<Partial>>; 2]>,
 }
 
 /// d_y · ∂y/∂xᵢ
 pub(crate) struct Partial {
-    /// Its inputs are all of the formula's, then d_y.
+    /// Its inputs are all of the formula's, then d_y, then y where it is known.
     formula: Formula,
     /// The same without the inputs that it does not read,
     pub(crate) compact: Formula,
-    /// and those that are left, the last of them d_y.
+    /// and those that are left.
     pub(crate) used: Vec<usize>,
     pub(crate) reads: Reads,
 }
@@ -74,19 +75,22 @@ pub(crate) fn derivatives(formula: &Formula) -> &Arc<Derivatives> {
 
 impl Derivatives {
     fn new(formula: &Formula) -> Derivatives {
-        let partials = (0..formula.n_inputs()).map(|_| OnceLock::new()).collect();
+        let partials = (0..formula.n_inputs()).map(|_| Default::default()).collect();
         Derivatives { formula: formula.clone(), partials }
     }
 
-    /// With respect to input `i`; `None` when there is no dependence.
-    pub(crate) fn partial(&self, i: usize) -> Option<&Partial> {
-        let find = || differentiate(&self.formula, i).map(Partial::new);
-        self.partials[i].get_or_init(find).as_ref()
+    /// With respect to input `i`; `None` when there is no dependence. With `y_is_known` it may read
+    /// the formula's value instead of computing it again: the derivative of tanh is 1 - y².
+    pub(crate) fn partial(&self, i: usize, y_is_known: bool) -> Option<&Partial> {
+        let n = self.formula.n_inputs();
+        let find = || differentiate(&self.formula, i, y_is_known).map(|f| Partial::new(f, n));
+        self.partials[i][usize::from(y_is_known)].get_or_init(find).as_ref()
     }
 }
 
 impl Partial {
-    fn new(formula: Formula) -> Partial {
+    /// Of a formula of `n_x` inputs.
+    fn new(formula: Formula, n_x: usize) -> Partial {
         let n = formula.n_inputs();
         let used: Vec<usize> =
             (0..n).filter(|&i| formula.nodes().contains(&Node::Input(i))).collect();
@@ -97,7 +101,10 @@ impl Partial {
             let scalars: Vec<Expr<'_>> = (0..formula.n_scalars()).map(|i| g.scalar(i)).collect();
             formula.substitute(g, &inputs, &scalars)
         });
-        let reads = Reads::inputs(used.iter().copied().filter(|&i| i + 1 < n));
+        let mut reads = Reads::inputs(used.iter().copied().filter(|&i| i < n_x));
+        if used.contains(&(n_x + 1)) {
+            reads = reads | Reads::OUTPUT;
+        }
         Partial { formula, compact, used, reads }
     }
 
@@ -107,7 +114,7 @@ impl Partial {
     }
 }
 
-fn differentiate(formula: &Formula, i: usize) -> Option<Formula> {
+fn differentiate(formula: &Formula, i: usize, y_is_known: bool) -> Option<Formula> {
     let nodes = formula.nodes();
     // Which nodes xᵢ reaches.
     let mut reached = vec![false; nodes.len()];
@@ -116,10 +123,14 @@ fn differentiate(formula: &Formula, i: usize) -> Option<Formula> {
     }
     let n = formula.n_inputs();
     let mut depends = false;
-    let made = Formula::build(n + 1, formula.n_scalars(), |g| {
+    let n_known = n + 1 + usize::from(y_is_known);
+    let made = Formula::build(n_known, formula.n_scalars(), |g| {
         let inputs: Vec<Expr<'_>> = (0..n).map(|i| g.input(i)).collect();
         let scalars: Vec<Expr<'_>> = (0..formula.n_scalars()).map(|i| g.scalar(i)).collect();
-        let values = g.replay(nodes, &inputs, &scalars);
+        let mut values = g.replay(nodes, &inputs, &scalars);
+        if y_is_known && nodes[formula.roots()[0]].operands().next().is_some() {
+            values[formula.roots()[0]] = g.input(n + 1);
+        }
         let mut shares: Vec<Vec<Share<'_>>> = nodes.iter().map(|_| Vec::new()).collect();
         shares[formula.roots()[0]].push(Share { value: g.input(n), taken: Vec::new() });
         let mut d_x = None;
@@ -357,12 +368,20 @@ mod tests {
     }
 
     #[test]
+    fn what_is_known_is_not_computed_again() {
+        let tanh = Formula::new(|[x]| x.tanh());
+        let partial = derivatives(&tanh).partial(0, true).unwrap();
+        assert_eq!(partial.compact, Formula::new(|[d, y]| d * (1.0 - y * y)));
+        assert_eq!(partial.reads, Reads::OUTPUT);
+    }
+
+    #[test]
     fn inputs_that_the_derivative_does_not_read_are_dropped() {
         let product = Formula::new(|[x, y]| x * y);
-        let partial = derivatives(&product).partial(0).unwrap();
+        let partial = derivatives(&product).partial(0, false).unwrap();
         assert_eq!(partial.used, [1, 2]);
         assert_eq!(partial.compact, Formula::new(|[y, d]| d * y));
         let sum = Formula::new(|[x, y]| x + y);
-        assert!(derivatives(&sum).partial(1).unwrap().is_identity());
+        assert!(derivatives(&sum).partial(1, true).unwrap().is_identity());
     }
 }

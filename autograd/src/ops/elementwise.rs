@@ -25,6 +25,11 @@ impl MapSum {
         let (formula, scalars) = (formula.clone(), scalars.to_vec());
         MapSum { formula, scalars, axes }
     }
+
+    /// Whether the output is f(x₁, …, xₙ) itself.
+    fn y_is_known(&self) -> bool {
+        self.axes.is_empty()
+    }
 }
 
 impl Op for MapSum {
@@ -39,11 +44,12 @@ impl Op for MapSum {
         Tensor::map_reduce(Reduce::Sum, &self.formula, inputs, &self.scalars, &self.axes, true)
     }
 
-    fn vjp(&self, inputs: &[Var], _output: &Var, d_y: &Var) -> Vec<Option<Var>> {
+    fn vjp(&self, inputs: &[Var], output: &Var, d_y: &Var) -> Vec<Option<Var>> {
         let derivatives = derivatives(&self.formula);
         let full = broadcast_shape(inputs);
         let gradient = |(i, x): (usize, &Var)| {
-            let partial = x.requires_grad().then(|| derivatives.partial(i)).flatten()?;
+            let partial =
+                x.requires_grad().then(|| derivatives.partial(i, self.y_is_known())).flatten()?;
             if partial.is_identity() {
                 let is_same = d_y.shape() == x.shape() && d_y.shape() == full;
                 return Some(match is_same {
@@ -51,7 +57,8 @@ impl Op for MapSum {
                     false => d_y.broadcast_to(full).sum_to(x.shape()),
                 });
             }
-            let operand = |&i: &usize| inputs.get(i).unwrap_or(d_y);
+            let operand =
+                |&i: &usize| inputs.get(i).unwrap_or(if i == inputs.len() { d_y } else { output });
             let operands: Vec<&Var> = partial.used.iter().map(operand).collect();
             if broadcast_shape(operands.iter().copied()) == full {
                 return Some(map_sum_to(&partial.compact, &self.scalars, &operands, x.shape()));
@@ -66,10 +73,10 @@ impl Op for MapSum {
 
     fn reads(&self, inputs: &[&Var]) -> Reads {
         let derivatives = derivatives(&self.formula);
-        let partials = inputs
-            .iter()
-            .enumerate()
-            .filter_map(|(i, x)| x.requires_grad().then(|| derivatives.partial(i)).flatten());
+        let partial = |(i, x): (usize, &&Var)| {
+            x.requires_grad().then(|| derivatives.partial(i, self.y_is_known())).flatten()
+        };
+        let partials = inputs.iter().enumerate().filter_map(partial);
         partials.fold(Reads::NOTHING, |reads, partial| reads | partial.reads)
     }
 }
