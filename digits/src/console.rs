@@ -14,6 +14,9 @@ use serde::Serialize;
 
 use crate::cli::CommonArgs;
 
+/// As wide as lines may be, but for the names that they quote.
+pub(crate) const MAX_COLUMNS: usize = 80;
+
 /// Why the program ends early.
 #[derive(Debug)]
 pub(crate) enum Failure {
