@@ -78,7 +78,7 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), Failure> {
     let train_examples = train.len();
 
     let subset = match args.data.data {
-        None if !embedded::FULL => " (the published package's half of it)",
+        None if !embedded::FULL => " (the published package's half)",
         _ => "",
     };
     console.progress(&format!(
