@@ -1,8 +1,8 @@
 //! The command line.
 
-use std::path::PathBuf;
+use std::{num::IntErrorKind, path::PathBuf};
 
-use clap::{Args, Parser, Subcommand, builder::RangedU64ValueParser};
+use clap::{Args, Parser, Subcommand};
 use plies_digits::network::Settings;
 use plies_nn::Activation;
 
@@ -19,6 +19,7 @@ pub(crate) const DEFAULT_FILE: &str = "plies-digits.safetensors";
     name = "plies-digits",
     version,
     args_conflicts_with_subcommands = true,
+    allow_negative_numbers = true,
     max_term_width = 100,
     after_help = "Exit status: 0 all is well, 2 bad input (one line on stderr says what), 130 Ctrl-C.",
     after_long_help = EXAMPLES
@@ -72,7 +73,7 @@ pub(crate) enum Command {
 #[derive(Args, Debug)]
 pub(crate) struct CommonArgs {
     /// Use at most N threads; results are the same for any N [default: all processors]
-    #[arg(long, value_name = "N", value_parser = RangedU64ValueParser::<usize>::new().range(1..=1024))]
+    #[arg(long, value_name = "N", value_parser = threads)]
     pub(crate) threads: Option<usize>,
 
     /// Write one JSON object to FILE, or to standard output for -, and then nothing else there
@@ -97,15 +98,19 @@ pub(crate) struct DataArgs {
 }
 
 #[derive(Args, Debug)]
-#[command(after_help = "\
+#[command(
+    allow_negative_numbers = true,
+    after_help = "\
 Examples:
   plies-digits train --seed 2
   plies-digits train --hidden 1024,512 --dropout 0.3 --shift 2 --epochs 40 --out large.safetensors
   plies-digits train --hidden none           softmax regression, no hidden layer
-  plies-digits train --resume large.safetensors --out large.safetensors --epochs 60
+  plies-digits train --resume large.safetensors --epochs 60
   plies-digits train --validation 5000       keep the epoch that reads 5,000 held-out digits best
 
-Ctrl-C stops after the current batch and saves the best complete epoch; --resume goes on from there.")]
+The best epoch so far is saved after each epoch. Ctrl-C stops after the current batch;
+--resume goes on from there."
+)]
 pub(crate) struct TrainArgs {
     #[command(flatten)]
     pub(crate) data: DataArgs,
@@ -115,19 +120,21 @@ pub(crate) struct TrainArgs {
     pub(crate) out: Option<PathBuf>,
 
     /// Go on training the network in FILE, with its settings unless others are given
+    ///
+    /// It is saved in FILE again, unless --out names another.
     #[arg(long, value_name = "FILE")]
     pub(crate) resume: Option<PathBuf>,
 
     /// Go through the training set N times [default: 10]
-    #[arg(long, short, value_name = "N")]
+    #[arg(long, short, value_name = "N", value_parser = whole::<usize>)]
     pub(crate) epochs: Option<usize>,
 
     /// Take N examples into each step [default: 128]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = whole::<usize>)]
     pub(crate) batch_size: Option<usize>,
 
     /// Start with this learning rate; it falls to 0 along half a cosine [default: 0.0015]
-    #[arg(long, value_name = "RATE")]
+    #[arg(long, value_name = "RATE", value_parser = number)]
     pub(crate) lr: Option<f64>,
 
     /// Units of the hidden layers, such as 512,256, or none [default: 512,256]
@@ -143,27 +150,27 @@ pub(crate) struct TrainArgs {
     pub(crate) activation: Option<Activation>,
 
     /// Drop this share of the hidden units while training [default: 0]
-    #[arg(long, value_name = "SHARE")]
+    #[arg(long, value_name = "SHARE", value_parser = number)]
     pub(crate) dropout: Option<f64>,
 
     /// Drop this share of the pixels while training [default: 0]
-    #[arg(long, value_name = "SHARE")]
+    #[arg(long, value_name = "SHARE", value_parser = number)]
     pub(crate) input_dropout: Option<f64>,
 
     /// Shift each training image at random by up to N pixels, 0 to 8 [default: 1]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = whole::<usize>)]
     pub(crate) shift: Option<usize>,
 
     /// Hold the last N training examples out and keep the epoch that reads them best [default: 0]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = whole::<usize>)]
     pub(crate) validation: Option<usize>,
 
     /// Train on the first N examples only; 0 for all [default: 0]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = whole::<usize>)]
     pub(crate) limit: Option<usize>,
 
     /// Start all random numbers here; equal seeds give equal networks, bit for bit [default: 1]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = whole::<u64>)]
     pub(crate) seed: Option<u64>,
 
     #[command(flatten)]
@@ -177,16 +184,19 @@ pub(crate) struct TrainArgs {
 #[derive(Args, Debug)]
 pub(crate) struct DrawnArgs {
     /// Draw N of the misread digits, the surest mistakes first
-    #[arg(long, value_name = "N", default_value_t = 6)]
+    #[arg(long, value_name = "N", default_value_t = 6, value_parser = whole::<usize>)]
     pub(crate) misread: usize,
 }
 
 #[derive(Args, Debug)]
-#[command(after_help = "\
+#[command(
+    allow_negative_numbers = true,
+    after_help = "\
 Examples:
   plies-digits evaluate
   plies-digits evaluate --model large.safetensors --misread 12
-  plies-digits evaluate --data my-digits/ --json result.json")]
+  plies-digits evaluate --data my-digits/ --json result.json"
+)]
 pub(crate) struct EvaluateArgs {
     /// The network
     #[arg(long, short, value_name = "FILE", default_value = DEFAULT_FILE)]
@@ -199,7 +209,7 @@ pub(crate) struct EvaluateArgs {
     pub(crate) drawn: DrawnArgs,
 
     /// Taken for the sake of scripts; testing draws no random numbers
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = whole::<u64>)]
     pub(crate) seed: Option<u64>,
 
     #[command(flatten)]
@@ -207,14 +217,17 @@ pub(crate) struct EvaluateArgs {
 }
 
 #[derive(Args, Debug)]
-#[command(after_help = "\
+#[command(
+    allow_negative_numbers = true,
+    after_help = "\
 A picture shows one digit, of any size, dark on light or light on dark; it is cut out, scaled and
 centred as MNIST's digits were, and drawn as the network gets it.
 
 Examples:
   plies-digits predict seven.png
   plies-digits predict *.jpg --quiet          one line a picture: its name and the digit
-  curl -s https://example.org/4.png | plies-digits predict - --json -")]
+  curl -s https://example.org/4.png | plies-digits predict - --json -"
+)]
 pub(crate) struct PredictArgs {
     /// PNG or JPEG pictures; - is standard input, as is no name at all
     #[arg(value_name = "FILE")]
@@ -225,7 +238,7 @@ pub(crate) struct PredictArgs {
     pub(crate) model: PathBuf,
 
     /// Taken for the sake of scripts; reading draws no random numbers
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = whole::<u64>)]
     pub(crate) seed: Option<u64>,
 
     #[command(flatten)]
@@ -233,21 +246,42 @@ pub(crate) struct PredictArgs {
 }
 
 #[derive(Args, Debug)]
-#[command(after_help = "\
+#[command(
+    allow_negative_numbers = true,
+    after_help = "\
 Examples:
   plies-digits info
-  plies-digits info --model large.safetensors --json -")]
+  plies-digits info --model large.safetensors --json -"
+)]
 pub(crate) struct InfoArgs {
     /// The network [default: plies-digits.safetensors, if it is there]
     #[arg(long, short, value_name = "FILE")]
     pub(crate) model: Option<PathBuf>,
 
     /// Taken for the sake of scripts
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = whole::<u64>)]
     pub(crate) seed: Option<u64>,
 
     #[command(flatten)]
     pub(crate) common: CommonArgs,
+}
+
+fn whole<T: TryFrom<u64>>(text: &str) -> Result<T, String> {
+    let too_large = || "it is too large".to_owned();
+    match text.parse::<u64>() {
+        Ok(n) => T::try_from(n).map_err(|_| too_large()),
+        Err(error) if *error.kind() == IntErrorKind::PosOverflow => Err(too_large()),
+        Err(_) => Err("it takes a whole number that is not negative".to_owned()),
+    }
+}
+
+fn number(text: &str) -> Result<f64, String> {
+    text.parse().map_err(|_| "it takes a number, such as 0.001".to_owned())
+}
+
+fn threads(text: &str) -> Result<usize, String> {
+    let threads = text.parse().ok().filter(|n| (1..=1024).contains(n));
+    threads.ok_or_else(|| "it takes a whole number from 1 to 1024".to_owned())
 }
 
 fn activations() -> String {

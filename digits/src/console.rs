@@ -9,9 +9,13 @@ use std::{
 };
 
 use plies_digits::terminal::Style;
+use plies_tensor::replace_file;
 use serde::Serialize;
 
 use crate::cli::CommonArgs;
+
+/// As wide as lines may be, but for the names that they quote.
+pub(crate) const MAX_COLUMNS: usize = 80;
 
 /// Why the program ends early.
 #[derive(Debug)]
@@ -191,15 +195,19 @@ pub(crate) fn check_writable(file: &Path) -> Result<(), Failure> {
         }
         _ => {}
     }
-    let named = file.file_name().filter(|_| !file.as_os_str().as_encoded_bytes().ends_with(b"/"));
-    let Some(name) = named else { return Err(Failure::at(file, "is not the name of a file")) };
-    // As long a name as that of the temporary file which will be renamed to this one.
-    tempfile::Builder::new()
-        .prefix(name)
-        .suffix(".0000000000-00.tmp")
-        .tempfile_in(folder_of(&target_of(file)))
-        .map(drop)
-        .map_err(|error| Failure::at(file, format_args!("cannot be written ({})", plain(&error))))
+    if file.file_name().is_none() || file.as_os_str().as_encoded_bytes().ends_with(b"/") {
+        return Err(Failure::at(file, "is not the name of a file"));
+    }
+    // As when the file is written, but given up as soon as that could begin.
+    let mut could_begin = false;
+    let given_up = replace_file(file, |_| {
+        could_begin = true;
+        Err(io::Error::other("given up"))
+    });
+    match given_up {
+        Err(error) if !could_begin => Err(cannot_be_written(file, &error)),
+        _ => Ok(()),
+    }
 }
 
 /// Writes a whole file or leaves the old one as it is; a pipe or device is simply written to.
@@ -207,43 +215,19 @@ fn write_file(file: &Path, bytes: &[u8]) -> Result<(), Failure> {
     let written = if is_stream(file) {
         OpenOptions::new().append(true).open(file).and_then(|mut stream| stream.write_all(bytes))
     } else {
-        replace_file(file, bytes)
+        replace_file(file, |new| new.write_all(bytes))
     };
-    written
-        .map_err(|error| Failure::at(file, format_args!("cannot be written ({})", plain(&error))))
+    written.map_err(|error| cannot_be_written(file, &error))
 }
 
-fn replace_file(file: &Path, bytes: &[u8]) -> io::Result<()> {
-    let file = &target_of(file);
-    let mut temporary = tempfile::Builder::new();
-    // A temporary file is its owner's alone; this one becomes a file like any other.
-    #[cfg(unix)]
-    temporary.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let mut temporary = temporary.tempfile_in(folder_of(file))?;
-    temporary.write_all(bytes)?;
-    temporary.as_file().sync_all()?;
-    temporary.persist(file)?;
-    Ok(())
-}
-
-/// What a link points to, so that it goes on pointing there.
-fn target_of(file: &Path) -> PathBuf {
-    file.canonicalize().unwrap_or_else(|_| file.to_owned())
+fn cannot_be_written(file: &Path, error: &io::Error) -> Failure {
+    Failure::at(file, format_args!("cannot be written ({error})"))
 }
 
 fn folder_of(file: &Path) -> &Path {
     match file.parent() {
         Some(folder) if folder != Path::new("") => folder,
         _ => Path::new("."),
-    }
-}
-
-/// What went wrong, without the name of the temporary file, which would tell nobody anything.
-fn plain(error: &io::Error) -> String {
-    let inner = error.get_ref().and_then(|inner| inner.source());
-    match inner.and_then(|source| source.downcast_ref::<io::Error>()) {
-        Some(source) => source.to_string(),
-        None => error.to_string(),
     }
 }
 
@@ -284,23 +268,15 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_replaced_as_a_whole() {
+    fn whether_a_file_can_be_written_is_known_before_and_changes_nothing() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("result.json");
         check_writable(&file).unwrap();
+        assert!(!file.exists());
         write_file(&file, b"one").unwrap();
-        write_file(&file, b"two").unwrap();
-        assert_eq!(fs::read(&file).unwrap(), b"two");
+        check_writable(&file).unwrap();
+        assert_eq!(fs::read(&file).unwrap(), b"one");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
-        #[cfg(unix)]
-        {
-            let link = folder.path().join("link");
-            std::os::unix::fs::symlink(&file, &link).unwrap();
-            check_writable(&link).unwrap();
-            write_file(&link, b"three").unwrap();
-            assert_eq!(fs::read(&file).unwrap(), b"three");
-            assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
-        }
         let nowhere = folder.path().join("no/where");
         let Err(Failure::BadInput(message)) = check_writable(&nowhere) else { panic!("writable") };
         assert!(message.contains("no/where: cannot be written (No such file"), "{message}");

@@ -1,9 +1,11 @@
 //! The program `plies-digits`: what its arguments ask for, and how it ends.
 #![forbid(unsafe_code)]
 
+mod autosave;
 mod cli;
 mod commands;
 mod console;
+mod interrupt;
 mod progress;
 
 use std::process::ExitCode;

@@ -7,7 +7,7 @@ use plies_nn::{
     Activation, Checkpoint, CheckpointError, Mlp, Module, Pass,
     optim::{Adam, Optimizer},
 };
-use plies_tensor::{Rng, Tensor};
+use plies_tensor::{DType, Rng, Tensor};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -249,12 +249,10 @@ impl Network {
         }
         let mut network = settings.build();
         checkpoint.load_model(&mut network.mlp).map_err(FromCheckpoint::Tensors)?;
-        let finite = network.mlp.named_parameters().iter().all(|(_, parameter)| {
-            let values = parameter.value().to_vec::<f32>().unwrap_or_default();
-            values.iter().all(|value| value.is_finite())
-        });
-        if !finite {
-            return Err(FromCheckpoint::Text("holds weights that are not numbers".to_owned()));
+        if let Some(name) = not_finite(checkpoint) {
+            return Err(FromCheckpoint::Text(format!(
+                "its tensor {name} holds values that are infinite or not numbers"
+            )));
         }
         network.epochs_done = epochs_done;
         Ok(network)
@@ -272,6 +270,17 @@ impl Network {
         let flat = logits.value().softmax(-1).to_vec::<f32>()?;
         Ok(flat.as_chunks::<N_CLASSES>().0.to_vec())
     }
+}
+
+/// The first tensor, a weight or the optimiser's, with a value that is infinite or no number.
+pub(crate) fn not_finite(checkpoint: &Checkpoint) -> Option<&str> {
+    let is_finite = |tensor: &Tensor| match tensor.dtype() {
+        DType::F32 => tensor.to_vec::<f32>().is_ok_and(|all| all.iter().all(|x| x.is_finite())),
+        DType::F64 => tensor.to_vec::<f64>().is_ok_and(|all| all.iter().all(|x| x.is_finite())),
+        DType::I32 => true,
+    };
+    let mut tensors = checkpoint.tensors().iter();
+    tensors.find(|(_, tensor)| !is_finite(tensor)).map(|(name, _)| name.as_str())
 }
 
 enum FromCheckpoint {
@@ -331,7 +340,7 @@ mod tests {
         settings.checkpoint(&network.mlp, &settings.optimizer(), 3).save(&file).unwrap();
         let (loaded, _) = Network::load(&file).unwrap();
         assert_eq!((&loaded.settings, loaded.epochs_done), (&settings, 3));
-        let x = Rng::new(1).uniform([2, PIXELS], plies_tensor::DType::F32, &Default::default());
+        let x = Rng::new(1).uniform([2, PIXELS], DType::F32, &Default::default());
         assert_eq!(loaded.probabilities(&x).unwrap(), network.probabilities(&x).unwrap());
     }
 
@@ -368,10 +377,19 @@ mod tests {
             assert!(error.contains(part), "{error:?} lacks {part:?}");
             assert!(!error.contains('\n'));
         }
-        let mut damaged = good.clone();
-        let bias = Tensor::full([4], f64::NAN, plies_tensor::DType::F32, &Default::default());
-        damaged.insert("layers.0.bias", bias);
-        assert!(refused(&damaged).contains("weights that are not numbers"));
+        for (name, value) in [
+            ("layers.0.bias", f64::NAN),
+            ("layers.0.bias", f64::INFINITY),
+            ("optimizer.exp_avg.layers.0.bias", f64::NEG_INFINITY),
+        ] {
+            let mut damaged = good.clone();
+            let bad = Tensor::full([4], value, DType::F32, &Default::default());
+            damaged.insert(name, bad);
+            let error = refused(&damaged);
+            let part =
+                format!("other.safetensors: its tensor {name} holds values that are infinite");
+            assert!(error.contains(&part), "{error}");
+        }
         let mut reshaped = good.clone();
         let weight = &good.tensors()["layers.0.weight"];
         reshaped.insert("layers.0.weight", weight.t().contiguous());

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use plies_digits::training::{EpochDone, Watch};
+use plies_digits::training::EpochDone;
 use plies_nn::train::BatchEvent;
 
-use crate::console::{Console, thousands};
+use crate::console::{Console, MAX_COLUMNS, thousands};
 
 /// A bar on a terminal; plain lines elsewhere; nothing when only results are wanted.
 pub(crate) struct Progress<'a> {
@@ -38,10 +38,8 @@ impl<'a> Progress<'a> {
         }
         Progress { console, bar, epochs, epoch_began: 0.0 }
     }
-}
 
-impl Watch for Progress<'_> {
-    fn batch(&mut self, event: &BatchEvent) {
+    pub(crate) fn batch(&mut self, event: &BatchEvent) {
         let Some(bar) = &self.bar else { return };
         let done = event.batch as u64 + 1;
         // Before the first batch of this run nobody knows how many there are.
@@ -56,38 +54,22 @@ impl Watch for Progress<'_> {
         let left = epochs_left * (seconds - self.epoch_began) / share;
         bar.set_prefix(format!("epoch {}/{}", event.epoch + 1, self.epochs));
         bar.inc(1);
-        bar.set_message(format!(
-            "loss {:.4}  accuracy {:.2} %  {}/s  {} left",
-            event.loss,
-            100.0 * event.accuracy,
-            thousands(rate as usize),
-            clock(left)
-        ));
+        bar.set_message(batch_message(event, rate, left));
     }
 
-    fn epoch(&mut self, done: &EpochDone) {
+    pub(crate) fn epoch(&mut self, done: &EpochDone<'_>) {
         let event = &done.event;
         let seconds = event.elapsed.as_secs_f64();
         let rate = event.examples as f64 / (seconds - self.epoch_began).max(1e-9);
         self.epoch_began = seconds;
-        let validation = done.validation_error.map_or(String::new(), |error| {
-            format!(
-                "  held out {:.2} %{}",
-                100.0 * (1.0 - error),
-                if done.best { " *" } else { "" }
-            )
-        });
-        let line = format!(
-            "epoch {:>2}/{}  loss {:.4}  accuracy {:.2} %{validation}  {} examples/s",
-            event.epoch + 1,
-            self.epochs,
-            event.loss,
-            100.0 * event.accuracy,
-            thousands(rate as usize),
-        );
+        self.line(&epoch_line(done, self.epochs, rate));
+    }
+
+    /// A line that stays, above the bar.
+    pub(crate) fn line(&self, text: &str) {
         match &self.bar {
-            Some(bar) => bar.println(line),
-            None => self.console.progress(&line),
+            Some(bar) => bar.println(text),
+            None => self.console.progress(text),
         }
     }
 }
@@ -100,8 +82,74 @@ impl Drop for Progress<'_> {
     }
 }
 
+/// What stands beside the bar.
+fn batch_message(event: &BatchEvent, rate: f64, seconds_left: f64) -> String {
+    format!(
+        "{}  {}  {} left",
+        means(event.loss, event.accuracy),
+        per_second(rate),
+        clock(seconds_left)
+    )
+}
+
+/// `epoch  3/10  loss 0.0822  accuracy 97.44 %  held out 97.30 % *  30,229/s`; the star marks the
+/// best so far.
+fn epoch_line(done: &EpochDone<'_>, epochs: usize, rate: f64) -> String {
+    let event = &done.event;
+    let held_out = done.validation_error.map_or(String::new(), |error| {
+        let star = if done.is_best { " *" } else { "" };
+        format!("  held out {:.2} %{star}", 100.0 * (1.0 - error))
+    });
+    let means = means(event.loss, event.accuracy);
+    let line = format!("epoch {:>2}/{epochs}  {means}{held_out}", event.epoch + 1);
+    let with_rate = format!("{line}  {}", per_second(rate));
+    if with_rate.len() > MAX_COLUMNS { line } else { with_rate }
+}
+
+fn means(loss: f64, accuracy: f64) -> String {
+    let loss = if loss < 100.0 { format!("{loss:.4}") } else { format!("{loss:.1e}") };
+    format!("loss {loss}  accuracy {:.2} %", 100.0 * accuracy)
+}
+
+/// Examples per second.
+fn per_second(rate: f64) -> String {
+    format!("{}/s", thousands(rate as usize))
+}
+
 /// `1:05`.
 fn clock(seconds: f64) -> String {
     let seconds = seconds.clamp(0.0, 360_000.0).round() as u64;
     format!("{}:{:02}", seconds / 60, seconds % 60)
+}
+
+#[cfg(test)]
+mod tests {
+    use plies_nn::{Checkpoint, train::EpochEvent};
+
+    use super::*;
+
+    #[test]
+    fn no_line_is_wider_than_80_columns() {
+        let best = Checkpoint::new();
+        let rows = [
+            (10, 0.2658, 0.9187, 31_234.0, "/10  loss 0.2658  accuracy 91.87 %"),
+            (10, 1.23e38, 1.0, 9_999_999.0, "/10  loss 1.2e38  accuracy 100.00 %"),
+            (100_000, 99.99994, 1.0, 9_999_999.0, "/100000  loss 99.9999  accuracy 100.00 %"),
+        ];
+        for (epochs, loss, accuracy, rate, part) in rows {
+            let (epoch, examples, elapsed) = (epochs - 1, 60_000, Duration::from_secs(1));
+            let event = EpochEvent { epoch, examples, loss, accuracy, elapsed };
+            for validation_error in [None, Some(0.0), Some(0.0288)] {
+                let done = EpochDone { event, validation_error, is_best: true, best: &best };
+                let line = epoch_line(&done, epochs, rate);
+                assert!(line.contains(part) && line.len() <= 80, "{line}");
+            }
+            let (batch, batches) = (468, 469);
+            let event = BatchEvent { epoch, batch, batches, examples, loss, accuracy, elapsed };
+            let beside = batch_message(&event, rate, f64::INFINITY);
+            let prefix = format!("epoch {epochs}/{epochs}");
+            // A bar of one column, and a space on either side of it.
+            assert!(prefix.len() + 3 + beside.len() <= 80, "{prefix} {beside}");
+        }
+    }
 }

@@ -21,7 +21,8 @@ impl Style {
     /// What the place that the text goes to can show, by the customs of the environment.
     ///
     /// Half blocks need UTF-8 (`LC_ALL`, `LC_CTYPE`, `LANG`; the first that is set counts) and a
-    /// `TERM` other than `dumb`; shades need a terminal and no `NO_COLOR`.
+    /// `TERM` other than `dumb`; shades need a terminal with a `TERM` and no `NO_COLOR`. Windows
+    /// sets none of these and can show all of it.
     pub fn detect(is_terminal: bool, environment: impl Fn(&str) -> Option<String>) -> Style {
         let set = |name: &str| environment(name).filter(|value| !value.is_empty());
         let locale = set("LC_ALL").or_else(|| set("LC_CTYPE")).or_else(|| set("LANG"));
@@ -29,11 +30,11 @@ impl Style {
             let locale = locale.to_ascii_lowercase();
             locale.contains("utf-8") || locale.contains("utf8")
         });
-        let dumb = set("TERM").is_some_and(|term| term == "dumb");
+        let term = set("TERM");
         let windows = cfg!(windows);
-        if dumb || !(utf8 || windows) {
+        if term.as_deref() == Some("dumb") || !(utf8 || windows) {
             Style::Ascii
-        } else if is_terminal && set("NO_COLOR").is_none() {
+        } else if is_terminal && (term.is_some() || windows) && set("NO_COLOR").is_none() {
             Style::Grey
         } else {
             Style::Blocks
@@ -172,13 +173,16 @@ mod tests {
     #[cfg(not(windows))]
     fn the_environment_decides_the_style() {
         let utf8 = ("LANG", "de_DE.UTF-8");
-        assert_eq!(detect(true, &[utf8]), Style::Grey);
-        assert_eq!(detect(true, &[utf8, ("NO_COLOR", "1")]), Style::Blocks);
-        assert_eq!(detect(true, &[utf8, ("NO_COLOR", "")]), Style::Grey);
-        assert_eq!(detect(false, &[utf8]), Style::Blocks);
+        let term = ("TERM", "xterm-256color");
+        assert_eq!(detect(true, &[utf8, term]), Style::Grey);
+        assert_eq!(detect(true, &[utf8, term, ("NO_COLOR", "1")]), Style::Blocks);
+        assert_eq!(detect(true, &[utf8, term, ("NO_COLOR", "")]), Style::Grey);
+        assert_eq!(detect(false, &[utf8, term]), Style::Blocks);
+        assert_eq!(detect(true, &[utf8]), Style::Blocks);
+        assert_eq!(detect(true, &[utf8, ("TERM", "")]), Style::Blocks);
         assert_eq!(detect(true, &[utf8, ("TERM", "dumb")]), Style::Ascii);
-        assert_eq!(detect(true, &[utf8, ("LC_ALL", "C")]), Style::Ascii);
-        assert_eq!(detect(true, &[("LC_ALL", ""), utf8]), Style::Grey);
+        assert_eq!(detect(true, &[utf8, term, ("LC_ALL", "C")]), Style::Ascii);
+        assert_eq!(detect(true, &[("LC_ALL", ""), utf8, term]), Style::Grey);
         assert_eq!(detect(true, &[]), Style::Ascii);
     }
 

@@ -16,18 +16,20 @@ use thiserror::Error;
 use crate::{
     dataset::{self, Digits},
     idx::{Examples, N_CLASSES},
-    network::Network,
+    network::{Network, not_finite},
 };
 
 /// What is known after an epoch.
 #[derive(Clone, Copy, Debug)]
-pub struct EpochDone {
+pub struct EpochDone<'a> {
     /// What the loop knows.
     pub event: EpochEvent,
     /// The error rate on the examples held out, when there are any.
     pub validation_error: Option<f64>,
     /// Whether this epoch is the best so far, and hence kept.
-    pub best: bool,
+    pub is_best: bool,
+    /// The best epoch so far, this one or an earlier one.
+    pub best: &'a Checkpoint,
 }
 
 /// Sees training as it happens.
@@ -35,7 +37,7 @@ pub trait Watch {
     /// After each batch.
     fn batch(&mut self, event: &BatchEvent);
     /// After each epoch.
-    fn epoch(&mut self, done: &EpochDone);
+    fn epoch(&mut self, done: &EpochDone<'_>);
 }
 
 /// How a training ended.
@@ -178,12 +180,17 @@ struct KeepBest<'a> {
     watch: &'a mut dyn Watch,
 }
 
+impl KeepBest<'_> {
+    fn diverged(&mut self, epoch: usize, loss: f64) -> Flow {
+        self.fault = Some(TrainError::Diverged { epoch: epoch + 1, loss, lr: self.settings.lr });
+        Flow::Stop
+    }
+}
+
 impl Callback for KeepBest<'_> {
     fn on_batch(&mut self, event: &BatchEvent) -> Flow {
         if !event.loss.is_finite() {
-            let (epoch, lr) = (event.epoch + 1, self.settings.lr);
-            self.fault = Some(TrainError::Diverged { epoch, loss: event.loss, lr });
-            return Flow::Stop;
+            return self.diverged(event.epoch, event.loss);
         }
         self.watch.batch(event);
         Flow::Continue
@@ -209,18 +216,56 @@ impl Callback for KeepBest<'_> {
                 }
             },
         };
-        let best = match (validation_error, self.validation_error) {
+        let is_best = match (validation_error, self.validation_error) {
             (Some(now), Some(before)) => now < before,
             _ => true,
         };
-        if best {
+        if is_best {
             let epochs_done = event.epoch + 1;
-            self.best = Some(self.settings.checkpoint(model, optimizer, epochs_done));
+            let checkpoint = self.settings.checkpoint(model, optimizer, epochs_done);
+            // The last step may have gone too far, which no loss has shown yet.
+            if not_finite(&checkpoint).is_some() {
+                return self.diverged(event.epoch, f64::NAN);
+            }
+            self.best = Some(checkpoint);
             self.best_epoch = epochs_done;
             self.loss = event.loss;
             self.validation_error = validation_error;
         }
-        self.watch.epoch(&EpochDone { event: *event, validation_error, best });
+        if let Some(best) = &self.best {
+            self.watch.epoch(&EpochDone { event: *event, validation_error, is_best, best });
+        }
         Flow::Continue
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use plies_nn::optim::Adam;
+
+    use super::*;
+    use crate::{embedded, network::Settings};
+
+    struct NoEpoch;
+
+    impl Watch for NoEpoch {
+        fn batch(&mut self, _event: &BatchEvent) {}
+
+        fn epoch(&mut self, done: &EpochDone<'_>) {
+            panic!("epoch {} is no good", done.event.epoch);
+        }
+    }
+
+    /// One batch an epoch: its loss is from before the step.
+    #[test]
+    fn an_epoch_whose_last_step_went_too_far_is_not_kept() {
+        let mut examples = embedded::test();
+        examples.truncate(20);
+        let settings = Settings { hidden: vec![4], epochs: 1, ..Settings::default() };
+        let mut network = settings.build();
+        let mut optimizer = Adam::new(f64::MAX);
+        let stop = Arc::default();
+        let ended = train(&mut network, &mut optimizer, examples, None, stop, &mut NoEpoch);
+        assert!(matches!(ended, Err(TrainError::Diverged { epoch: 1, .. })), "{ended:?}");
     }
 }

@@ -7,6 +7,11 @@ use std::{
     process::{Command, Output, Stdio},
     sync::OnceLock,
 };
+#[cfg(unix)]
+use std::{
+    io::{BufRead, BufReader},
+    process::{Child, ChildStderr},
+};
 
 use plies_digits::{embedded, idx::Examples, preprocess};
 use serde_json::Value;
@@ -207,6 +212,8 @@ fn the_report_is_drawn_and_says_what_to_try_next() {
     assert!(stdout.contains("What to try next:\n  plies-digits predict PICTURE.png"), "{stdout}");
     assert!(stdout.contains('▀') && !stdout.contains('\x1b'), "{stdout}");
     assert!(stderr.contains("epoch  3/3  loss ") && !stderr.contains('\x1b'), "{stderr}");
+    let narrow = |text: &str| text.lines().all(|line| line.chars().count() <= 80);
+    assert!(narrow(&stdout) && narrow(&stderr), "{stdout}{stderr}");
     let report: Value =
         serde_json::from_slice(&fs::read(folder.path().join("report.json")).unwrap()).unwrap();
     assert!(report["test_error"].is_f64());
@@ -346,7 +353,7 @@ fn other_checkpoints_are_refused_by_name() {
     other.insert("embedding.weight", plies_tensor::Tensor::from([[1f32, 2.0]]));
     other.save(&at.join("other")).unwrap();
     let rows = [
-        ("cut", "not a safetensors file"),
+        ("cut", "the file is cut short: "),
         ("text", "not a safetensors file"),
         ("other", "is not a network of plies-digits: it holds 1 tensors (embedding.weight"),
         ("nowhere", "no such file; train a network first"),
@@ -378,20 +385,29 @@ fn settings_out_of_range_are_one_line() {
     let at = folder.path();
     let rows = [
         (&["--epochs", "0"][..], "0 epochs"),
-        (&["--epochs", "many"], "'many'"),
-        (&["--lr", "-1"], "-1"),
+        (&["--epochs", "many"], "'many' for '--epochs <N>': it takes a whole number"),
+        (&["--epochs", "-3"], "'-3' for '--epochs <N>': it takes a whole number"),
+        (&["--epochs", "99999999999999999999"], "it is too large"),
+        (&["train", "--seed", "-3"], "'-3' for '--seed <N>': it takes a whole number"),
+        (&["--misread", "-1"], "'-1' for '--misread <N>': it takes a whole number"),
+        (&["--lr", "-1"], "a learning rate of -1 is not above 0"),
+        (&["--lr", "small"], "'small' for '--lr <RATE>': it takes a number, such as 0.001"),
+        (&["--dropout", "-0.5"], "dropout -0.5 is not a share"),
+        (&["--hidden", "-5"], "'-5' for '--hidden <SIZES>': sizes are whole numbers"),
         (&["--lr", "nan"], "NaN"),
         (&["--hidden", "12,x"], "12,x"),
         (&["--hidden", "0"], "0 units"),
         (&["--activation", "rulu"], "known are identity, relu"),
         (&["--dropout", "1"], "dropout 1"),
-        (&["--threads", "0"], "0"),
+        (&["--threads", "0"], "it takes a whole number from 1 to 1024"),
+        (&["--threads", "-1"], "it takes a whole number from 1 to 1024"),
         (&["--batch-size", "0"], "batch of 0"),
         (&["--data", "data", "--validation", "1000"], "leaves nothing of 1,000"),
         (&["--json", "nowhere/x.json"], "nowhere/x.json: cannot be written"),
         (&["--json", "data"], "data: is a folder"),
         (&["--out", "nowhere/x"], "nowhere/x: cannot be written"),
         (&["--out", "data"], "data: is a folder"),
+        (&["--out", "-"], "a network goes to a file, not to standard output"),
         (&["--out", "x", "--json", "x"], "x: is the file of both"),
         (&["--colour"], "'--colour'"),
         (&["learn"], "'learn'"),
@@ -458,9 +474,19 @@ fn a_full_disk_leaves_the_old_network() {
     let script = "trap '' XFSZ; ulimit -f 20; exec \"$0\" \"$@\"";
     let mut command = Command::new("sh");
     command.current_dir(at).args(["-c", script, env!("CARGO_BIN_EXE_plies-digits")]);
-    let output = command.args(SMALL).args(["--quiet", "--seed", "5"]).output().unwrap();
-    let line = mistake_of(&output, &["a full disk"]);
-    assert!(line.contains("plies-digits.safetensors: File too large"), "{line}");
+    let output = command.args(SMALL).args(["--seed", "5", "--json", "result"]).output().unwrap();
+    let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
+    assert_eq!(output.status.code(), Some(2), "{stderr}");
+    let reason = "plies-digits.safetensors: cannot be written (File too large (os error 27))";
+    let again = format!("{reason}; training goes on and tries again");
+    assert_eq!(stderr.lines().filter(|line| **line == again).count(), 1, "{stderr}");
+    assert!(stderr.contains("epoch  3/3"), "{stderr}");
+    assert!(stderr.ends_with(&format!("\nerror: {reason}\n")), "{stderr}");
+    // What was learned about the network is not lost with it.
+    assert!(stdout.contains("\ntest error ") && !stdout.contains("saved in"), "{stdout}");
+    let result: Value = serde_json::from_slice(&fs::read(at.join("result")).unwrap()).unwrap();
+    assert!(result["checkpoint"].is_null() && result["test_error"].is_f64(), "{result}");
+    fs::remove_file(at.join("result")).unwrap();
     assert!(before == fs::read(at.join("plies-digits.safetensors")).unwrap());
     assert_eq!(files(at), ["data", "plies-digits.safetensors"]);
 }
@@ -510,12 +536,11 @@ fn a_reader_that_goes_away_is_no_mistake() {
     assert!(!stderr.contains("panicked") && !stderr.contains("error"), "{stderr}");
 }
 
-/// Starts a long training and interrupts it after `epochs` epochs.
+/// A training of very many epochs, and its standard error after the lines of the first `epochs`.
 #[cfg(unix)]
-fn interrupted(at: &Path, more: &[&str], epochs: usize) -> (Option<i32>, String) {
-    use std::io::{BufRead, BufReader};
+fn long_training(at: &Path, epochs: usize) -> (Child, BufReader<ChildStderr>) {
     let long = ["train", "--data", "data", "--hidden", "16", "--epochs", "100000"];
-    let mut command = program(at, &[&long[..], more].concat());
+    let mut command = program(at, &long);
     let mut child = command.stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
     let mut stderr = BufReader::new(child.stderr.take().unwrap());
     let (mut line, mut seen) = (String::new(), 0);
@@ -524,11 +549,13 @@ fn interrupted(at: &Path, more: &[&str], epochs: usize) -> (Option<i32>, String)
         assert!(stderr.read_line(&mut line).unwrap() > 0, "it ended by itself");
         seen += usize::from(line.starts_with("epoch "));
     }
-    let kill = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    (child, stderr)
+}
+
+#[cfg(unix)]
+fn signal(child: &Child, name: &str) {
+    let kill = Command::new("kill").args([name, &child.id().to_string()]).status().unwrap();
     assert!(kill.success());
-    let rest: Vec<String> = stderr.lines().map(Result::unwrap).collect();
-    let code = child.wait().unwrap().code();
-    (code, rest.last().cloned().unwrap_or_default())
 }
 
 #[test]
@@ -536,8 +563,10 @@ fn interrupted(at: &Path, more: &[&str], epochs: usize) -> (Option<i32>, String)
 fn ctrl_c_saves_the_best_epoch_and_training_goes_on_from_there() {
     let folder = folder();
     let at = folder.path();
-    let (code, last) = interrupted(at, &[], 3);
-    assert_eq!(code, Some(130), "{last}");
+    let (mut child, stderr) = long_training(at, 3);
+    signal(&child, "-INT");
+    let last = stderr.lines().last().unwrap().unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(130), "{last}");
     assert!(last.contains("is saved in plies-digits.safetensors; go on with"), "{last}");
     assert_eq!(files(at), ["data", "plies-digits.safetensors"]);
     let done = json(at, &["info"])["epochs"].as_u64().unwrap();
@@ -547,6 +576,107 @@ fn ctrl_c_saves_the_best_epoch_and_training_goes_on_from_there() {
     let report = json(at, &resume);
     assert_eq!(report["epochs"], done + 2);
     assert_eq!(report["resumed_from"], "plies-digits.safetensors");
+}
+
+#[test]
+#[cfg(unix)]
+fn a_killed_training_has_saved_an_epoch_that_can_be_gone_on_from() {
+    let folder = folder();
+    let at = folder.path();
+    let (mut child, _stderr) = long_training(at, 2);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    // A save that was under way may leave its temporary.
+    let left = files(at);
+    assert!(left.contains(&"plies-digits.safetensors".to_owned()), "{left:?}");
+    let done = json(at, &["info"])["epochs"].as_u64().unwrap();
+    assert!(done >= 1);
+    let epochs = (done + 1).to_string();
+    let resume = ["--resume", "plies-digits.safetensors", "--epochs", &epochs, "--data", "data"];
+    assert_eq!(json(at, &resume)["epochs"], done + 1);
+}
+
+/// While the test result is written to a pipe that nobody reads, the program waits.
+#[test]
+#[cfg(target_os = "linux")]
+fn ctrl_c_ends_the_program_at_once_when_all_is_saved() {
+    for name in ["-INT", "-TERM"] {
+        let folder = trained();
+        let at = folder.path();
+        let fifo = at.join("fifo");
+        assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+        // Opened for reading too, so that the program's own opening does not wait; then filled.
+        let mut pipe = fs::OpenOptions::new().read(true).write(true).open(&fifo).unwrap();
+        pipe.write_all(&[0; 65536]).unwrap();
+        let mut command = program(at, &[&SMALL[..], &["--json", "fifo"]].concat());
+        let mut child = command.stderr(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
+        let stdout = BufReader::new(child.stdout.take().unwrap());
+        let seen = stdout.lines().any(|line| line.unwrap().starts_with("test error "));
+        assert!(seen);
+        signal(&child, name);
+        assert_eq!(child.wait().unwrap().code(), Some(130), "{name}");
+        assert_eq!(json(at, &["info"])["epochs"], 3);
+    }
+}
+
+#[test]
+fn a_resumed_training_goes_on_in_its_file_unless_another_is_named() {
+    let folder = folder();
+    let at = folder.path();
+    train(at, &["--out", "a"]);
+    let first = fs::read(at.join("a")).unwrap();
+    let resume = ["train", "--data", "data", "--resume", "a", "--epochs", "4"];
+    let report = json(at, &[&resume[..], &["--out", "b"]].concat());
+    assert_eq!(report["checkpoint"], "b");
+    assert!(first == fs::read(at.join("a")).unwrap());
+    let report = json(at, &resume);
+    assert_eq!((&report["checkpoint"], &report["epochs"]), (&"a".into(), &4.into()));
+    assert!(fs::read(at.join("a")).unwrap() == fs::read(at.join("b")).unwrap());
+    assert_eq!(files(at), ["a", "b", "data"]);
+    let line = mistake(at, &[&resume[..], &["--json", "a"]].concat());
+    assert!(line.ends_with("is the file of both --json and --resume"), "{line}");
+}
+
+#[test]
+fn numbers_that_are_none_are_mistakes_of_the_file() {
+    let folder = trained();
+    let at = folder.path();
+    fs::write(at.join("7.png"), png(0)).unwrap();
+    let good = plies_nn::Checkpoint::load(&at.join("plies-digits.safetensors")).unwrap();
+    let with = |name: &str, value: f32| {
+        let mut changed = good.clone();
+        let values = plies_tensor::Tensor::from_vec(vec![value; 10], [10]);
+        assert_eq!(good.tensors()[name].dims(), values.dims());
+        changed.insert(name, values);
+        changed.save(&at.join("changed")).unwrap();
+    };
+    let commands = [
+        &["evaluate", "--data", "data", "--quiet", "--model", "changed"][..],
+        &["predict", "7.png", "--model", "changed"],
+        &["train", "--data", "data", "--epochs", "4", "--quiet", "--resume", "changed"],
+    ];
+    for name in ["layers.1.bias", "optimizer.exp_avg.layers.1.bias"] {
+        with(name, f32::NAN);
+        for command in commands {
+            let line = mistake(at, command);
+            let reason = format!("changed: its tensor {name} holds values that are infinite");
+            assert!(line.contains(&reason), "{line}");
+        }
+    }
+    // Finite, but beyond all floats after a layer.
+    let weight = &good.tensors()["layers.1.weight"];
+    let mut huge = good.clone();
+    huge.insert("layers.1.weight", weight.zeros_like() + 3e38);
+    huge.save(&at.join("changed")).unwrap();
+    for command in &commands[..2] {
+        let line = mistake(at, command);
+        assert!(
+            line.ends_with(
+                "changed: the network in it gives no probabilities; its weights are too large"
+            ),
+            "{line}"
+        );
+    }
 }
 
 /// A PNG header that promises 20,000 x 20,000 pixels, with nothing behind it.

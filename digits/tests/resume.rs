@@ -40,7 +40,7 @@ struct StopAfter {
 impl Watch for StopAfter {
     fn batch(&mut self, _event: &BatchEvent) {}
 
-    fn epoch(&mut self, done: &EpochDone) {
+    fn epoch(&mut self, done: &EpochDone<'_>) {
         if done.event.epoch + 1 == self.epoch {
             self.stop.store(true, Ordering::SeqCst);
         }

@@ -2,10 +2,9 @@
 
 use std::{borrow::Cow, time::Instant};
 
-use plies_digits::training;
 use serde::Serialize;
 
-use super::{TestResult, examples, load, show_test};
+use super::{TestResult, evaluate, examples, load, show_test};
 use crate::{
     cli::EvaluateArgs,
     console::{Console, Failure, thousands},
@@ -36,13 +35,13 @@ pub(crate) fn run(args: &EvaluateArgs) -> Result<(), Failure> {
     let (_, test, data) = examples(&args.data)?;
     let settings = &network.settings;
     console.progress(&format!(
-        "{}: {settings}, {} epochs, on the {} test examples of {data}",
+        "{}: {settings}, {} epochs\n{} test examples of {data}",
         args.model.display(),
         network.epochs_done,
         thousands(test.len())
     ));
     let started = Instant::now();
-    let evaluation = training::evaluate(&network.mlp, test.clone())?;
+    let evaluation = evaluate(&network, &test, &args.model)?;
     let seconds = started.elapsed().as_secs_f64();
     let examples_per_second = test.len() as f64 / seconds.max(1e-9);
     let test = show_test(&console, &args.drawn, &test, &evaluation)?;

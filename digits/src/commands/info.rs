@@ -102,13 +102,15 @@ fn describe(report: &Report<'_>, network: Option<&Network>) -> String {
     row(
         "data",
         format!(
-            "{data}: {} training and {} test examples, {:.1} MB inside the program{}",
+            "{data}: {} training and {} test examples, {:.1} MB",
             thousands(*train_examples),
             thousands(*test_examples),
             *bytes as f64 / 1e6,
-            if *full { "" } else { "; a clone of the repository has all 60,000" }
         ),
     );
+    if !full {
+        row("", "a clone of the repository has all 60,000 training examples".to_owned());
+    }
     let Report { threads, processors, processor, vector_instructions, .. } = report;
     row(
         "processor",

@@ -12,6 +12,7 @@ use plies_digits::{
     idx::{self, Examples},
     network::Network,
     terminal::{self, Captioned},
+    training,
 };
 use plies_nn::{
     Checkpoint,
@@ -43,6 +44,22 @@ fn load(file: &Path) -> Result<(Network, Checkpoint), Failure> {
         return Err(Failure::at(file, advice));
     }
     Ok(Network::load(file)?)
+}
+
+/// A network's answers to the test set; the file is where it comes from.
+fn evaluate(network: &Network, test: &Examples, file: &Path) -> Result<Evaluation, Failure> {
+    let evaluation = training::evaluate(&network.mlp, test.clone())?;
+    let is_finite = evaluation.probability.iter().all(|p| p.is_finite());
+    if is_finite && evaluation.loss.is_finite() {
+        Ok(evaluation)
+    } else {
+        Err(no_probabilities(file))
+    }
+}
+
+/// Finite weights may still be so large that what they are multiplied with is not.
+fn no_probabilities(file: &Path) -> Failure {
+    Failure::at(file, "the network in it gives no probabilities; its weights are too large")
 }
 
 /// How well a network reads the test set, for scripts.

@@ -16,7 +16,7 @@ use plies_digits::{
 };
 use serde::Serialize;
 
-use super::load;
+use super::{load, no_probabilities};
 use crate::{
     cli::PredictArgs,
     console::{Console, Failure},
@@ -56,6 +56,9 @@ pub(crate) fn run(args: &PredictArgs) -> Result<(), Failure> {
     let inputs = dataset::inputs(digits.iter().map(Vec::as_slice));
     let probabilities = network.probabilities(&inputs)?;
     let mut predictions = Vec::new();
+    if probabilities.as_flattened().iter().any(|p| !p.is_finite()) {
+        return Err(no_probabilities(&args.model));
+    }
     for (file, probabilities) in files.iter().zip(probabilities) {
         let digit = largest(&probabilities);
         predictions.push(Prediction {

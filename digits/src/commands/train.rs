@@ -3,25 +3,23 @@
 use std::{
     borrow::Cow,
     path::{Path, PathBuf},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
 };
 
 use plies_digits::{
     embedded,
     idx::Examples,
     network::{Network, Settings},
-    training::{self, Trained},
+    training::{self, EpochDone, Trained, Watch},
 };
-use plies_nn::optim::Adam;
+use plies_nn::{CheckpointError, optim::Adam, train::BatchEvent};
 use serde::Serialize;
 
-use super::{TestResult, examples, load, show_test};
+use super::{TestResult, evaluate, examples, load, show_test};
 use crate::{
+    autosave::Autosave,
     cli::{DEFAULT_FILE, TrainArgs},
-    console::{Console, Failure, check_writable, program, thousands},
+    console::{Console, Failure, MAX_COLUMNS, check_writable, one_line, program, thousands},
+    interrupt::Interrupt,
     progress::Progress,
 };
 
@@ -35,8 +33,8 @@ struct Report<'a> {
     /// The layers and the activation.
     model: String,
     parameters: usize,
-    /// Where the network is saved.
-    checkpoint: Cow<'a, str>,
+    /// Where the network is saved; nothing when that failed.
+    checkpoint: Option<Cow<'a, str>>,
     resumed_from: Option<Cow<'a, str>>,
     /// "MNIST", or the folder.
     data: &'a str,
@@ -62,42 +60,61 @@ struct Report<'a> {
 
 pub(crate) fn run(args: &TrainArgs) -> Result<(), Failure> {
     let console = Console::new(&args.common)?;
-    let out = args.out.clone().unwrap_or_else(|| PathBuf::from(DEFAULT_FILE));
-    console.keep_apart("--out", &out)?;
+    if args.out.as_deref() == Some(Path::new("-")) {
+        let advice = "--out -: a network goes to a file, not to standard output; name one";
+        return Err(Failure::BadInput(advice.to_owned()));
+    }
+    let out = args.out.as_ref().or(args.resume.as_ref());
+    let out = out.cloned().unwrap_or_else(|| PathBuf::from(DEFAULT_FILE));
     if let Some(file) = &args.resume {
         console.keep_apart("--resume", file)?;
     }
-    check_writable(&out)?;
+    console.keep_apart("--out", &out)?;
     let (mut network, mut optimizer) = start(args)?;
+    check_writable(&out)?;
     let settings = network.settings.clone();
     let (mut train, test, data) = examples(&args.data)?;
     let validation = hold_out(&settings, &mut train)?;
     let train_examples = train.len();
 
     let subset = match args.data.data {
-        None if !embedded::FULL => " (the published package's half of it)",
+        None if !embedded::FULL => " (the published package's half)",
         _ => "",
     };
     console.progress(&format!(
-        "{settings}: {} parameters, {} examples of {data}{subset}, {} threads, seed {}",
+        "{settings}, {} parameters\n{} examples of {data}{subset}, {} threads, seed {}",
         thousands(settings.parameters()),
         thousands(train_examples),
         plies_tensor::threads(),
         settings.seed
     ));
-    let stop = stop_on_ctrl_c();
+    let interrupt = Interrupt::handle();
     let validation_examples = validation.as_ref().map_or(0, Examples::len);
-    let trained = {
-        let mut progress = Progress::new(&console, network.epochs_done, settings.epochs);
-        training::train(&mut network, &mut optimizer, train, validation, stop, &mut progress)?
+    let mut watching = Watching {
+        progress: Progress::new(&console, network.epochs_done, settings.epochs),
+        autosave: Autosave::new(&out),
+        is_failing: false,
     };
+    let stop = interrupt.stop();
+    let trained =
+        training::train(&mut network, &mut optimizer, train, validation, stop, &mut watching);
+    let Watching { progress, mut autosave, .. } = watching;
+    drop(progress);
+    let trained = trained.map_err(|error| match autosave.is_saved() {
+        true => {
+            let file = out.display();
+            Failure::BadInput(format!("{error}; the best epoch before that is saved in {file}"))
+        }
+        false => error.into(),
+    })?;
     let Some(best) = &trained.best else {
         return Err(Failure::Interrupted(
             "stopped before the first epoch was complete; nothing is saved".to_owned(),
         ));
     };
-    best.save(&out)?;
+    let saved = autosave.finish(best).map_err(|error| Failure::BadInput(not_saved(error)));
     if trained.stopped {
+        saved?;
         return Err(Failure::Interrupted(format!(
             "stopped; epoch {} is saved in {}; go on with {} train --resume {}",
             trained.best_epoch,
@@ -106,41 +123,92 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), Failure> {
             out.display()
         )));
     }
+    let is_saved = saved.is_ok();
+    if is_saved && interrupt.all_is_saved() {
+        let reason = format!("stopped; the network is saved in {}", out.display());
+        return Err(Failure::Interrupted(reason));
+    }
 
-    let evaluation = training::evaluate(&network.mlp, test.clone())?;
-    console.say(&format!(
-        "trained for {:.1} s, {} examples/s; saved in {}",
-        trained.seconds,
-        thousands(rate(&trained) as usize),
-        out.display()
-    ))?;
-    let test = show_test(&console, &args.drawn, &test, &evaluation)?;
-    console.say(&next(&out))?;
-    console.json(&Report {
-        command: "train",
-        version: env!("CARGO_PKG_VERSION"),
-        model: settings.to_string(),
-        parameters: settings.parameters(),
-        checkpoint: out.to_string_lossy(),
-        resumed_from: args.resume.as_ref().map(|file| file.to_string_lossy()),
-        data: &data,
-        train_examples,
-        validation_examples,
-        test,
-        epochs: trained.epochs,
-        best_epoch: trained.best_epoch,
-        train_loss: trained.loss,
-        validation_error: trained.validation_error,
-        batch_size: settings.batch_size,
-        lr: settings.lr,
-        dropout: settings.dropout,
-        input_dropout: settings.input_dropout,
-        shift: settings.shift,
-        seed: settings.seed,
-        threads: plies_tensor::threads(),
-        train_seconds: trained.seconds,
-        examples_per_second: rate(&trained),
-    })
+    let report = || {
+        let evaluation = evaluate(&network, &test, &out)?;
+        let took = format!(
+            "trained for {:.1} s, {} examples/s",
+            trained.seconds,
+            thousands(rate(&trained) as usize)
+        );
+        match is_saved {
+            true => console.say(&format!("{took}; saved in {}", out.display()))?,
+            false => console.say(&took)?,
+        }
+        let test = show_test(&console, &args.drawn, &test, &evaluation)?;
+        if is_saved {
+            console.say(&next(&out))?;
+        }
+        console.json(&Report {
+            command: "train",
+            version: env!("CARGO_PKG_VERSION"),
+            model: settings.to_string(),
+            parameters: settings.parameters(),
+            checkpoint: is_saved.then(|| out.to_string_lossy()),
+            resumed_from: args.resume.as_ref().map(|file| file.to_string_lossy()),
+            data: &data,
+            train_examples,
+            validation_examples,
+            test,
+            epochs: trained.epochs,
+            best_epoch: trained.best_epoch,
+            train_loss: trained.loss,
+            validation_error: trained.validation_error,
+            batch_size: settings.batch_size,
+            lr: settings.lr,
+            dropout: settings.dropout,
+            input_dropout: settings.input_dropout,
+            shift: settings.shift,
+            seed: settings.seed,
+            threads: plies_tensor::threads(),
+            train_seconds: trained.seconds,
+            examples_per_second: rate(&trained),
+        })
+    };
+    // That the network is not saved is the worst that can be said, so it is said last.
+    let reported = report();
+    saved.and(reported)
+}
+
+/// Draws the progress and saves the best network.
+struct Watching<'a> {
+    progress: Progress<'a>,
+    autosave: Autosave<'a>,
+    /// Whether the last attempt to save has failed, which is said once.
+    is_failing: bool,
+}
+
+impl Watch for Watching<'_> {
+    fn batch(&mut self, event: &BatchEvent) {
+        self.progress.batch(event);
+    }
+
+    fn epoch(&mut self, done: &EpochDone<'_>) {
+        let saved = self.autosave.epoch(done.best, done.is_best);
+        self.progress.epoch(done);
+        if let Err(error) = saved
+            && !self.is_failing
+        {
+            self.is_failing = true;
+            let reason = one_line(&not_saved(error));
+            self.progress.line(&format!("{reason}; training goes on and tries again"));
+        }
+        self.is_failing &= !self.autosave.is_saved();
+    }
+}
+
+fn not_saved(error: CheckpointError) -> String {
+    match error {
+        CheckpointError::Io { path, source } => {
+            format!("{}: cannot be written ({source})", path.display())
+        }
+        error => error.to_string(),
+    }
 }
 
 /// A new network, or the one to be resumed, with its optimiser.
@@ -192,19 +260,6 @@ fn hold_out(settings: &Settings, train: &mut Examples) -> Result<Option<Examples
     Ok((settings.validation > 0).then(|| train.split_off_last(settings.validation)))
 }
 
-/// Set by the first Ctrl-C; a second one ends the program at once.
-fn stop_on_ctrl_c() -> Arc<AtomicBool> {
-    let stop = Arc::new(AtomicBool::new(false));
-    let set = stop.clone();
-    // Without a handler Ctrl-C still works, only not as politely.
-    let _ = ctrlc::set_handler(move || {
-        if set.swap(true, Ordering::SeqCst) {
-            std::process::exit(130);
-        }
-    });
-    stop
-}
-
 fn rate(trained: &Trained) -> f64 {
     trained.examples as f64 / trained.seconds.max(1e-9)
 }
@@ -221,6 +276,10 @@ fn next(out: &Path) -> String {
         ("train --help".to_owned(), "other networks, other data"),
     ];
     let width = rows.iter().map(|(command, _)| command.len()).max().unwrap_or(0);
-    let lines = rows.map(|(command, does)| format!("  {program} {command:<width$}   {does}"));
+    let lines = rows.map(|(command, does)| {
+        let line = format!("  {program} {command}");
+        let explained = format!("  {program} {command:<width$}   {does}");
+        if explained.len() > MAX_COLUMNS { line } else { explained }
+    });
     format!("\nWhat to try next:\n{}", lines.join("\n"))
 }

@@ -11,13 +11,14 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use plies_tensor::{DType, Element, Rng, Tensor};
+use plies_tensor::{DType, Element, Rng, Tensor, replace_file};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView, View, serialize};
 use serde::{Deserialize, Serialize};
 
-mod write;
+mod damage;
 
 use crate::Module;
 use crate::optim::{Optimizer, State};
@@ -303,14 +304,14 @@ impl Checkpoint {
         serialize(tensors, Some(metadata)).map_err(|e| format(&self.origin, e))
     }
 
-    /// Writes a temporary file beside `path`, makes sure that it is on the disk, and renames it: a
-    /// file of that name is either the old one or the new one, never a part of it.
+    /// Writes the file: what is found under `path` is all of the old file or all of the new one, as
+    /// [`replace_file`] promises.
     ///
     /// # Errors
     /// What the operating system says, a `path` that is a device or a folder, or a fault of a device.
     pub fn save(&self, path: &Path) -> Result<(), CheckpointError> {
         let bytes = self.to_bytes()?;
-        write::atomically(path, &bytes)
+        replace_file(path, |file| file.write_all(&bytes))
             .map_err(|source| CheckpointError::Io { path: path.to_owned(), source })
     }
 
@@ -335,7 +336,7 @@ impl Checkpoint {
     /// Bytes that are no safetensors file, a tensor of a dtype or rank that does not exist here, or
     /// metadata of a later release.
     pub fn from_bytes(bytes: &[u8], origin: &str) -> Result<Self, CheckpointError> {
-        let no_file = |e| format(origin, format_args!("not a safetensors file ({e})"));
+        let no_file = |e| format(origin, damage::describe(bytes, &e));
         let (_, header) = SafeTensors::read_metadata(bytes).map_err(no_file)?;
         let file = SafeTensors::deserialize(bytes).map_err(no_file)?;
         let metadata = match header.metadata().as_ref().and_then(|m| m.get(METADATA)) {

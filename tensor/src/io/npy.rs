@@ -32,7 +32,7 @@ impl Tensor {
     /// What the operating system says, or a fault of the device.
     pub fn write_npy(&self, path: impl AsRef<Path>) -> Result<()> {
         let path = path.as_ref();
-        replace(path, |file| self.write_npy_to(file, at(path)))
+        replace(path, at(path), |file| self.write_npy_to(file, at(path)))
     }
 
     /// Reads the bytes of a `.npy` file; `origin` names them in errors.

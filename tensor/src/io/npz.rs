@@ -57,7 +57,7 @@ impl Tensor {
     ) -> Result<()> {
         let path = path.as_ref();
         let failed = |e: zip::result::ZipError| at(path)(e.into());
-        replace(path, |file| {
+        replace(path, at(path), |file| {
             let mut archive = ZipWriter::new(file);
             for (name, tensor) in arrays {
                 let size = tensor.elem_count() as u64 * tensor.dtype().size_in_bytes() as u64;
