@@ -221,7 +221,8 @@ pub(crate) struct EvaluateArgs {
     allow_negative_numbers = true,
     after_help = "\
 A picture shows one digit, of any size, dark on light or light on dark; it is cut out, scaled and
-centred as MNIST's digits were, and drawn as the network gets it.
+centred as MNIST's digits were, and drawn as the network gets it. Pictures that cannot be read are
+named at the end, with exit status 2; with --json there is then no result at all.
 
 Examples:
   plies-digits predict seven.png

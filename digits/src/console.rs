@@ -29,6 +29,15 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
+    /// Says what went wrong, in one line on standard error.
+    pub(crate) fn complain(&self) {
+        match self {
+            Failure::BadInput(message) => complain(&format!("error: {}", one_line(message))),
+            Failure::Interrupted(message) => complain(&one_line(message)),
+            Failure::ReaderGone => {}
+        }
+    }
+
     /// A mistake that names the file and the reason.
     pub(crate) fn at(file: &Path, reason: impl fmt::Display) -> Failure {
         Failure::BadInput(format!("{}: {reason}", file.display()))
@@ -79,6 +88,11 @@ impl Console {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Whether a script waits for the result.
+    pub(crate) fn wants_json(&self) -> bool {
+        self.json.is_some()
     }
 
     fn json_on_stdout(&self) -> bool {

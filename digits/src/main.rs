@@ -29,18 +29,13 @@ fn main() -> ExitCode {
         Some(Command::Predict(args)) => commands::predict::run(&args),
         Some(Command::Info(args)) => commands::info::run(&args),
     };
-    match ended {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(Failure::BadInput(message)) => {
-            complain(&format!("error: {}", one_line(&message)));
-            ExitCode::from(2)
-        }
-        Err(Failure::Interrupted(message)) => {
-            complain(&one_line(&message));
-            ExitCode::from(130)
-        }
+    let Err(failure) = ended else { return ExitCode::SUCCESS };
+    failure.complain();
+    match failure {
+        Failure::BadInput(_) => ExitCode::from(2),
+        Failure::Interrupted(_) => ExitCode::from(130),
         // Whoever read the output has seen enough.
-        Err(Failure::ReaderGone) => ExitCode::SUCCESS,
+        Failure::ReaderGone => ExitCode::SUCCESS,
     }
 }
 

@@ -292,9 +292,19 @@ fn bad_pictures_are_named() {
         ("data", "is a folder, not a picture"),
     ];
     for (file, reason) in rows {
-        let line = mistake(at, &["predict", "good.png", file]);
+        let line = mistake(at, &["predict", file]);
         assert!(line.starts_with(&format!("error: {file}: ")) && line.contains(reason), "{line}");
+        // A script gets all of its answers or none.
+        mistake(at, &["predict", "good.png", file, "--json", "-"]);
     }
+    // A reader gets those that there are.
+    let output = run(at, &["predict", "-q", "text.png", "good.png", "empty.png"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stdout).starts_with("good.png: "));
+    let stderr = text(&output.stderr);
+    let complaints: Vec<&str> = stderr.lines().collect();
+    assert!(complaints[0].starts_with("error: text.png: "), "{complaints:?}");
+    assert!(complaints[1].starts_with("error: empty.png: ") && complaints.len() == 2);
     // Standard input is empty here.
     let line = mistake(at, &["predict", "-"]);
     assert!(line.starts_with("error: standard input: is empty"), "{line}");

@@ -51,15 +51,25 @@ pub(crate) fn run(args: &PredictArgs) -> Result<(), Failure> {
         console.keep_apart("a picture", file)?;
     }
     let (network, _) = load(&args.model)?;
-    // All pictures before the first answer: a bad one means no half of a report.
-    let digits = files.iter().map(|file| read(file)).collect::<Result<Vec<Digit>, _>>()?;
+    let (mut readable, mut digits, mut bad) = (Vec::new(), Vec::new(), Vec::new());
+    for file in &files {
+        match read(file) {
+            Ok(digit) => {
+                readable.push(file);
+                digits.push(digit);
+            }
+            // A script gets all of its answers or none.
+            Err(failure) if console.wants_json() => return Err(failure),
+            Err(failure) => bad.push(failure),
+        }
+    }
     let inputs = dataset::inputs(digits.iter().map(Vec::as_slice));
     let probabilities = network.probabilities(&inputs)?;
     let mut predictions = Vec::new();
     if probabilities.as_flattened().iter().any(|p| !p.is_finite()) {
         return Err(no_probabilities(&args.model));
     }
-    for (file, probabilities) in files.iter().zip(probabilities) {
+    for (file, probabilities) in readable.iter().zip(probabilities) {
         let digit = largest(&probabilities);
         predictions.push(Prediction {
             file: file.to_string_lossy(),
@@ -78,6 +88,11 @@ pub(crate) fn run(args: &PredictArgs) -> Result<(), Failure> {
         } else {
             console.say(&draw(prediction, digit, console.style()))?;
         }
+    }
+    let last_bad = bad.pop();
+    bad.iter().for_each(Failure::complain);
+    if let Some(failure) = last_bad {
+        return Err(failure);
     }
     console.json(&Report {
         command: "predict",
