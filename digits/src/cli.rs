@@ -21,7 +21,7 @@ pub(crate) const DEFAULT_FILE: &str = "plies-digits.safetensors";
     args_conflicts_with_subcommands = true,
     allow_negative_numbers = true,
     max_term_width = 100,
-    after_help = "Exit status: 0 all is well, 2 bad input (one line on stderr says what), 130 Ctrl-C.",
+    after_help = "Exit status: 0 all is well, 2 bad input (one line on stderr), 130 Ctrl-C.",
     after_long_help = EXAMPLES
 )]
 pub(crate) struct Cli {
@@ -33,18 +33,18 @@ pub(crate) struct Cli {
 
 const EXAMPLES: &str = "\
 Examples:
-  plies-digits                               train the default network, save and test it
+  plies-digits                               train, test and save a network
   plies-digits train --hidden 128 --epochs 5 a smaller network, quickly
-  plies-digits evaluate --misread 12         test the saved network, draw 12 of its mistakes
+  plies-digits evaluate --misread 12         test it again, draw 12 mistakes
   plies-digits predict seven.png photo.jpg   read pictures of digits
   plies-digits predict < seven.png           the same, from standard input
-  plies-digits train --data fashion/         any four IDX files, such as Fashion-MNIST's
-  plies-digits --json - --quiet              one JSON object on stdout for a script
-  plies-digits info                          what is in the program and in the saved network
+  plies-digits train --data fashion/         other IDX files: Fashion-MNIST
+  plies-digits --json - --quiet              one JSON object for a script
+  plies-digits info                          what is there to work with
 
 In a clone of the repository, `cargo digits` stands for `plies-digits`.
 
-Exit status: 0 all is well, 2 bad input (one line on stderr says what), 130 Ctrl-C.";
+Exit status: 0 all is well, 2 bad input (one line on stderr), 130 Ctrl-C.";
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
@@ -103,13 +103,13 @@ pub(crate) struct DataArgs {
     after_help = "\
 Examples:
   plies-digits train --seed 2
-  plies-digits train --hidden 1024,512 --dropout 0.3 --shift 2 --epochs 40 --out large.safetensors
+  plies-digits train --hidden 1024,512 --dropout 0.3 --epochs 40 --out large.st
   plies-digits train --hidden none           softmax regression, no hidden layer
-  plies-digits train --resume large.safetensors --epochs 60
-  plies-digits train --validation 5000       keep the epoch that reads 5,000 held-out digits best
+  plies-digits train --resume large.st --epochs 60
+  plies-digits train --validation 5000       keep the epoch best on 5,000 held out
 
-The best epoch so far is saved after each epoch. Ctrl-C stops after the current batch;
---resume goes on from there."
+The best epoch so far is saved after each epoch. Ctrl-C stops after the
+current batch; --resume goes on from there."
 )]
 pub(crate) struct TrainArgs {
     #[command(flatten)]
@@ -194,7 +194,7 @@ pub(crate) struct DrawnArgs {
     after_help = "\
 Examples:
   plies-digits evaluate
-  plies-digits evaluate --model large.safetensors --misread 12
+  plies-digits evaluate --model large.st --misread 12
   plies-digits evaluate --data my-digits/ --json result.json"
 )]
 pub(crate) struct EvaluateArgs {
@@ -226,7 +226,7 @@ named at the end, with exit status 2; with --json there is then no result at all
 
 Examples:
   plies-digits predict seven.png
-  plies-digits predict *.jpg --quiet          one line a picture: its name and the digit
+  plies-digits predict *.jpg --quiet          one line for each picture
   curl -s https://example.org/4.png | plies-digits predict - --json -"
 )]
 pub(crate) struct PredictArgs {
@@ -252,7 +252,7 @@ pub(crate) struct PredictArgs {
     after_help = "\
 Examples:
   plies-digits info
-  plies-digits info --model large.safetensors --json -"
+  plies-digits info --model large.st --json -"
 )]
 pub(crate) struct InfoArgs {
     /// The network [default: plies-digits.safetensors, if it is there]
