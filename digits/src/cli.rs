@@ -106,7 +106,7 @@ Examples:
   plies-digits train --hidden 1024,512 --dropout 0.3 --epochs 40 --out large.st
   plies-digits train --hidden none           softmax regression, no hidden layer
   plies-digits train --resume large.st --epochs 60
-  plies-digits train --validation 5000       keep the epoch best on 5,000 held out
+  plies-digits train --validation 5000       keep the best epoch on 5,000
 
 The best epoch so far is saved after each epoch. Ctrl-C stops after the
 current batch; --resume goes on from there."
