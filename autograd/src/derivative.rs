@@ -298,6 +298,7 @@ fn operand_gradients<'g>(
                 Unary::Sin => d_y * x.cos(),
                 Unary::Cos => -d_y * x.sin(),
                 Unary::Tanh => d_y * (1.0 - y * y),
+                Unary::Sigmoid => d_y * (y * (1.0 - y)),
                 Unary::Erf => d_y * (FRAC_2_SQRT_PI * (-x * x).exp()),
                 Unary::Floor | Unary::Round => return vec![],
             };

@@ -216,6 +216,7 @@ impl Primitive for f32 {
             Sin: |x| math::sin::<FMA>(x);
             Cos: |x| math::cos::<FMA>(x);
             Tanh: |x| math::tanh::<FMA>(x);
+            Sigmoid: |x| math::sigmoid::<FMA>(x);
             Erf: |x| math::erf::<FMA>(x);
             Floor: |x| floor_f32(x);
             Round: |x| round_f32(x);
@@ -279,6 +280,10 @@ impl Primitive for f64 {
             Sin: |x| x.sin();
             Cos: |x| x.cos();
             Tanh: |x| x.tanh();
+            Sigmoid: |x| {
+                let e = (-x.abs()).exp();
+                (if x < 0.0 { e } else { 1.0 }) / (1.0 + e)
+            };
             Erf: |x| libm::erf(x);
             Floor: |x| x.floor();
             Round: |x| x.round_ties_even();
@@ -345,7 +350,7 @@ mod tests {
     use super::*;
     use Operand::{Scalar, Slice};
 
-    const UNARY: [Unary; 13] = [
+    const UNARY: [Unary; 14] = [
         Unary::Neg,
         Unary::Abs,
         Unary::Sqrt,
@@ -356,6 +361,7 @@ mod tests {
         Unary::Sin,
         Unary::Cos,
         Unary::Tanh,
+        Unary::Sigmoid,
         Unary::Erf,
         Unary::Floor,
         Unary::Round,

@@ -211,6 +211,10 @@ impl<'g> Expr<'g> {
     pub fn tanh(self) -> Self {
         self.unary(Unary::Tanh)
     }
+    /// The logistic function, 1 / (1 + e⁻ˣ).
+    pub fn sigmoid(self) -> Self {
+        self.unary(Unary::Sigmoid)
+    }
     /// Error function.
     pub fn erf(self) -> Self {
         self.unary(Unary::Erf)

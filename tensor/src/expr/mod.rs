@@ -42,6 +42,8 @@ pub enum Unary {
     Cos,
     /// Hyperbolic tangent.
     Tanh,
+    /// The logistic function, 1 / (1 + e⁻ˣ), without overflow.
+    Sigmoid,
     /// Error function, 2/√π ∫₀ˣ exp(-t²) dt.
     Erf,
     /// Largest integer not above x.

@@ -222,17 +222,10 @@ pub trait Elementwise: Sized {
         });
         Self::map(f, &[self], &[1.673_263_242_354_377_2, 1.050_700_987_355_480_5, 0.0])
     }
-    /// 1 / (1 + e⁻ˣ), the logistic function; eˣ / (1 + eˣ) below 0, so that neither it nor a
-    /// derivative overflows.
+    /// 1 / (1 + e⁻ˣ), the logistic function, without overflow.
     #[track_caller]
     fn sigmoid(&self) -> Self {
-        // Both forms are smooth and hold at 0; |x| would have a kink there.
-        let f = formula!(|x; zero, one| {
-            let below = x.lt(zero);
-            let e = below.select(x, -x).exp();
-            below.select(e, one) / (1.0 + e)
-        });
-        Self::map(f, &[self], &[0.0, 1.0])
+        Self::map(formula!(|x| x.sigmoid()), &[self], &[])
     }
     /// ln(sigmoid(x)) = min(x, 0) - ln(1 + e^-|x|), without overflow.
     #[track_caller]
@@ -260,12 +253,7 @@ pub trait Elementwise: Sized {
     /// x · sigmoid(x), also called swish (Elfwing et al. 2018).
     #[track_caller]
     fn silu(&self) -> Self {
-        let f = formula!(|x; zero, one| {
-            let below = x.lt(zero);
-            let e = below.select(x, -x).exp();
-            x * below.select(e, one) / (1.0 + e)
-        });
-        Self::map(f, &[self], &[0.0, 1.0])
+        Self::map(formula!(|x| x * x.sigmoid()), &[self], &[])
     }
     /// x Φ(x) = x (1 + erf(x/√2)) / 2 (Hendrycks & Gimpel 2016).
     #[track_caller]

@@ -151,6 +151,7 @@ fn primitives(_: &mut Rng, device: &Device, dtype: DType) -> Result<(), String> 
         Unary::Sin,
         Unary::Cos,
         Unary::Tanh,
+        Unary::Sigmoid,
         Unary::Erf,
     ];
     let whole: Vec<f64> = (-9..10).map(f64::from).collect();
@@ -214,6 +215,7 @@ fn unary_expr(op: Unary, x: crate::Expr<'_>) -> crate::Expr<'_> {
         Unary::Sin => x.sin(),
         Unary::Cos => x.cos(),
         Unary::Tanh => x.tanh(),
+        Unary::Sigmoid => x.sigmoid(),
         Unary::Erf => x.erf(),
         Unary::Floor => x.floor(),
         Unary::Round => x.round(),

@@ -93,6 +93,7 @@ pub fn evaluate(formula: &Formula, inputs: &[f64], scalars: &[f64]) -> Vec<f64> 
                     Unary::Sin => x.sin(),
                     Unary::Cos => x.cos(),
                     Unary::Tanh => x.tanh(),
+                    Unary::Sigmoid => 1.0 / (1.0 + (-x).exp()),
                     Unary::Erf => libm::erf(x),
                     Unary::Floor => x.floor(),
                     Unary::Round => x.round_ties_even(),

@@ -19,6 +19,7 @@ mod erf;
 mod exp;
 mod ln;
 mod pow;
+mod sigmoid;
 mod tanh;
 #[cfg(test)]
 mod tests;
@@ -28,6 +29,7 @@ pub(super) use erf::erf;
 pub(super) use exp::{exp, exp_m1};
 pub(super) use ln::{ln, ln_1p};
 pub(super) use pow::pow;
+pub(super) use sigmoid::sigmoid;
 pub(super) use tanh::tanh;
 pub(super) use trigonometry::{LARGEST_ANGLE, cos, sin, turn};
 
