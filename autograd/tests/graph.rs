@@ -105,24 +105,24 @@ fn derivatives(f: impl Fn(&Var) -> Var, x: &[f64]) -> [Vec<f64>; 2] {
 #[test]
 fn a_branch_that_is_not_taken_inside_a_formula_does_not_leak_its_nan() {
     let x = [-1.0, 0.0, 4.0];
-    let ln = formula!(|x; zero| x.gt(zero).select(x.ln(), zero));
+    let ln = formula!(|x| x.gt(0.0).select(x.ln(), 0.0));
     assert_eq!(
-        derivatives(|x| Var::map(ln, &[x], &[0.0]), &x),
+        derivatives(|x| Var::map(ln, &[x], &[]), &x),
         [[0.0, 0.0, 0.25], [0.0, 0.0, -0.0625]]
     );
-    let root = formula!(|x; zero| x.le(zero).select(zero, 2.0 * x.sqrt() + x));
-    let [first, second] = derivatives(|x| Var::map(root, &[x], &[0.0]), &x);
+    let root = formula!(|x| x.le(0.0).select(0.0, 2.0 * x.sqrt() + x));
+    let [first, second] = derivatives(|x| Var::map(root, &[x], &[]), &x);
     assert_eq!((first, second), (vec![0.0, 0.0, 1.5], vec![0.0, 0.0, -0.0625]));
     // One decision inside another, and the branches share their argument.
-    let nested = formula!(|x; zero| {
-        let inner = x.gt(zero).select(x.ln() + x.recip(), x * x);
-        x.eq(zero).select(zero, inner)
+    let nested = formula!(|x| {
+        let inner = x.gt(0.0).select(x.ln() + x.recip(), x * x);
+        x.eq(0.0).select(0.0, inner)
     });
-    let [first, _] = derivatives(|x| Var::map(nested, &[x], &[0.0]), &x);
+    let [first, _] = derivatives(|x| Var::map(nested, &[x], &[]), &x);
     assert_eq!(first, [-2.0, 0.0, 0.25 - 0.0625]);
     // A bound on a logarithm, as in binary cross-entropy from probabilities.
-    let bounded = formula!(|x; low| x.ln().max(low));
-    let [first, second] = derivatives(|x| Var::map(bounded, &[x], &[-100.0]), &[0.0, 0.5]);
+    let bounded = formula!(|x| x.ln().max(-100.0));
+    let [first, second] = derivatives(|x| Var::map(bounded, &[x], &[]), &[0.0, 0.5]);
     assert_eq!((first, second), (vec![0.0, 2.0], vec![0.0, -4.0]));
 }
 

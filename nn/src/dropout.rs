@@ -54,7 +54,7 @@ impl Module for Dropout {
         let Some(rng) = pass.rng().filter(|_| self.p > 0.0) else { return x.clone() };
         let uniform = rng.uniform(x.shape(), x.dtype(), x.value().device());
         let scale = if self.p < 1.0 { 1.0 / (1.0 - self.p) } else { 0.0 };
-        let f = formula!(|x, u; p, scale, zero| u.lt(p).select(zero, x * scale));
-        Var::map(f, &[x, &Var::constant(uniform)], &[self.p, scale, 0.0])
+        let f = formula!(|x, u; p, scale| u.lt(p).select(0.0, x * scale));
+        Var::map(f, &[x, &Var::constant(uniform)], &[self.p, scale])
     }
 }

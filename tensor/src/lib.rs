@@ -26,7 +26,7 @@ pub use cpu::{set_threads, threads};
 pub use device::Device;
 pub use dtype::{DType, Element};
 pub use error::{Error, Result};
-pub use expr::{Binary, Expr, Formula, Graph, Node, Roots, Unary};
+pub use expr::{Binary, Expr, Formula, Graph, IntoExpr, Node, Roots, Unary};
 pub use io::replace_file;
 pub use layout::Layout;
 pub use ops::elementwise::Elementwise;

@@ -155,7 +155,7 @@ impl Var {
     #[track_caller]
     pub fn norm(&self, axes: &[isize], keepdim: bool) -> Var {
         let squares = Self::map_sum(formula!(|x| x * x), &[self], &[], axes, keepdim);
-        Self::map(formula!(|s; zero| s.eq(zero).select(zero, s.sqrt())), &[&squares], &[0.0])
+        Self::map(formula!(|s| s.eq(0.0).select(0.0, s.sqrt())), &[&squares], &[])
     }
 
     /// (Σ |x|ᵖ)^(1/p) over axes; see [`Tensor::norm_p`]. At 0 the gradient is taken as 0.
@@ -167,10 +167,11 @@ impl Var {
             2.0 => self.norm(axes, keepdim),
             f64::INFINITY => self.abs().max(axes, keepdim),
             _ => {
-                let power = formula!(|x; p, zero| x.eq(zero).select(zero.pow(p), x.abs().pow(p)));
-                let root = formula!(|s; q, zero| s.eq(zero).select(zero.pow(q), s.pow(q)));
-                let sum = Self::map_sum(power, &[self], &[p, 0.0], axes, keepdim);
-                Self::map(root, &[&sum], &[1.0 / p, 0.0])
+                // 0ᵖ is 0, or infinite for p < 0; the constant has no gradient.
+                let power = formula!(|x; p, at_0| x.eq(0.0).select(at_0, x.abs().pow(p)));
+                let root = formula!(|s; q, at_0| s.eq(0.0).select(at_0, s.pow(q)));
+                let sum = Self::map_sum(power, &[self], &[p, 0f64.powf(p)], axes, keepdim);
+                Self::map(root, &[&sum], &[1.0 / p, 0f64.powf(1.0 / p)])
             }
         }
     }

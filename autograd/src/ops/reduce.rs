@@ -26,8 +26,8 @@ impl Op for Extreme {
         // Which elements were chosen does not change under small changes: a constant.
         let (x, y) = (inputs[0].detach(), output.detach());
         let count = Var::map_sum(formula!(|x, y| x.eq(y)), &[&x, &y], &[], &self.axes, true);
-        let share = formula!(|d, x, y, count; zero| x.eq(y).select(d / count, zero));
-        vec![Some(Var::map(share, &[d_y, &x, &y, &count], &[0.0]))]
+        let share = formula!(|d, x, y, count| x.eq(y).select(d / count, 0.0));
+        vec![Some(Var::map(share, &[d_y, &x, &y, &count], &[]))]
     }
 }
 

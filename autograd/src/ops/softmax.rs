@@ -24,10 +24,8 @@ impl Op for LogSumExp {
 
     fn vjp(&self, inputs: &[Var], output: &Var, d_y: &Var) -> Vec<Option<Var>> {
         // Where everything is -∞ so is y, and the gradient is 0, not e^(-∞ + ∞).
-        let f = formula!(|d, x, y; nothing, zero| {
-            y.eq(nothing).select(zero, d * (x - y).exp())
-        });
-        vec![Some(Var::map(f, &[d_y, &inputs[0], output], &[f64::NEG_INFINITY, 0.0]))]
+        let f = formula!(|d, x, y| y.eq(f64::NEG_INFINITY).select(0.0, d * (x - y).exp()));
+        vec![Some(Var::map(f, &[d_y, &inputs[0], output], &[]))]
     }
 }
 

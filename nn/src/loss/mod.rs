@@ -91,11 +91,11 @@ pub fn binary_cross_entropy(logits: &Var, targets: &Tensor) -> Var {
 pub fn binary_cross_entropy_with(logits: &Var, targets: &Tensor, reduction: Reduction) -> Var {
     // Both sides of 0 are smooth formulas that hold at 0 too. With max and abs, which have kinks there,
     // the second derivative at 0 would be 0 instead of 1/4.
-    let f = formula!(|x, t; zero| {
-        let below = x.lt(zero);
-        below.select(zero, x) - x * t + below.select(x, -x).exp().ln_1p()
+    let f = formula!(|x, t| {
+        let below = x.lt(0.0);
+        below.select(0.0, x) - x * t + below.select(x, -x).exp().ln_1p()
     });
-    elementwise("binary_cross_entropy", f, logits, targets, &[0.0], reduction)
+    elementwise("binary_cross_entropy", f, logits, targets, &[], reduction)
 }
 
 /// Mean squared error: the mean of (x - t)².

@@ -350,36 +350,6 @@ mod tests {
     use super::*;
     use Operand::{Scalar, Slice};
 
-    const UNARY: [Unary; 14] = [
-        Unary::Neg,
-        Unary::Abs,
-        Unary::Sqrt,
-        Unary::Exp,
-        Unary::ExpM1,
-        Unary::Ln,
-        Unary::Ln1p,
-        Unary::Sin,
-        Unary::Cos,
-        Unary::Tanh,
-        Unary::Sigmoid,
-        Unary::Erf,
-        Unary::Floor,
-        Unary::Round,
-    ];
-
-    const BINARY: [Binary; 10] = [
-        Binary::Add,
-        Binary::Sub,
-        Binary::Mul,
-        Binary::Div,
-        Binary::Pow,
-        Binary::Min,
-        Binary::Max,
-        Binary::Lt,
-        Binary::Le,
-        Binary::Eq,
-    ];
-
     /// Special numbers among ordinary ones, of a length that leaves a remainder in every vector.
     fn floats() -> Vec<f32> {
         let specials = [0.0, -0.0, f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 0.5, 1.5, 2.5, -2.5];
@@ -437,7 +407,7 @@ mod tests {
         let x = floats();
         let wide: Vec<f64> = x.iter().copied().map(f64::from).collect();
         let (mut y, mut exact) = (vec![0f32; x.len()], vec![0f64; x.len()]);
-        for op in UNARY {
+        for &op in Unary::ALL {
             f64::unary(op, &wide, &mut exact);
             Isa::for_each(|isa| {
                 f32::unary(op, &x, &mut y);
@@ -459,7 +429,7 @@ mod tests {
         let x = floats();
         let mut y = vec![0f32; x.len()];
         Isa::for_each(|isa| {
-            for op in UNARY {
+            for &op in Unary::ALL {
                 f32::unary(op, &x, &mut y);
                 for (&x, &y) in x.iter().zip(&y) {
                     let mut one = [0f32];
@@ -477,7 +447,7 @@ mod tests {
         let (x64, y64) = (wide(&x), wide(&y));
         let (mut out, mut out64) = (vec![0f32; x.len()], vec![0f64; x.len()]);
         Isa::for_each(|isa| {
-            for op in BINARY {
+            for &op in Binary::ALL {
                 f32::binary(op, Slice(&x), Slice(&y), &mut out);
                 f64::binary(op, Slice(&x64), Slice(&y64), &mut out64);
                 for i in 0..x.len() {
@@ -505,7 +475,7 @@ mod tests {
         let (x, y) = pairs(&integers(), 11);
         let mut out = vec![0i32; x.len()];
         Isa::for_each(|isa| {
-            for op in BINARY {
+            for &op in Binary::ALL {
                 i32::binary(op, Slice(&x), Slice(&y), &mut out);
                 for ((&a, &b), &found) in x.iter().zip(&y).zip(&out) {
                     let expected = match op {
@@ -534,7 +504,7 @@ mod tests {
         let x = floats();
         let y = vec![0.75f32; x.len()];
         let (mut slices, mut scalar) = (vec![0f32; x.len()], vec![0f32; x.len()]);
-        for op in BINARY {
+        for &op in Binary::ALL {
             f32::binary(op, Slice(&x), Slice(&y), &mut slices);
             f32::binary(op, Slice(&x), Scalar(0.75), &mut scalar);
             assert!(slices.iter().zip(&scalar).all(|(&a, &b)| same(a.into(), b.into())), "{op:?}");

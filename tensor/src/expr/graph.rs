@@ -56,15 +56,15 @@ impl Graph {
         let at = |id: usize| Expr { graph: self, id };
         match node {
             Node::Unary(op, x) => {
-                if let Some(folded) = constant(x).and_then(|x| fold_unary(op, x)) {
-                    return self.constant(folded);
+                if let Some(x) = constant(x) {
+                    return self.constant(op.at(x));
                 }
                 if let (Unary::Neg, Node::Unary(Unary::Neg, inner)) = (op, self.node(x)) {
                     return at(inner);
                 }
             }
             Node::Binary(op, x, y) => match (op, constant(x), constant(y)) {
-                (_, Some(x), Some(y)) => return self.constant(fold_binary(op, x, y)),
+                (_, Some(x), Some(y)) => return self.constant(op.at(x, y)),
                 (Binary::Mul | Binary::Div | Binary::Pow, None, Some(1.0)) => return at(x),
                 (Binary::Mul, Some(1.0), None) => return at(y),
                 (Binary::Sub, None, Some(zero)) if zero.to_bits() == 0 => return at(x),
@@ -116,36 +116,6 @@ impl Graph {
     }
 }
 
-fn fold_unary(op: Unary, x: f64) -> Option<f64> {
-    Some(match op {
-        Unary::Neg => -x,
-        Unary::Abs => x.abs(),
-        Unary::Sqrt => x.sqrt(),
-        Unary::Exp => x.exp(),
-        Unary::Ln => x.ln(),
-        Unary::Floor => x.floor(),
-        _ => return None,
-    })
-}
-
-fn fold_binary(op: Binary, x: f64, y: f64) -> f64 {
-    let truth = |b: bool| if b { 1.0 } else { 0.0 };
-    match op {
-        Binary::Add => x + y,
-        Binary::Sub => x - y,
-        Binary::Mul => x * y,
-        Binary::Div => x / y,
-        Binary::Pow => x.powf(y),
-        Binary::Min if x.is_nan() || y.is_nan() => f64::NAN,
-        Binary::Max if x.is_nan() || y.is_nan() => f64::NAN,
-        Binary::Min => x.min(y),
-        Binary::Max => x.max(y),
-        Binary::Lt => truth(x < y),
-        Binary::Le => truth(x <= y),
-        Binary::Eq => truth(x == y),
-    }
-}
-
 impl<'g> Expr<'g> {
     /// The graph this expression belongs to.
     pub fn graph(self) -> &'g Graph {
@@ -159,17 +129,38 @@ impl<'g> Expr<'g> {
         self.id
     }
 
-    fn unary(self, op: Unary) -> Self {
+    /// A primitive of this.
+    pub fn unary(self, op: Unary) -> Self {
         self.graph.add(Node::Unary(op, self.id))
     }
 
+    /// A primitive of this and another value.
     #[track_caller]
-    fn binary(self, op: Binary, other: Self) -> Self {
-        self.graph.add(Node::Binary(op, self.id, other.id_in(self.graph)))
+    pub fn binary(self, op: Binary, other: impl IntoExpr<'g>) -> Self {
+        let other = other.into_expr(self.graph).id_in(self.graph);
+        self.graph.add(Node::Binary(op, self.id, other))
     }
 
     fn like(self, value: f64) -> Self {
         self.graph.constant(value)
+    }
+}
+
+/// What stands for a value inside a formula: an expression, or a number of the formula's own.
+pub trait IntoExpr<'g> {
+    /// The value in `graph`.
+    fn into_expr(self, graph: &'g Graph) -> Expr<'g>;
+}
+
+impl<'g> IntoExpr<'g> for Expr<'g> {
+    fn into_expr(self, _graph: &'g Graph) -> Expr<'g> {
+        self
+    }
+}
+
+impl<'g> IntoExpr<'g> for f64 {
+    fn into_expr(self, graph: &'g Graph) -> Expr<'g> {
+        graph.constant(self)
     }
 }
 
@@ -229,47 +220,48 @@ impl<'g> Expr<'g> {
     }
     /// xʸ
     #[track_caller]
-    pub fn pow(self, y: Self) -> Self {
+    pub fn pow(self, y: impl IntoExpr<'g>) -> Self {
         self.binary(Binary::Pow, y)
     }
     /// The smaller of two; NaN when either is NaN.
     #[track_caller]
-    pub fn min(self, y: Self) -> Self {
+    pub fn min(self, y: impl IntoExpr<'g>) -> Self {
         self.binary(Binary::Min, y)
     }
     /// The larger of two; NaN when either is NaN.
     #[track_caller]
-    pub fn max(self, y: Self) -> Self {
+    pub fn max(self, y: impl IntoExpr<'g>) -> Self {
         self.binary(Binary::Max, y)
     }
     /// 1 where x < y, else 0.
     #[track_caller]
-    pub fn lt(self, y: Self) -> Self {
+    pub fn lt(self, y: impl IntoExpr<'g>) -> Self {
         self.binary(Binary::Lt, y)
     }
     /// 1 where x ≤ y, else 0.
     #[track_caller]
-    pub fn le(self, y: Self) -> Self {
+    pub fn le(self, y: impl IntoExpr<'g>) -> Self {
         self.binary(Binary::Le, y)
     }
     /// 1 where x > y, else 0.
     #[track_caller]
-    pub fn gt(self, y: Self) -> Self {
-        y.binary(Binary::Lt, self)
+    pub fn gt(self, y: impl IntoExpr<'g>) -> Self {
+        y.into_expr(self.graph).binary(Binary::Lt, self)
     }
     /// 1 where x ≥ y, else 0.
     #[track_caller]
-    pub fn ge(self, y: Self) -> Self {
-        y.binary(Binary::Le, self)
+    pub fn ge(self, y: impl IntoExpr<'g>) -> Self {
+        y.into_expr(self.graph).binary(Binary::Le, self)
     }
     /// 1 where x = y, else 0.
     #[track_caller]
-    pub fn eq(self, y: Self) -> Self {
+    pub fn eq(self, y: impl IntoExpr<'g>) -> Self {
         self.binary(Binary::Eq, y)
     }
     /// `a` where this is not 0, else `b`; the branch not taken has no influence, not even as NaN.
     #[track_caller]
-    pub fn select(self, a: Self, b: Self) -> Self {
+    pub fn select(self, a: impl IntoExpr<'g>, b: impl IntoExpr<'g>) -> Self {
+        let [a, b] = [a.into_expr(self.graph), b.into_expr(self.graph)];
         self.graph.add(Node::Select(self.id, a.id_in(self.graph), b.id_in(self.graph)))
     }
     /// 1 / x
@@ -309,7 +301,7 @@ macro_rules! operator {
         impl<'g> $trait<f64> for Expr<'g> {
             type Output = Expr<'g>;
             fn $method(self, y: f64) -> Self {
-                self.binary(Binary::$trait, self.like(y))
+                self.binary(Binary::$trait, y)
             }
         }
         impl<'g> $trait<Expr<'g>> for f64 {

@@ -9,103 +9,17 @@
 //! one `exp`) and constants are folded.
 
 mod graph;
+mod primitive;
 mod schedule;
 
-pub use graph::{Expr, Graph, Roots};
+pub use graph::{Expr, Graph, IntoExpr, Roots};
+pub use primitive::{Binary, Node, Unary};
 pub(crate) use schedule::{Place, Schedule};
 
 use std::any::Any;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::{Arc, OnceLock};
-
-/// A function of one number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Unary {
-    /// -x
-    Neg,
-    /// |x|
-    Abs,
-    /// √x, NaN below 0.
-    Sqrt,
-    /// eˣ
-    Exp,
-    /// eˣ - 1, accurate near 0.
-    ExpM1,
-    /// Natural logarithm: -∞ at 0, NaN below.
-    Ln,
-    /// ln(1 + x), accurate near 0.
-    Ln1p,
-    /// Sine of an angle in radians.
-    Sin,
-    /// Cosine of an angle in radians.
-    Cos,
-    /// Hyperbolic tangent.
-    Tanh,
-    /// The logistic function, 1 / (1 + e⁻ˣ), without overflow.
-    Sigmoid,
-    /// Error function, 2/√π ∫₀ˣ exp(-t²) dt.
-    Erf,
-    /// Largest integer not above x.
-    Floor,
-    /// Nearest integer, halves to the even one.
-    Round,
-}
-
-/// A function of two numbers. Comparisons give 1 or 0 in the operands' own type.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Binary {
-    /// x + y
-    Add,
-    /// x - y
-    Sub,
-    /// x · y
-    Mul,
-    /// x / y
-    Div,
-    /// xʸ
-    Pow,
-    /// The smaller; NaN when either is NaN; -0 is below +0.
-    Min,
-    /// The larger; NaN when either is NaN; +0 is above -0.
-    Max,
-    /// x < y
-    Lt,
-    /// x ≤ y
-    Le,
-    /// x = y
-    Eq,
-}
-
-/// One step of a [`Formula`]; operands are the indices of earlier nodes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Node {
-    /// Element of the n-th input tensor.
-    Input(usize),
-    /// The n-th scalar, a number given at each call.
-    Scalar(usize),
-    /// A number that belongs to the formula, as the bits of an `f64` so that nodes can be compared.
-    Const(u64),
-    /// A function of one earlier node.
-    Unary(Unary, usize),
-    /// A function of two earlier nodes.
-    Binary(Binary, usize, usize),
-    /// `Select(c, a, b)`: a where c ≠ 0 (NaN counts as ≠ 0), else b.
-    Select(usize, usize, usize),
-}
-
-impl Node {
-    /// The nodes that this one reads.
-    pub fn operands(&self) -> impl Iterator<Item = usize> {
-        let operands = match *self {
-            Node::Input(_) | Node::Scalar(_) | Node::Const(_) => [None; 3],
-            Node::Unary(_, x) => [Some(x), None, None],
-            Node::Binary(_, x, y) => [Some(x), Some(y), None],
-            Node::Select(c, a, b) => [Some(c), Some(a), Some(b)],
-        };
-        operands.into_iter().flatten()
-    }
-}
 
 /// A closed element-wise function: n inputs and s scalars to m outputs. Cloning shares it;
 /// equality and hash are those of its nodes, so it can be the key of a cache of kernels.
@@ -134,26 +48,6 @@ impl Formula {
     /// A formula of N inputs and one output.
     pub fn new<const N: usize>(f: impl for<'g> FnOnce([Expr<'g>; N]) -> Expr<'g>) -> Self {
         Self::build(N, 0, |g| vec![f(std::array::from_fn(|i| g.input(i)))])
-    }
-
-    /// A formula of N inputs, S scalars (numbers that may change from call to call, such as a
-    /// learning rate) and one output.
-    pub fn with_scalars<const N: usize, const S: usize>(
-        f: impl for<'g> FnOnce([Expr<'g>; N], [Expr<'g>; S]) -> Expr<'g>,
-    ) -> Self {
-        Self::build(N, S, |g| {
-            vec![f(std::array::from_fn(|i| g.input(i)), std::array::from_fn(|i| g.scalar(i)))]
-        })
-    }
-
-    /// A formula of N inputs, S scalars and M outputs, computed in one pass.
-    pub fn several<const N: usize, const S: usize, const M: usize>(
-        f: impl for<'g> FnOnce([Expr<'g>; N], [Expr<'g>; S]) -> [Expr<'g>; M],
-    ) -> Self {
-        Self::build(N, S, |g| {
-            let inputs = std::array::from_fn(|i| g.input(i));
-            f(inputs, std::array::from_fn(|i| g.scalar(i))).to_vec()
-        })
     }
 
     /// A formula whose arity is known only at run time; `f` returns the outputs.
@@ -259,23 +153,20 @@ impl Formula {
     /// Checks that the formula means something on integers.
     #[track_caller]
     pub(crate) fn check_integer(&self, scalars: &[f64]) {
-        let whole = |value: f64| {
+        for node in self.nodes() {
+            let value = match *node {
+                Node::Const(bits) => f64::from_bits(bits),
+                Node::Scalar(i) => scalars[i],
+                Node::Unary(op, _) if !op.is_on_integers() => panic!(
+                    "{}: not defined on i32; cast the tensor with to_dtype first",
+                    format!("{op:?}").to_lowercase()
+                ),
+                _ => continue,
+            };
             assert!(
                 value.fract() == 0.0,
                 "formula {self:?}: {value} is not an integer; cast the tensor with to_dtype first"
             );
-        };
-        scalars.iter().copied().for_each(whole);
-        for node in self.nodes() {
-            match *node {
-                Node::Const(bits) => whole(f64::from_bits(bits)),
-                Node::Unary(Unary::Neg | Unary::Abs | Unary::Floor | Unary::Round, _) => {}
-                Node::Unary(op, _) => panic!(
-                    "{}: not defined on i32; cast the tensor with to_dtype first",
-                    format!("{op:?}").to_lowercase()
-                ),
-                _ => {}
-            }
         }
     }
 }

@@ -95,7 +95,7 @@ impl Schedule {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Formula;
+    use crate::{Formula, formula};
 
     #[test]
     fn a_chain_needs_two_registers() {
@@ -106,7 +106,7 @@ mod tests {
 
     #[test]
     fn scalars_are_computed_once() {
-        let f = Formula::with_scalars(|[x], [lr, t]| x * (lr / (1.0 - t.exp())));
+        let f = formula!(|x; lr, t| x * (lr / (1.0 - t.exp())));
         assert_eq!(f.schedule().steps.len(), 1);
     }
 }

@@ -36,8 +36,12 @@ pub trait Elementwise: Sized {
     /// 1 above 0, -1 below, 0 at ±0, NaN at NaN.
     #[track_caller]
     fn sign(&self) -> Self {
-        let f = formula!(|x; zero, one| x.gt(zero).select(one, x.lt(zero).select(-one, x.eq(zero).select(zero, x))));
-        Self::map(f, &[self], &[0.0, 1.0])
+        // Neither above, below nor at 0 is NaN.
+        let f = formula!(|x| {
+            let not_above = x.lt(0.0).select(-1.0, x.eq(0.0).select(0.0, x));
+            x.gt(0.0).select(1.0, not_above)
+        });
+        Self::map(f, &[self], &[])
     }
     /// √x, NaN below 0.
     #[track_caller]
@@ -194,33 +198,34 @@ pub trait Elementwise: Sized {
     #[track_caller]
     fn relu(&self) -> Self {
         // Not max: there both branches of a tie would get half of the gradient.
-        Self::map(formula!(|x; zero| x.le(zero).select(zero, x)), &[self], &[0.0])
+        Self::map(formula!(|x| x.le(0.0).select(0.0, x)), &[self], &[])
     }
     /// x above 0, slope·x below (Maas et al. 2013).
     #[track_caller]
     fn leaky_relu(&self, slope: f64) -> Self {
-        let f = formula!(|x; slope, zero| x.gt(zero).select(x, slope * x));
-        Self::map(f, &[self], &[slope, 0.0])
+        Self::map(formula!(|x; slope| x.gt(0.0).select(x, slope * x)), &[self], &[slope])
     }
     /// x above 0, α(eˣ - 1) below (Clevert et al. 2016).
     #[track_caller]
     fn elu(&self, alpha: f64) -> Self {
         // The branch that is not taken must not overflow: 0 · ∞ in its derivative would be NaN.
-        let f = formula!(|x; alpha, zero| {
-            let above = x.gt(zero);
-            above.select(x, alpha * above.select(zero, x).exp_m1())
+        let f = formula!(|x; alpha| {
+            let above = x.gt(0.0);
+            above.select(x, alpha * above.select(0.0, x).exp_m1())
         });
-        Self::map(f, &[self], &[alpha, 0.0])
+        Self::map(f, &[self], &[alpha])
     }
     /// λx above 0, λα(eˣ - 1) below, with the constants that keep mean 0 and variance 1
     /// (Klambauer et al. 2017).
     #[track_caller]
     fn selu(&self) -> Self {
-        let f = formula!(|x; alpha, lambda, zero| {
-            let above = x.gt(zero);
-            lambda * above.select(x, alpha * above.select(zero, x).exp_m1())
+        const ALPHA: f64 = 1.673_263_242_354_377_2;
+        const LAMBDA: f64 = 1.050_700_987_355_480_5;
+        let f = formula!(|x| {
+            let above = x.gt(0.0);
+            LAMBDA * above.select(x, ALPHA * above.select(0.0, x).exp_m1())
         });
-        Self::map(f, &[self], &[1.673_263_242_354_377_2, 1.050_700_987_355_480_5, 0.0])
+        Self::map(f, &[self], &[])
     }
     /// 1 / (1 + e⁻ˣ), the logistic function, without overflow.
     #[track_caller]
@@ -230,20 +235,20 @@ pub trait Elementwise: Sized {
     /// ln(sigmoid(x)) = min(x, 0) - ln(1 + e^-|x|), without overflow.
     #[track_caller]
     fn log_sigmoid(&self) -> Self {
-        let f = formula!(|x; zero| {
-            let below = x.lt(zero);
-            below.select(x, zero) - below.select(x, -x).exp().ln_1p()
+        let f = formula!(|x| {
+            let below = x.lt(0.0);
+            below.select(x, 0.0) - below.select(x, -x).exp().ln_1p()
         });
-        Self::map(f, &[self], &[0.0])
+        Self::map(f, &[self], &[])
     }
     /// ln(1 + eˣ) = max(x, 0) + ln(1 + e^-|x|), without overflow (Dugas et al. 2001).
     #[track_caller]
     fn softplus(&self) -> Self {
-        let f = formula!(|x; zero| {
-            let below = x.lt(zero);
-            below.select(zero, x) + below.select(x, -x).exp().ln_1p()
+        let f = formula!(|x| {
+            let below = x.lt(0.0);
+            below.select(0.0, x) + below.select(x, -x).exp().ln_1p()
         });
-        Self::map(f, &[self], &[0.0])
+        Self::map(f, &[self], &[])
     }
     /// x / (1 + |x|)
     #[track_caller]
@@ -273,11 +278,7 @@ pub trait Elementwise: Sized {
     /// x tanh(softplus(x)) (Misra 2019).
     #[track_caller]
     fn mish(&self) -> Self {
-        let f = formula!(|x; zero| {
-            let below = x.lt(zero);
-            x * (below.select(zero, x) + below.select(x, -x).exp().ln_1p()).tanh()
-        });
-        Self::map(f, &[self], &[0.0])
+        Self::map(formula!(|x| x * x.softplus().tanh()), &[self], &[])
     }
     /// x limited to -1..=1.
     #[track_caller]

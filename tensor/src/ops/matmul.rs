@@ -43,8 +43,8 @@ impl Tensor {
     /// ```
     /// use plies_tensor::{Tensor, formula};
     /// let (x, w) = (Tensor::from([[1f32, 2.0]]), Tensor::from([[3f32], [-4.0]]));
-    /// let relu = formula!(|xw, bias; zero| (xw + bias).max(zero));
-    /// let y = x.matmul_then(&w, relu, &[&Tensor::from([1f32])], &[0.0]);
+    /// let relu = formula!(|xw, bias| (xw + bias).max(0.0));
+    /// let y = x.matmul_then(&w, relu, &[&Tensor::from([1f32])], &[]);
     /// assert_eq!(y.to_vec::<f32>().unwrap(), [0.0]);
     /// ```
     #[track_caller]

@@ -169,8 +169,8 @@ impl Tensor {
         }
         // An infinite maximum would make ∞ - ∞; 0 in its place gives the right limit.
         let largest = self.max(axes, true);
-        let finite = formula!(|m; zero, infinity| m.abs().eq(infinity).select(zero, m));
-        let m = Self::evaluate(finite, &[&largest], &[0.0, f64::INFINITY]);
+        let finite = formula!(|m| m.abs().eq(f64::INFINITY).select(0.0, m));
+        let m = Self::evaluate(finite, &[&largest], &[]);
         let sum = Self::map_reduce(
             Reduce::Sum,
             formula!(|x, m| (x - m).exp()),
@@ -202,7 +202,7 @@ impl Tensor {
             Self::map_reduce(op, formula, &[self], scalars, axes, keepdim)
         };
         match p {
-            0.0 => reduce(Reduce::Sum, formula!(|x; zero| 1.0 - x.eq(zero)), &[0.0]),
+            0.0 => reduce(Reduce::Sum, formula!(|x| 1.0 - x.eq(0.0)), &[]),
             1.0 => reduce(Reduce::Sum, formula!(|x| x.abs()), &[]),
             2.0 => self.norm(axes, keepdim),
             f64::INFINITY => reduce(Reduce::Max, formula!(|x| x.abs()), &[]),

@@ -138,22 +138,6 @@ fn map(rng: &mut Rng, device: &Device, dtype: DType) -> Result<(), String> {
 }
 
 fn primitives(_: &mut Rng, device: &Device, dtype: DType) -> Result<(), String> {
-    let unary = [
-        Unary::Neg,
-        Unary::Abs,
-        Unary::Floor,
-        Unary::Round,
-        Unary::Sqrt,
-        Unary::Exp,
-        Unary::ExpM1,
-        Unary::Ln,
-        Unary::Ln1p,
-        Unary::Sin,
-        Unary::Cos,
-        Unary::Tanh,
-        Unary::Sigmoid,
-        Unary::Erf,
-    ];
     let whole: Vec<f64> = (-9..10).map(f64::from).collect();
     let real: Vec<f64> = (-90..90)
         .map(|i| f64::from(i) * 0.37)
@@ -162,27 +146,15 @@ fn primitives(_: &mut Rng, device: &Device, dtype: DType) -> Result<(), String> 
     let values = if dtype.is_float() { &real } else { &whole };
     let values = Tensor::from(&values[..]).to_dtype(dtype);
     let x = place(&values, device);
-    for op in unary.into_iter().take(if dtype.is_float() { 13 } else { 4 }) {
-        let f = Formula::new(|[x]| unary_expr(op, x));
+    for &op in Unary::ALL.iter().filter(|op| dtype.is_float() || op.is_on_integers()) {
+        let f = Formula::new(|[x]| x.unary(op));
         let expected = reference::map(&f, &[&Array::of(&x)], &[]);
         check(&Tensor::map(&f, &[&x], &[]), &expected, dtype)
             .map_err(|e| format!("{op:?}: {e}"))?;
     }
-    let binary = [
-        Binary::Add,
-        Binary::Sub,
-        Binary::Mul,
-        Binary::Min,
-        Binary::Max,
-        Binary::Lt,
-        Binary::Le,
-        Binary::Eq,
-        Binary::Div,
-        Binary::Pow,
-    ];
     let y = x.unsqueeze(1);
-    for op in binary.into_iter().take(if dtype.is_float() { 10 } else { 8 }) {
-        let f = Formula::new(|[x, y]| binary_expr(op, x, y));
+    for &op in Binary::ALL.iter().filter(|op| dtype.is_float() || op.is_exact_on_integers()) {
+        let f = Formula::new(|[x, y]| x.binary(op, y));
         let expected = reference::map(&f, &[&Array::of(&x), &Array::of(&y)], &[]);
         let found = Tensor::map(&f, &[&x, &y], &[]);
         // The largest powers exceed F32.
@@ -201,40 +173,6 @@ fn primitives(_: &mut Rng, device: &Device, dtype: DType) -> Result<(), String> 
         &reference::map(f, &[&Array::of(&x), &Array::of(&y)], &[]),
         dtype,
     )
-}
-
-fn unary_expr(op: Unary, x: crate::Expr<'_>) -> crate::Expr<'_> {
-    match op {
-        Unary::Neg => -x,
-        Unary::Abs => x.abs(),
-        Unary::Sqrt => x.sqrt(),
-        Unary::Exp => x.exp(),
-        Unary::ExpM1 => x.exp_m1(),
-        Unary::Ln => x.ln(),
-        Unary::Ln1p => x.ln_1p(),
-        Unary::Sin => x.sin(),
-        Unary::Cos => x.cos(),
-        Unary::Tanh => x.tanh(),
-        Unary::Sigmoid => x.sigmoid(),
-        Unary::Erf => x.erf(),
-        Unary::Floor => x.floor(),
-        Unary::Round => x.round(),
-    }
-}
-
-fn binary_expr<'g>(op: Binary, x: crate::Expr<'g>, y: crate::Expr<'g>) -> crate::Expr<'g> {
-    match op {
-        Binary::Add => x + y,
-        Binary::Sub => x - y,
-        Binary::Mul => x * y,
-        Binary::Div => x / y,
-        Binary::Pow => x.pow(y),
-        Binary::Min => x.min(y),
-        Binary::Max => x.max(y),
-        Binary::Lt => x.lt(y),
-        Binary::Le => x.le(y),
-        Binary::Eq => x.eq(y),
-    }
 }
 
 fn update(rng: &mut Rng, device: &Device, dtype: DType) -> Result<(), String> {
@@ -347,9 +285,9 @@ fn matmul(rng: &mut Rng, device: &Device, dtype: DType) -> Result<(), String> {
     let expected = reference::matmul(&Array::of(&x), &Array::of(&y));
     check(&x.matmul(&y), &expected, dtype).map_err(|e| format!("{a:?} x {b:?}: {e}"))?;
     let bias = draw(rng, device, dtype, &[n]);
-    let f = formula!(|y, b; zero| (y + b).max(zero));
-    let then = reference::map(f, &[&expected, &Array::of(&bias)], &[0.0]);
-    check(&x.matmul_then(&y, f, &[&bias], &[0.0]), &then, dtype)?;
+    let f = formula!(|y, b| (y + b).max(0.0));
+    let then = reference::map(f, &[&expected, &Array::of(&bias)], &[]);
+    check(&x.matmul_then(&y, f, &[&bias], &[]), &then, dtype)?;
     let one = Tensor::full(Shape::SCALAR, 1.0, dtype, device);
     let plus = formula!(|y, b| y + b);
     let (row, column) = (draw(rng, device, dtype, &[k]), draw(rng, device, dtype, &[k]));

@@ -1,7 +1,7 @@
 //! Every operation as the loop that defines it, in F64, over plain row-major arrays. Slow and
 //! obvious: the oracle that fast paths are compared with.
 
-use crate::{ArgReduce, Binary, Formula, Node, Reduce, Shape, Tensor, Unary};
+use crate::{ArgReduce, Formula, Node, Reduce, Shape, Tensor};
 
 /// A row-major array.
 #[derive(Clone, Debug, PartialEq)]
@@ -75,47 +75,12 @@ pub fn broadcast_dims(inputs: &[&Array]) -> Vec<usize> {
 pub fn evaluate(formula: &Formula, inputs: &[f64], scalars: &[f64]) -> Vec<f64> {
     let mut values: Vec<f64> = Vec::new();
     for node in formula.nodes() {
-        let truth = |b: bool| if b { 1.0 } else { 0.0 };
         let value = match *node {
             Node::Input(i) => inputs[i],
             Node::Scalar(i) => scalars[i],
             Node::Const(bits) => f64::from_bits(bits),
-            Node::Unary(op, x) => {
-                let x = values[x];
-                match op {
-                    Unary::Neg => -x,
-                    Unary::Abs => x.abs(),
-                    Unary::Sqrt => x.sqrt(),
-                    Unary::Exp => x.exp(),
-                    Unary::ExpM1 => x.exp_m1(),
-                    Unary::Ln => x.ln(),
-                    Unary::Ln1p => x.ln_1p(),
-                    Unary::Sin => x.sin(),
-                    Unary::Cos => x.cos(),
-                    Unary::Tanh => x.tanh(),
-                    Unary::Sigmoid => 1.0 / (1.0 + (-x).exp()),
-                    Unary::Erf => libm::erf(x),
-                    Unary::Floor => x.floor(),
-                    Unary::Round => x.round_ties_even(),
-                }
-            }
-            Node::Binary(op, x, y) => {
-                let (x, y) = (values[x], values[y]);
-                let unordered = x.is_nan() || y.is_nan();
-                match op {
-                    Binary::Add => x + y,
-                    Binary::Sub => x - y,
-                    Binary::Mul => x * y,
-                    Binary::Div => x / y,
-                    Binary::Pow => x.powf(y),
-                    Binary::Min | Binary::Max if unordered => f64::NAN,
-                    Binary::Min => x.min(y),
-                    Binary::Max => x.max(y),
-                    Binary::Lt => truth(x < y),
-                    Binary::Le => truth(x <= y),
-                    Binary::Eq => truth(x == y),
-                }
-            }
+            Node::Unary(op, x) => op.at(values[x]),
+            Node::Binary(op, x, y) => op.at(values[x], values[y]),
             Node::Select(c, a, b) => values[if values[c] != 0.0 { a } else { b }],
         };
         values.push(value);
