@@ -11,7 +11,7 @@ fn wrong_shapes_are_reported_at_the_callers_line() {
     static SEEN: Mutex<Vec<(String, u32)>> = Mutex::new(Vec::new());
     let zeros = |dims: &[usize]| Var::leaf(Tensor::zeros(dims, DType::F32, &Device::cpu()));
     let (x, y) = (zeros(&[2, 3]), zeros(&[2, 3, 5]));
-    let mistakes: [(&str, &dyn Fn()); 14] = [
+    let mistakes: [(&str, &dyn Fn()); 16] = [
         ("+", &|| drop(&x + &y)),
         ("maximum", &|| drop(x.maximum(&y))),
         ("matmul", &|| drop(x.matmul(&x))),
@@ -25,6 +25,8 @@ fn wrong_shapes_are_reported_at_the_callers_line() {
         ("squeeze", &|| drop(x.squeeze(1))),
         ("cat", &|| drop(Var::cat(&[&x, &y], 0))),
         ("cumsum", &|| drop(x.cumsum(2))),
+        ("index_select", &|| drop(x.index_select(5, &Tensor::from([0])))),
+        ("index_add", &|| drop(x.index_add(5, &Tensor::from([0]), &x))),
         ("backward", &|| x.backward()),
     ];
     let before = take_hook();

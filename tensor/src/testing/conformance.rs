@@ -19,11 +19,14 @@ const ROWS: &[(&str, Case)] = &[
     ("update in place", update),
     ("reduce", reduce),
     ("argmax and argmin", arg_reduce),
+    ("statistics along an axis", statistics),
+    ("softmax and its relatives", softmax),
     ("cumsum", cumsum),
     ("sort and topk", sort),
     ("matmul", matmul),
     ("gather", gather),
     ("scatter_add", scatter_add),
+    ("one_hot", one_hot),
     ("cat and pad", cat_and_pad),
     ("random", random),
 ];
@@ -237,6 +240,70 @@ fn arg_reduce(rng: &mut Rng, device: &Device, dtype: DType) -> Result<(), String
     check(&x.argmin(axis as isize, true), &expected(ArgReduce::Min), DType::I32)
 }
 
+/// What a line of elements is to become.
+type Line = fn(&[f64]) -> Vec<f64>;
+
+fn statistics(rng: &mut Rng, device: &Device, dtype: DType) -> Result<(), String> {
+    if !dtype.is_float() {
+        return Ok(());
+    }
+    let (dims, axis) = dims_and_axis(rng);
+    let x = draw(rng, device, dtype, &dims);
+    let axes = [axis as isize];
+    let rows: [(&str, Tensor, Line); 9] = [
+        ("mean", x.mean(&axes, true), |x| vec![mean(x)]),
+        ("var", x.var(&axes, 0, true), |x| vec![variance(x, 0.0)]),
+        ("var, unbiased", x.var(&axes, 1, true), |x| vec![variance(x, 1.0)]),
+        ("norm", x.norm(&axes, true), |x| vec![power_sum(x, 2.0).sqrt()]),
+        ("norm_p 0", x.norm_p(0.0, &axes, true), |x| {
+            vec![x.iter().filter(|x| **x != 0.0).count() as f64]
+        }),
+        ("norm_p 1", x.norm_p(1.0, &axes, true), |x| vec![power_sum(x, 1.0)]),
+        ("norm_p 2", x.norm_p(2.0, &axes, true), |x| vec![power_sum(x, 2.0).sqrt()]),
+        ("norm_p 3", x.norm_p(3.0, &axes, true), |x| vec![power_sum(x, 3.0).cbrt()]),
+        ("norm_p ∞", x.norm_p(f64::INFINITY, &axes, true), |x| {
+            vec![x.iter().fold(0.0, |largest, x| x.abs().max(largest))]
+        }),
+    ];
+    for (name, found, line) in rows {
+        let expected = reference::along(&Array::of(&x), axis, 1, line);
+        check(&found, &expected, dtype).map_err(|e| format!("{name}: {e}"))?;
+    }
+    Ok(())
+}
+
+fn mean(x: &[f64]) -> f64 {
+    x.iter().sum::<f64>() / x.len() as f64
+}
+
+fn variance(x: &[f64], correction: f64) -> f64 {
+    let mean = mean(x);
+    x.iter().map(|x| (x - mean) * (x - mean)).sum::<f64>() / (x.len() as f64 - correction)
+}
+
+fn power_sum(x: &[f64], p: f64) -> f64 {
+    x.iter().map(|x| x.abs().powf(p)).sum()
+}
+
+fn log_sum(x: &[f64]) -> f64 {
+    x.iter().map(|x| x.exp()).sum::<f64>().ln()
+}
+
+fn softmax(rng: &mut Rng, device: &Device, dtype: DType) -> Result<(), String> {
+    if !dtype.is_float() {
+        return Ok(());
+    }
+    let (dims, axis) = dims_and_axis(rng);
+    let x = draw(rng, device, dtype, &dims);
+    let along = |line: Line, length| reference::along(&Array::of(&x), axis, length, line);
+    let found = x.logsumexp(&[axis as isize], true);
+    check(&found, &along(|x| vec![log_sum(x)], 1), dtype).map_err(|e| format!("logsumexp: {e}"))?;
+    let expected = along(|x| x.iter().map(|e| (e - log_sum(x)).exp()).collect(), dims[axis]);
+    check(&x.softmax(axis as isize), &expected, dtype).map_err(|e| format!("softmax: {e}"))?;
+    let expected = along(|x| x.iter().map(|e| e - log_sum(x)).collect(), dims[axis]);
+    check(&x.log_softmax(axis as isize), &expected, dtype).map_err(|e| format!("log_softmax: {e}"))
+}
+
 fn cumsum(rng: &mut Rng, device: &Device, dtype: DType) -> Result<(), String> {
     let (dims, axis) = dims_and_axis(rng);
     let x = draw(rng, device, dtype, &dims);
@@ -343,6 +410,20 @@ fn scatter_add(rng: &mut Rng, device: &Device, dtype: DType) -> Result<(), Strin
     shape[axis] = picked[axis];
     let spread = rows.reshape(shape).broadcast_to(&picked);
     check(&x.index_add(axis as isize, &rows, &source), &reference(&spread), dtype)
+}
+
+fn one_hot(rng: &mut Rng, device: &Device, dtype: DType) -> Result<(), String> {
+    let dims = random_dims(rng, 3);
+    let n = 1 + rng.below(6);
+    let classes = index_into(rng, device, &dims, n + 2);
+    let mut expected = dims.clone();
+    expected.push(n);
+    let classes_of = Array::of(&classes);
+    let expected = Array::from_fn(&expected, |at| {
+        let [at @ .., class] = at else { return f64::NAN };
+        f64::from(classes_of.at(at) == *class as f64)
+    });
+    check(&classes.one_hot(n, dtype), &expected, dtype)
 }
 
 fn cat_and_pad(rng: &mut Rng, device: &Device, dtype: DType) -> Result<(), String> {
