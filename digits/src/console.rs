@@ -68,6 +68,8 @@ impl Console {
     /// Sets the number of threads, and makes sure that the JSON object can be written, before any
     /// work is done.
     pub(crate) fn new(common: &CommonArgs) -> Result<Console, Failure> {
+        // A wrong PLIES_ISA is said now, and not by a panic.
+        plies_tensor::instruction_set()?;
         if let Some(threads) = common.threads {
             plies_tensor::set_threads(threads);
         }

@@ -28,7 +28,7 @@ const EPOCHS_DONE: &str = "digits.epochs_done";
 /// What a network is and how it is trained. Equal settings and data give equal networks, to the
 /// last bit, on any number of threads.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, default)]
 pub struct Settings {
     /// Units of each hidden layer, first to last; none makes softmax regression.
     pub hidden: Vec<usize>,
@@ -342,6 +342,13 @@ mod tests {
         assert_eq!((&loaded.settings, loaded.epochs_done), (&settings, 3));
         let x = Rng::new(1).uniform([2, PIXELS], DType::F32, &Default::default());
         assert_eq!(loaded.probabilities(&x).unwrap(), network.probabilities(&x).unwrap());
+    }
+
+    #[test]
+    fn a_setting_that_an_older_file_lacks_has_its_default() {
+        let settings: Settings = serde_json::from_str(r#"{"hidden": [4], "seed": 7}"#).unwrap();
+        let expected = Settings { hidden: vec![4], seed: 7, ..Settings::default() };
+        assert_eq!(settings, expected);
     }
 
     #[test]

@@ -22,7 +22,7 @@ pub mod testing;
 pub use backend::{
     ArgReduce, Backend, Buffer, Distribution, Epilogue, MemoryUse, Reduce, Target, View,
 };
-pub use cpu::{set_threads, threads};
+pub use cpu::{instruction_set, set_threads, threads};
 pub use device::Device;
 pub use dtype::{DType, Element};
 pub use error::{Error, Result};

@@ -77,7 +77,7 @@ pub(crate) fn run(args: &InfoArgs) -> Result<(), Failure> {
         threads: plies_tensor::threads(),
         processors,
         processor: std::env::consts::ARCH,
-        vector_instructions: vector_instructions(),
+        vector_instructions: plies_tensor::instruction_set()?,
         device: device.name().to_owned(),
         memory_in_use: memory.in_use as u64,
         memory_peak: memory.peak as u64,
@@ -146,22 +146,4 @@ fn describe(report: &Report<'_>, network: Option<&Network>) -> String {
         row("", format!("{name:<18} {} {}", parameter.value().dtype(), parameter.value().shape()));
     }
     text
-}
-
-/// The widest vectors that the processor has.
-fn vector_instructions() -> &'static str {
-    #[cfg(any(target_arch = "x86_64", target_arch = "x86"))]
-    {
-        if is_x86_feature_detected!("avx512f") {
-            "AVX-512"
-        } else if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
-            "AVX2"
-        } else {
-            "SSE"
-        }
-    }
-    #[cfg(not(any(target_arch = "x86_64", target_arch = "x86")))]
-    {
-        if cfg!(target_arch = "aarch64") { "NEON" } else { "no known vectors" }
-    }
 }

@@ -3,6 +3,22 @@
 
 use std::sync::OnceLock;
 
+use crate::Error;
+
+/// The environment variable that forces one: `avx512`, `avx2` or `portable`.
+const VARIABLE: &str = "PLIES_ISA";
+
+/// The vector instructions that the CPU device uses: the widest that this processor has, unless the
+/// environment variable `PLIES_ISA` names others (`avx512`, `avx2`, `portable`).
+///
+/// # Errors
+/// When `PLIES_ISA` names none, or some that this processor lacks. Every operation on the CPU then
+/// panics with the same words.
+pub fn instruction_set() -> crate::Result<&'static str> {
+    let error = |reason: &str| Error::Format { origin: VARIABLE.into(), reason: reason.into() };
+    Isa::chosen().map(Isa::name).map_err(error)
+}
+
 /// A family of vector instructions for which the loops are compiled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Isa {
@@ -15,22 +31,55 @@ pub(crate) enum Isa {
 }
 
 impl Isa {
-    /// The best one that this processor has, or a lower one that the environment variable
-    /// `PLIES_ISA` names: `avx512`, `avx2` or `portable`.
+    /// The best one that this processor has, or the one that the environment names.
+    #[inline]
     pub(crate) fn detected() -> Isa {
         #[cfg(test)]
         if let Some(isa) = tests::CHOSEN.get() {
             return isa;
         }
-        static DETECTED: OnceLock<Isa> = OnceLock::new();
-        *DETECTED.get_or_init(|| {
-            let best = Isa::best();
-            match std::env::var("PLIES_ISA").as_deref() {
-                Ok("portable") => Isa::Portable,
-                Ok("avx2") => best.min(Isa::Avx2),
-                _ => best,
+        match Isa::chosen() {
+            Ok(isa) => isa,
+            Err(reason) => panic!("{VARIABLE}: {reason}"),
+        }
+    }
+
+    fn chosen() -> Result<Isa, &'static str> {
+        static CHOSEN: OnceLock<Result<Isa, String>> = OnceLock::new();
+        let chosen = CHOSEN.get_or_init(|| match std::env::var(VARIABLE) {
+            Ok(name) => Isa::named(&name),
+            Err(_) => Ok(Isa::best()),
+        });
+        chosen.as_ref().copied().map_err(String::as_str)
+    }
+
+    fn named(name: &str) -> Result<Isa, String> {
+        let best = Isa::best();
+        let isa = match name {
+            "" => best,
+            "portable" => Isa::Portable,
+            "avx2" => Isa::Avx2,
+            "avx512" => Isa::Avx512,
+            _ => {
+                return Err(format!(
+                    "there is no instruction set {name:?}; say avx512, avx2 or portable"
+                ));
             }
-        })
+        };
+        if isa > best {
+            return Err(format!("this processor has no {name}; it has {}", best.name()));
+        }
+        Ok(isa)
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Isa::Portable if cfg!(target_arch = "x86_64") => "SSE2",
+            Isa::Portable if cfg!(target_arch = "aarch64") => "NEON",
+            Isa::Portable => "no known vectors",
+            Isa::Avx2 => "AVX2",
+            Isa::Avx512 => "AVX-512",
+        }
     }
 
     fn best() -> Isa {
@@ -95,6 +144,14 @@ fn with_avx2(work: impl Loop) {
 mod tests {
     use super::Isa;
     use std::cell::Cell;
+
+    #[test]
+    fn a_wrong_name_is_told_what_there_is() {
+        assert_eq!(Isa::named("portable"), Ok(Isa::Portable));
+        assert_eq!(Isa::named(""), Ok(Isa::best()));
+        let error = Isa::named("avx9").unwrap_err();
+        assert_eq!(error, "there is no instruction set \"avx9\"; say avx512, avx2 or portable");
+    }
 
     thread_local! {
         pub(super) static CHOSEN: Cell<Option<Isa>> = const { Cell::new(None) };

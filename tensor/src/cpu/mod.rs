@@ -22,6 +22,7 @@ mod scan;
 
 use std::any::Any;
 
+pub use isa::instruction_set;
 pub use parallel::{set_threads, threads};
 pub(crate) use philox::philox;
 
