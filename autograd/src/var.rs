@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use plies_tensor::{DType, Shape, Tensor};
+use plies_tensor::{DType, Device, Element, Result, Shape, Tensor};
 
 use crate::backward;
 use crate::graph::Node;
@@ -157,7 +157,7 @@ impl Var {
     /// [`grad`](crate::grad). The graph stays and can be walked again.
     ///
     /// # Panics
-    /// When the value does not have exactly one element.
+    /// When the value does not have exactly one element, or depends on no leaf.
     #[track_caller]
     pub fn backward(&self) {
         assert!(
@@ -171,7 +171,7 @@ impl Var {
     /// Adds the gradient of Σ d_self · self to every leaf.
     ///
     /// # Panics
-    /// When `d_self` has another shape.
+    /// When `d_self` has another shape or dtype, or the value depends on no leaf.
     #[track_caller]
     pub fn backward_with(&self, d_self: &Var) {
         assert!(
@@ -181,6 +181,11 @@ impl Var {
             d_self.dtype(),
             self.shape(),
             self.dtype()
+        );
+        assert!(
+            self.node.is_some(),
+            "backward: this value depends on no leaf; it was computed from constants alone, or \
+             inside no_grad"
         );
         backward::backward(self, d_self);
     }
@@ -251,6 +256,29 @@ impl Var {
     pub fn dtype(&self) -> DType {
         self.value.dtype()
     }
+
+    /// Where the elements are.
+    pub fn device(&self) -> &Device {
+        self.value.device()
+    }
+
+    /// The value when it is one number; see [`Tensor::item`].
+    ///
+    /// # Errors
+    /// A fault of the device.
+    #[track_caller]
+    pub fn item(&self) -> Result<f64> {
+        self.value.item()
+    }
+
+    /// The elements in row-major order; see [`Tensor::to_vec`].
+    ///
+    /// # Errors
+    /// A fault of the device.
+    #[track_caller]
+    pub fn to_vec<T: Element>(&self) -> Result<Vec<T>> {
+        self.value.to_vec()
+    }
 }
 
 impl From<Tensor> for Var {
@@ -259,9 +287,37 @@ impl From<Tensor> for Var {
     }
 }
 
+/// The tensor.
+impl fmt::Display for Var {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.value, f)
+    }
+}
+
+/// The tensor and the operation that it comes from.
 impl fmt::Debug for Var {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let history = self.node.as_ref().map_or("constant", |node| node.name());
-        write!(f, "Var({:?}, {history})", self.value)
+        write!(f, "Var({history}) {:?}", self.value)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_variable_shows_its_numbers_and_where_it_comes_from() {
+        let x = Var::leaf(Tensor::from([1f32, 2.0]));
+        assert_eq!(format!("{x:?}"), "Var(leaf) Tensor(f32 [2] on cpu) [1. 2.]");
+        assert_eq!(format!("{:?}", (&x + &x)), "Var(map) Tensor(f32 [2] on cpu) [2. 4.]");
+        assert_eq!(format!("{x}"), "[1. 2.]");
+        assert_eq!(x.sum_all().item().unwrap(), 3.0);
+    }
+
+    #[test]
+    #[should_panic(expected = "backward: this value depends on no leaf")]
+    fn a_walk_back_from_a_constant_is_a_mistake() {
+        Var::constant(Tensor::from(1f32)).backward();
     }
 }

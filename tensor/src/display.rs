@@ -34,9 +34,33 @@ impl Display for Tensor {
         let summary = self.elem_count() > SUMMARISE_BEYOND;
         match words(self, f.precision(), summary) {
             Ok(words) => f.write_str(&arrange(self.dims(), &words, summary)),
-            Err(error) => write!(f, "{self:?}: {error}"),
+            Err(error) => {
+                header(self, f)?;
+                write!(f, ": {error}")
+            }
         }
     }
+}
+
+/// What it is, and its elements as [`Display`] shows them: `Tensor(f32 [2] on cpu) [1. 2.]`.
+impl fmt::Debug for Tensor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        header(self, f)?;
+        let summary = self.elem_count() > SUMMARISE_BEYOND;
+        let Ok(words) = words(self, f.precision(), summary) else { return Ok(()) };
+        let text = arrange(self.dims(), &words, summary);
+        // Rows stand below each other, so the first begins a line of its own.
+        let gap = if text.contains('\n') { '\n' } else { ' ' };
+        write!(f, "{gap}{text}")
+    }
+}
+
+fn header(tensor: &Tensor, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    write!(f, "Tensor({} {} on {}", tensor.dtype(), tensor.shape(), tensor.device().name())?;
+    if !tensor.is_contiguous() {
+        write!(f, ", strides {:?}", tensor.layout().strides())?;
+    }
+    f.write_char(')')
 }
 
 /// The shown elements in row-major order, each padded to its column.

@@ -334,7 +334,7 @@ impl Tensor {
     #[track_caller]
     pub(crate) fn evaluate(formula: &Formula, inputs: &[&Tensor], scalars: &[f64]) -> Tensor {
         assert!(formula.n_outputs() == 1, "map: {} outputs; use map_several", formula.n_outputs());
-        let (shape, dtype) = check_operands("map", formula, inputs, scalars);
+        let (shape, dtype) = check_operands(formula, inputs, scalars);
         Tensor::fresh(inputs[0].device(), dtype, shape, |backend, buffer| {
             let mut targets = [Target { buffer, layout: &Layout::contiguous(shape) }];
             with_views(inputs, shape, |views| {
@@ -350,7 +350,7 @@ impl Tensor {
     /// When shapes do not broadcast, or dtypes or devices differ.
     #[track_caller]
     pub fn map_several(formula: &Formula, inputs: &[&Tensor], scalars: &[f64]) -> Vec<Tensor> {
-        let (shape, dtype) = check_operands("map_several", formula, inputs, scalars);
+        let (shape, dtype) = check_operands(formula, inputs, scalars);
         let device = inputs[0].device();
         let layout = Layout::contiguous(shape);
         let allocate = |_| Buffer::allocate(device, dtype, shape.elem_count());
@@ -399,7 +399,7 @@ impl Tensor {
         );
         let all: Vec<&Tensor> =
             targets.iter().map(|t| &**t).chain(inputs.iter().copied()).collect();
-        check_operands("update", formula, &all, scalars);
+        check_operands(formula, &all, scalars);
         let shape = targets[0].shape();
         for target in targets.iter() {
             assert!(
@@ -434,23 +434,22 @@ impl Tensor {
 /// Checks arity, dtypes and devices; returns the common shape and dtype.
 #[track_caller]
 pub(crate) fn check_operands(
-    operation: &str,
     formula: &Formula,
     inputs: &[&Tensor],
     scalars: &[f64],
 ) -> (Shape, DType) {
     formula.check_arity(inputs.len(), scalars.len());
     let Some(first) = inputs.first() else {
-        panic!("{operation}: a formula without inputs has no shape; use Tensor::full")
+        panic!("{formula}: a formula without inputs has no shape; use Tensor::full")
     };
     let (mut shape, dtype) = (first.shape(), first.dtype());
     for input in &inputs[1..] {
-        check_same(operation, first, input);
+        check_same(formula, first, input);
         if input.shape() != shape {
             shape = match shape.broadcast(&input.shape()) {
                 Some(shape) => shape,
                 None => panic!(
-                    "{operation}: shapes {shape} and {} do not broadcast; axes align at the end \
+                    "{formula}: shapes {shape} and {} do not broadcast; axes align at the end \
                      and must be equal or 1",
                     input.shape()
                 ),
@@ -465,7 +464,7 @@ pub(crate) fn check_operands(
 
 /// Checks that two operands have one dtype and one device.
 #[track_caller]
-pub(crate) fn check_same(operation: &str, a: &Tensor, b: &Tensor) {
+pub(crate) fn check_same(operation: impl fmt::Display, a: &Tensor, b: &Tensor) {
     assert!(
         a.dtype() == b.dtype(),
         "{operation}: dtypes {} and {} differ; cast with to_dtype",
@@ -500,15 +499,5 @@ pub(crate) fn with_views<R>(
             let views = inputs.iter().zip(&cells).map(|(x, cell)| x.view_as(&shape, cell));
             f(&views.collect::<Vec<_>>())
         }
-    }
-}
-
-impl fmt::Debug for Tensor {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Tensor({} {} on {}", self.dtype(), self.shape(), self.device().name())?;
-        if !self.is_contiguous() {
-            write!(f, ", strides {:?}", self.layout.strides())?;
-        }
-        write!(f, ")")
     }
 }

@@ -112,7 +112,7 @@ fn a_wrong_backend_is_found_out() {
 }
 
 #[test]
-#[should_panic(expected = "map: tensors on cpu and shadow; move with to_device")]
+#[should_panic(expected = "(x0 + x1): tensors on cpu and shadow; move with to_device")]
 fn devices_do_not_mix_silently() {
     let here = Tensor::from([1f32]);
     let there = here.to_device(&shadow(false)).unwrap();

@@ -133,3 +133,11 @@ fn a_view_prints_its_own_elements() {
         "[]"
     );
 }
+
+#[test]
+fn debug_says_what_the_tensor_is_and_shows_its_elements() {
+    let x = Tensor::from([[1f32, 2.5], [3.0, 4.0]]);
+    let expected = "Tensor(f32 [2, 2] on cpu, strides [1, 2])\n[[1.  3. ]\n [2.5 4. ]]";
+    assert_eq!(format!("{:?}", x.t()), expected);
+    assert_eq!(format!("{:?}", Tensor::from([1i32])), "Tensor(i32 [1] on cpu) [1]");
+}

@@ -155,7 +155,7 @@ fn a_wrong_product_says_what_to_do() {
 }
 
 #[test]
-#[should_panic(expected = "map: shapes [2] and [3] do not broadcast")]
+#[should_panic(expected = "(x0 + x1): shapes [2] and [3] do not broadcast")]
 fn shapes_that_do_not_broadcast_are_named() {
     let _ = Tensor::from([1f32, 2.0]) + Tensor::from([1f32, 2.0, 3.0]);
 }

@@ -126,6 +126,7 @@ impl Var {
     }
 
     /// Σ x over all elements.
+    #[track_caller]
     pub fn sum_all(&self) -> Var {
         self.sum(&self.all_axes(), false)
     }
@@ -138,6 +139,7 @@ impl Var {
     }
 
     /// Σ x / n over all elements.
+    #[track_caller]
     pub fn mean_all(&self) -> Var {
         self.mean(&self.all_axes(), false)
     }
@@ -177,6 +179,7 @@ impl Var {
     }
 
     /// √Σ x² over all elements.
+    #[track_caller]
     pub fn norm_all(&self) -> Var {
         self.norm(&self.all_axes(), false)
     }

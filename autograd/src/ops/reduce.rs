@@ -121,6 +121,7 @@ impl Var {
     }
 
     /// Π x over all elements.
+    #[track_caller]
     pub fn prod_all(&self) -> Var {
         self.prod(&self.all_axes(), false)
     }

@@ -218,7 +218,13 @@ impl Hash for Formula {
 }
 
 impl fmt::Debug for Formula {
-    /// Infix text, such as `x0 * tanh(x1)`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// Infix text: inputs are `x0`, `x1` and so on, scalars `s0` and so on.
+impl fmt::Display for Formula {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut text: Vec<String> = Vec::with_capacity(self.nodes().len());
         for node in self.nodes() {

@@ -56,14 +56,20 @@ impl Tensor {
         axes: &[isize],
         keepdim: bool,
     ) -> Tensor {
-        let (shape, dtype) = check_operands("map_reduce", formula, inputs, scalars);
+        let (shape, dtype) = check_operands(formula, inputs, scalars);
         assert!(formula.n_outputs() == 1, "map_reduce: the formula must have one output");
-        let mask = axis_mask("reduce", axes, shape.len());
+        let name = match op {
+            Reduce::Sum => "sum",
+            Reduce::Prod => "prod",
+            Reduce::Max => "max",
+            Reduce::Min => "min",
+        };
+        let mask = axis_mask(name, axes, shape.len());
         let out = reduced(shape, &mask, keepdim);
         if matches!(op, Reduce::Max | Reduce::Min) {
             assert!(
                 count(shape, &mask) > 0 || out.elem_count() == 0,
-                "{op:?}: no elements to choose from in shape {shape} over axes {axes:?}"
+                "{name}: no elements to choose from in shape {shape} over axes {axes:?}"
             );
         }
         if axes.is_empty() {
@@ -89,6 +95,7 @@ impl Tensor {
     }
 
     /// Σ x over all elements.
+    #[track_caller]
     pub fn sum_all(&self) -> Tensor {
         self.sum(&all_axes(self.rank()), false)
     }
@@ -106,6 +113,7 @@ impl Tensor {
     }
 
     /// Σ x / n over all elements.
+    #[track_caller]
     pub fn mean_all(&self) -> Tensor {
         self.mean(&all_axes(self.rank()), false)
     }
@@ -120,6 +128,7 @@ impl Tensor {
     }
 
     /// The largest of all elements.
+    #[track_caller]
     pub fn max_all(&self) -> Tensor {
         self.max(&all_axes(self.rank()), false)
     }
@@ -134,6 +143,7 @@ impl Tensor {
     }
 
     /// The smallest of all elements.
+    #[track_caller]
     pub fn min_all(&self) -> Tensor {
         self.min(&all_axes(self.rank()), false)
     }
@@ -145,6 +155,7 @@ impl Tensor {
     }
 
     /// Π x over all elements.
+    #[track_caller]
     pub fn prod_all(&self) -> Tensor {
         self.prod(&all_axes(self.rank()), false)
     }
@@ -191,6 +202,7 @@ impl Tensor {
     }
 
     /// √Σ x² over all elements.
+    #[track_caller]
     pub fn norm_all(&self) -> Tensor {
         self.norm(&all_axes(self.rank()), false)
     }
