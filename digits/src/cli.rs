@@ -286,7 +286,8 @@ fn threads(text: &str) -> Result<usize, String> {
 }
 
 fn activations() -> String {
-    let names = Activation::ALL.map(Activation::name).join(", ");
+    let names: Vec<&str> = Activation::ALL.iter().map(|activation| activation.name()).collect();
+    let names = names.join(", ");
     format!("The non-linearity: {names} [default: {}]", Settings::default().activation)
 }
 

@@ -2,7 +2,6 @@
 
 use std::sync::{Arc, atomic::AtomicBool};
 
-use plies_autograd::Var;
 use plies_nn::{
     Checkpoint, CheckpointError, Module,
     data::Loader,
@@ -10,7 +9,6 @@ use plies_nn::{
     optim::{Optimizer, Schedule},
     train::{self, BatchEvent, Callback, EpochEvent, Evaluation, Fit, Flow},
 };
-use plies_tensor::Tensor;
 use thiserror::Error;
 
 use crate::{
@@ -131,7 +129,8 @@ pub fn train(
         fault: None,
         watch,
     };
-    let report = train::fit(&mut network.mlp, optimizer, &loss, &loader, &fit, &mut [&mut keep])?;
+    let report =
+        train::fit(&mut network.mlp, optimizer, &cross_entropy, &loader, &fit, &mut [&mut keep])?;
     if let Some(fault) = keep.fault {
         return Err(fault);
     }
@@ -157,16 +156,12 @@ pub fn train(
 /// A fault of the device.
 pub fn evaluate(model: &dyn Module, examples: Examples) -> plies_tensor::Result<Evaluation> {
     let loader = Loader::new(Arc::new(Digits(examples)), 500);
-    train::evaluate(model, &loader, N_CLASSES, &loss)
+    train::evaluate(model, &loader, N_CLASSES, &cross_entropy)
 }
 
 fn error_rate(model: &dyn Module, examples: &Examples) -> plies_tensor::Result<f64> {
     let confusion = evaluate(model, examples.clone())?.confusion;
     Ok((confusion.total() - confusion.correct()) as f64 / confusion.total() as f64)
-}
-
-fn loss(logits: &Var, targets: &Tensor) -> Var {
-    cross_entropy(logits, targets, 0.0)
 }
 
 struct KeepBest<'a> {

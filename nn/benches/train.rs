@@ -35,7 +35,7 @@ fn steps(bencher: Bencher<'_, '_>, mut model: Mlp, mut optimizer: impl Optimizer
     let mut rng = Rng::new(3);
     bencher.counter(ItemsCount::new(BATCH)).bench_local(|| {
         let logits = model.forward(&x, &mut Pass::train(rng.split()));
-        loss::cross_entropy(&logits, &targets, 0.0).backward();
+        loss::cross_entropy(&logits, &targets).backward();
         drop(logits);
         optimizer.step(&mut model);
         model.zero_grad();
@@ -67,7 +67,7 @@ fn adam_update(bencher: Bencher<'_, '_>, threads: usize) {
     let mut model = network();
     let (x, targets) = data(BATCH);
     let logits = model.forward(&Var::constant(x), &mut Pass::eval());
-    loss::cross_entropy(&logits, &targets, 0.0).backward();
+    loss::cross_entropy(&logits, &targets).backward();
     drop(logits);
     let mut optimizer = Adam::new(0.001);
     bencher

@@ -47,12 +47,12 @@ fn train(hidden: usize, seed: u64, x: &Tensor, targets: &Tensor) -> Result<Run> 
     let mut optimizer = Adam::new(0.03);
     for _ in 0..600 {
         let logits = model.forward(&x, &mut Pass::eval()); // [N, 2]
-        loss::cross_entropy(&logits, targets, 0.0).backward();
+        loss::cross_entropy(&logits, targets).backward();
         optimizer.step(&mut model);
         model.zero_grad();
     }
     let logits = no_grad(|| model.forward(&x, &mut Pass::eval()));
-    let loss = loss::cross_entropy(&logits, targets, 0.0).value().item()?;
+    let loss = loss::cross_entropy(&logits, targets).value().item()?;
     Ok(Run { seed, loss, accuracy: metrics::accuracy(logits.value(), targets)?, model })
 }
 

@@ -12,13 +12,15 @@ fn main() -> Result<()> {
     let mut model = Mlp::new(&[2, 8, 2], Activation::Tanh, &mut Rng::new(1));
     let mut optimizer = Adam::new(0.05);
     for step in 0..=100 {
-        let logits = model.forward(&x, &mut Pass::eval()); // [4, 2]
-        let loss = loss::cross_entropy(&logits, &targets, 0.0);
-        if step % 25 == 0 {
-            let classes = logits.value().argmax(-1, false).to_vec::<i32>()?;
-            println!("step {step:3}: loss {:.3}, classes {classes:?}", loss.value().item()?);
-        }
-        loss.backward();
+        {
+            let logits = model.forward(&x, &mut Pass::eval()); // [4, 2]
+            let loss = loss::cross_entropy(&logits, &targets);
+            if step % 25 == 0 {
+                let classes = logits.argmax(-1, false).to_vec::<i32>()?;
+                println!("step {step:3}: loss {:.3}, classes {classes:?}", loss.item()?);
+            }
+            loss.backward();
+        } // The graph ends here, so the step overwrites the parameters in place.
         optimizer.step(&mut model);
         model.zero_grad();
     }

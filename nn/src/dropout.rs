@@ -5,7 +5,7 @@
 use plies_autograd::Var;
 use plies_tensor::{Elementwise, formula};
 
-use crate::{Module, Pass};
+use crate::{Module, Pass, Visitor, VisitorMut};
 
 /// Sets units to 0 with probability `p` while training and scales the others by 1 / (1 - p), so that
 /// evaluation needs no change ("inverted" dropout).
@@ -57,4 +57,8 @@ impl Module for Dropout {
         let f = formula!(|x, u; p, scale| u.lt(p).select(0.0, x * scale));
         Var::map(f, &[x, &Var::constant(uniform)], &[self.p, scale])
     }
+
+    fn visit(&self, _visitor: &mut Visitor<'_>) {}
+
+    fn visit_mut(&mut self, _visitor: &mut VisitorMut<'_>) {}
 }

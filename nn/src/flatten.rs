@@ -2,7 +2,7 @@
 
 use plies_autograd::Var;
 
-use crate::{Module, Pass};
+use crate::{Module, Pass, Visitor, VisitorMut};
 
 /// All axes but the first as one.
 ///
@@ -30,4 +30,8 @@ impl Module for Flatten {
         let rest = x.dims()[1..].iter().product();
         x.reshape([x.dims()[0], rest])
     }
+
+    fn visit(&self, _visitor: &mut Visitor<'_>) {}
+
+    fn visit_mut(&mut self, _visitor: &mut VisitorMut<'_>) {}
 }

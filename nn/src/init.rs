@@ -49,22 +49,7 @@ pub enum Law {
 /// assert_eq!(init::gain(Activation::Identity), 1.0);
 /// ```
 pub fn gain(activation: Activation) -> f64 {
-    match activation {
-        Activation::Relu
-        | Activation::Elu
-        | Activation::Silu
-        | Activation::Gelu
-        | Activation::GeluTanh
-        | Activation::Mish => SQRT_2,
-        Activation::LeakyRelu => (2.0 / (1.0 + 0.01 * 0.01f64)).sqrt(),
-        Activation::Tanh => 5.0 / 3.0,
-        Activation::Selu => 0.75,
-        Activation::Identity
-        | Activation::Sigmoid
-        | Activation::Softplus
-        | Activation::Softsign
-        | Activation::Hardtanh => 1.0,
-    }
+    activation.gain()
 }
 
 /// Mean 0 and variance gain² / fan: the rule that the others are cases of.

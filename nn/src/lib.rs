@@ -16,6 +16,11 @@ pub mod optim;
 mod sequential;
 mod stream;
 pub mod train;
+mod visitor;
+
+pub use plies_autograd;
+pub use plies_autograd::Var;
+pub use plies_tensor;
 
 pub use activation::Activation;
 pub use checkpoint::{Checkpoint, CheckpointError};
@@ -25,3 +30,4 @@ pub use linear::Linear;
 pub use mlp::Mlp;
 pub use module::{Module, Pass};
 pub use sequential::Sequential;
+pub use visitor::{Visitor, VisitorMut};

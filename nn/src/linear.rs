@@ -5,7 +5,7 @@
 use plies_autograd::{Var, linear};
 use plies_tensor::{Rng, Tensor};
 
-use crate::{Module, Pass, init};
+use crate::{Module, Pass, Visitor, VisitorMut, init};
 
 /// y = x · weightᵀ + bias
 ///
@@ -80,17 +80,17 @@ impl Module for Linear {
         linear(x, &self.weight, self.bias.as_ref())
     }
 
-    fn visit(&self, f: &mut dyn FnMut(&str, &Var)) {
-        f("weight", &self.weight);
+    fn visit(&self, visitor: &mut Visitor<'_>) {
+        visitor.parameter("weight", &self.weight);
         if let Some(bias) = &self.bias {
-            f("bias", bias);
+            visitor.parameter("bias", bias);
         }
     }
 
-    fn visit_mut(&mut self, f: &mut dyn FnMut(&str, &mut Var)) {
-        f("weight", &mut self.weight);
+    fn visit_mut(&mut self, visitor: &mut VisitorMut<'_>) {
+        visitor.parameter("weight", &mut self.weight);
         if let Some(bias) = &mut self.bias {
-            f("bias", bias);
+            visitor.parameter("bias", bias);
         }
     }
 }

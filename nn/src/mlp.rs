@@ -1,10 +1,12 @@
 //! The multi-layer perceptron.
 
+use std::fmt::{self, Write};
+
 use plies_autograd::Var;
 use plies_tensor::Rng;
 
 use crate::init::{self, Fan, Law};
-use crate::{Activation, Dropout, Linear, Module, Pass};
+use crate::{Activation, Dropout, Linear, Module, Pass, Visitor, VisitorMut};
 
 /// Affine layers with an activation, and dropout if wanted, between them: logits at the end.
 ///
@@ -63,6 +65,24 @@ impl Mlp {
     }
 }
 
+/// The sizes, the activation and what is dropped: `Mlp(784-512-10 relu)`.
+impl fmt::Debug for Mlp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let dims = |layer: &Linear| (layer.weight().dim(1), layer.weight().dim(0));
+        write!(f, "Mlp({}", dims(&self.layers[0]).0)?;
+        for layer in &self.layers {
+            write!(f, "-{}", dims(layer).1)?;
+        }
+        write!(f, " {}", self.activation)?;
+        for (what, dropout) in [("inputs", &self.input_dropout), ("units", &self.hidden_dropout)] {
+            if dropout.p() > 0.0 {
+                write!(f, ", drops {} of {what}", dropout.p())?;
+            }
+        }
+        f.write_char(')')
+    }
+}
+
 impl Module for Mlp {
     #[track_caller]
     fn forward(&self, x: &Var, pass: &mut Pass) -> Var {
@@ -77,15 +97,15 @@ impl Module for Mlp {
         x
     }
 
-    fn children(&self, f: &mut dyn FnMut(&str, &dyn Module)) {
+    fn visit(&self, visitor: &mut Visitor<'_>) {
         for (i, layer) in self.layers.iter().enumerate() {
-            f(&format!("layers.{i}"), layer);
+            visitor.child(&format!("layers.{i}"), layer);
         }
     }
 
-    fn children_mut(&mut self, f: &mut dyn FnMut(&str, &mut dyn Module)) {
+    fn visit_mut(&mut self, visitor: &mut VisitorMut<'_>) {
         for (i, layer) in self.layers.iter_mut().enumerate() {
-            f(&format!("layers.{i}"), layer);
+            visitor.child(&format!("layers.{i}"), layer);
         }
     }
 }

@@ -1,8 +1,10 @@
 //! Layers one after another.
 
+use std::fmt;
+
 use plies_autograd::Var;
 
-use crate::{Module, Pass};
+use crate::{Module, Pass, Visitor, VisitorMut};
 
 /// y = fₙ(… f₂(f₁(x))); parameters are named by position, `0.weight`, as in PyTorch's `Sequential`.
 ///
@@ -41,21 +43,31 @@ impl Sequential {
     }
 }
 
+/// The layers' parameters: `Sequential(0.weight [8, 2], 0.bias [8])`.
+impl fmt::Debug for Sequential {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let parameters = self.named_parameters();
+        let parameters: Vec<String> =
+            parameters.iter().map(|(name, p)| format!("{name} {}", p.shape())).collect();
+        write!(f, "Sequential({})", parameters.join(", "))
+    }
+}
+
 impl Module for Sequential {
     #[track_caller]
     fn forward(&self, x: &Var, pass: &mut Pass) -> Var {
         self.layers.iter().fold(x.clone(), |x, layer| layer.forward(&x, pass))
     }
 
-    fn children(&self, f: &mut dyn FnMut(&str, &dyn Module)) {
+    fn visit(&self, visitor: &mut Visitor<'_>) {
         for (i, layer) in self.layers.iter().enumerate() {
-            f(&i.to_string(), layer.as_ref());
+            visitor.child(&i.to_string(), layer.as_ref());
         }
     }
 
-    fn children_mut(&mut self, f: &mut dyn FnMut(&str, &mut dyn Module)) {
+    fn visit_mut(&mut self, visitor: &mut VisitorMut<'_>) {
         for (i, layer) in self.layers.iter_mut().enumerate() {
-            f(&i.to_string(), layer.as_mut());
+            visitor.child(&i.to_string(), layer.as_mut());
         }
     }
 }

@@ -15,7 +15,7 @@ fn trained() -> (Mlp, Adam) {
     let (mut model, mut adam) = (network(3), Adam::new(0.01));
     let x = Var::constant(Tensor::from([[1f32, 2.0], [-1.0, 0.5]]));
     let logits = model.forward(&x, &mut Pass::eval());
-    loss::cross_entropy(&logits, &Tensor::from([0, 1]), 0.0).backward();
+    loss::cross_entropy(&logits, &Tensor::from([0, 1])).backward();
     drop(logits);
     adam.step(&mut model);
     (model, adam)
@@ -255,7 +255,9 @@ fn try_to_use(bytes: &[u8]) {
         let fits = checkpoint.load_model(&mut model).is_ok();
         if checkpoint.load_optimizer(&mut adam).is_ok() && fits {
             // What was accepted can be gone on with.
-            model.visit(&mut |_, p| p.set_grad(Some(Var::constant(p.value().zeros_like()))));
+            model.for_each_parameter(&mut |_, p| {
+                p.set_grad(Some(Var::constant(p.value().zeros_like())))
+            });
             adam.step(&mut model);
         }
     }

@@ -2,26 +2,30 @@
 
 use plies_autograd::Var;
 use plies_autograd::gradcheck::{gradcheck, gradgradcheck};
-use plies_nn::{Activation, Checkpoint, Dropout, Flatten, Linear, Mlp, Module, Pass, Sequential};
+use plies_nn::{
+    Activation, Checkpoint, Dropout, Flatten, Linear, Mlp, Module, Pass, Sequential, Visitor,
+    VisitorMut,
+};
 use plies_tensor::{DType, Device, Rng, Tensor};
 
-type Make = fn() -> Box<dyn Module>;
+type Make = Box<dyn Fn() -> Box<dyn Module>>;
 
 /// Name, layer, shape of its input.
 fn layers() -> Vec<(String, Make, &'static [usize])> {
-    let mut rows: Vec<(String, Make, &[usize])> = vec![
-        ("linear".into(), || Box::new(Linear::new(4, 3, &mut Rng::new(3))), &[2, 4]),
+    type Row = (&'static str, fn() -> Box<dyn Module>, &'static [usize]);
+    let rows: &[Row] = &[
+        ("linear", || Box::new(Linear::new(4, 3, &mut Rng::new(3))), &[2, 4]),
         (
-            "linear without bias".into(),
+            "linear without bias",
             || Box::new(Linear::new(4, 3, &mut Rng::new(3)).without_bias()),
             &[2, 4],
         ),
-        ("linear over time".into(), || Box::new(Linear::new(4, 2, &mut Rng::new(3))), &[2, 3, 4]),
-        ("linear of no examples".into(), || Box::new(Linear::new(4, 2, &mut Rng::new(3))), &[0, 4]),
-        ("dropout".into(), || Box::new(Dropout::new(0.4)), &[3, 5]),
-        ("flatten".into(), || Box::new(Flatten), &[2, 3, 2]),
+        ("linear over time", || Box::new(Linear::new(4, 2, &mut Rng::new(3))), &[2, 3, 4]),
+        ("linear of no examples", || Box::new(Linear::new(4, 2, &mut Rng::new(3))), &[0, 4]),
+        ("dropout", || Box::new(Dropout::new(0.4)), &[3, 5]),
+        ("flatten", || Box::new(Flatten), &[2, 3, 2]),
         (
-            "sequential".into(),
+            "sequential",
             || {
                 let mut rng = Rng::new(4);
                 let layers = Sequential::new()
@@ -35,7 +39,7 @@ fn layers() -> Vec<(String, Make, &'static [usize])> {
             &[2, 3, 2],
         ),
         (
-            "mlp".into(),
+            "mlp",
             || {
                 let mlp = Mlp::new(&[4, 5, 3, 2], Activation::Silu, &mut Rng::new(5));
                 Box::new(mlp.dropout(0.2, 0.3))
@@ -43,37 +47,23 @@ fn layers() -> Vec<(String, Make, &'static [usize])> {
             &[3, 4],
         ),
     ];
-    let activations: [Make; Activation::ALL.len()] = [
-        || Box::new(Activation::Identity),
-        || Box::new(Activation::Relu),
-        || Box::new(Activation::LeakyRelu),
-        || Box::new(Activation::Elu),
-        || Box::new(Activation::Selu),
-        || Box::new(Activation::Sigmoid),
-        || Box::new(Activation::Tanh),
-        || Box::new(Activation::Softplus),
-        || Box::new(Activation::Silu),
-        || Box::new(Activation::Gelu),
-        || Box::new(Activation::GeluTanh),
-        || Box::new(Activation::Mish),
-        || Box::new(Activation::Softsign),
-        || Box::new(Activation::Hardtanh),
-    ];
-    for (activation, make) in Activation::ALL.into_iter().zip(activations) {
-        rows.push((activation.to_string(), make, &[3, 4]));
-    }
-    rows
+    let named = |&(name, make, dims): &Row| (name.to_owned(), Box::new(make) as Make, dims);
+    let activation = |&activation: &Activation| {
+        let make = move || -> Box<dyn Module> { Box::new(activation) };
+        (activation.to_string(), Box::new(make) as Make, &[3, 4][..])
+    };
+    rows.iter().map(named).chain(Activation::ALL.iter().map(activation)).collect()
 }
 
 #[test]
 fn every_gradient_is_that_of_finite_differences() {
     for (name, make, dims) in layers() {
         let mut inputs = vec![Rng::new(8).normal(dims, DType::F64, &Device::cpu())];
-        make().visit(&mut |_, p| inputs.push(p.value().to_dtype(DType::F64)));
+        make().for_each_parameter(&mut |_, p| inputs.push(p.value().to_dtype(DType::F64)));
         let f = |inputs: &[Var]| {
             let mut layer = make();
             let mut parameters = inputs[1..].iter();
-            layer.visit_mut(&mut |_, p| *p = parameters.next().unwrap().clone());
+            layer.for_each_parameter_mut(&mut |_, p| *p = parameters.next().unwrap().clone());
             // The same seed each time, so that the same units are dropped.
             layer.forward(&inputs[0], &mut Pass::train(Rng::new(1)))
         };
@@ -88,7 +78,7 @@ fn names_are_those_of_pytorch_and_both_walks_agree() {
         let mut layer = make();
         let names: Vec<String> = layer.named_parameters().into_iter().map(|(n, _)| n).collect();
         let mut again = Vec::new();
-        layer.visit_mut(&mut |name, _| again.push(name.to_owned()));
+        layer.for_each_parameter_mut(&mut |name, _| again.push(name.to_owned()));
         assert_eq!(names, again, "{name}");
         match name.as_str() {
             "linear" => assert_eq!(names, ["weight", "bias"]),
@@ -109,7 +99,7 @@ fn a_small_network_gives_the_numbers_worked_out_by_hand() {
         Tensor::from([0.25f32]),
     ];
     let mut next = values.into_iter();
-    model.visit_mut(&mut |_, p| *p.value_mut() = next.next().unwrap());
+    model.for_each_parameter_mut(&mut |_, p| *p.value_mut() = next.next().unwrap());
     let x = Var::constant(Tensor::from([[1f32, 2.0], [-1.0, 1.0], [3.0, 1.0]]));
     // Hidden, before ReLU: (-0.5, 2), (-1.5, -2.5), (2.5, 5.5).
     let y = model.forward(&x, &mut Pass::eval());
@@ -119,7 +109,7 @@ fn a_small_network_gives_the_numbers_worked_out_by_hand() {
 /// Values and slopes far from 0, where eˣ is infinite or 0 in F32.
 #[test]
 fn activations_and_their_gradients_are_finite_far_from_0() {
-    for activation in Activation::ALL {
+    for &activation in Activation::ALL {
         for at in [-1e4f32, -200.0, -90.0, 0.0, 90.0, 200.0, 1e4] {
             let x = Var::leaf(Tensor::from([at]));
             let y = activation.forward(&x, &mut Pass::eval());
@@ -134,7 +124,7 @@ fn activations_and_their_gradients_are_finite_far_from_0() {
 
 #[test]
 fn every_activation_is_found_by_its_name() {
-    for activation in Activation::ALL {
+    for &activation in Activation::ALL {
         assert_eq!(activation.to_string().parse(), Ok(activation));
     }
     let error = "rulu".parse::<Activation>().unwrap_err();
@@ -167,51 +157,58 @@ fn two_layers_of_dropout_drop_different_units() {
     assert_ne!(a.value().to_vec::<f32>().unwrap(), b.value().to_vec::<f32>().unwrap());
 }
 
-/// y = weight · x + shift, where the shift is kept but not trained.
+/// y = weight · inner(x) + shift, where the shift is kept but not trained: a module with everything
+/// that a module can have.
 struct Shifted {
     weight: Var,
     shift: Tensor,
+    inner: Sequential,
 }
 
 impl Module for Shifted {
-    fn forward(&self, x: &Var, _pass: &mut Pass) -> Var {
-        &self.weight * x + Var::constant(self.shift.clone())
+    fn forward(&self, x: &Var, pass: &mut Pass) -> Var {
+        &self.weight * self.inner.forward(x, pass) + Var::constant(self.shift.clone())
     }
-    fn visit(&self, f: &mut dyn FnMut(&str, &Var)) {
-        f("weight", &self.weight);
+    fn visit(&self, visitor: &mut Visitor<'_>) {
+        visitor.parameter("weight", &self.weight);
+        visitor.buffer("shift", &self.shift);
+        visitor.child("inner", &self.inner);
     }
-    fn visit_mut(&mut self, f: &mut dyn FnMut(&str, &mut Var)) {
-        f("weight", &mut self.weight);
-    }
-    fn visit_buffers(&self, f: &mut dyn FnMut(&str, &Tensor)) {
-        f("shift", &self.shift);
-    }
-    fn visit_buffers_mut(&mut self, f: &mut dyn FnMut(&str, &mut Tensor)) {
-        f("shift", &mut self.shift);
+    fn visit_mut(&mut self, visitor: &mut VisitorMut<'_>) {
+        visitor.parameter("weight", &mut self.weight);
+        visitor.buffer("shift", &mut self.shift);
+        visitor.child("inner", &mut self.inner);
     }
 }
 
 #[test]
 fn buffers_are_named_and_saved_but_not_counted_as_parameters() {
     let model = |shift: f32| {
-        let shifted =
-            Shifted { weight: Var::leaf(Tensor::from([2f32])), shift: Tensor::from([shift]) };
-        Sequential::new().push(Activation::Relu).push(Sequential::new().push(shifted))
+        let shifted = |shift: f32, inner: Sequential| {
+            let weight = Var::leaf(Tensor::from([2f32]));
+            Shifted { weight, shift: Tensor::from([shift]), inner }
+        };
+        let inner = Sequential::new().push(shifted(shift / 5.0, Sequential::new()));
+        let outer = shifted(shift, inner);
+        Sequential::new().push(Activation::Relu).push(Sequential::new().push(outer))
     };
     let saved = model(5.0);
-    assert_eq!(saved.parameter_count(), 1);
-    assert_eq!(saved.named_parameters()[0].0, "1.0.weight");
-    assert_eq!(saved.named_buffers()[0].0, "1.0.shift");
+    assert_eq!(saved.parameter_count(), 2);
+    let names: Vec<String> = saved.named_parameters().into_iter().map(|(name, _)| name).collect();
+    assert_eq!(names, ["1.0.weight", "1.0.inner.0.weight"]);
+    let names: Vec<String> = saved.named_buffers().into_iter().map(|(name, _)| name).collect();
+    assert_eq!(names, ["1.0.shift", "1.0.inner.0.shift"]);
 
     let mut checkpoint = Checkpoint::new();
     checkpoint.put_model(&saved);
     let mut loaded = model(0.0);
     checkpoint.load_model(&mut loaded).unwrap();
     let y = loaded.forward(&Var::constant(Tensor::from([1f32])), &mut Pass::eval());
-    assert_eq!(y.value().to_vec::<f32>().unwrap(), [7.0]);
+    assert_eq!(y.value().to_vec::<f32>().unwrap(), [2.0 * (2.0 * 1.0 + 1.0) + 5.0]);
 
     let mut without = Checkpoint::new();
     without.insert("1.0.weight", Tensor::from([2f32]));
+    without.insert("1.0.inner.0.weight", Tensor::from([2f32]));
     let error = without.load_model(&mut loaded).unwrap_err().to_string();
     assert_eq!(error, "checkpoint: buffer 1.0.shift is missing");
 }

@@ -5,12 +5,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use plies_autograd::Var;
 use plies_nn::data::{Loader, TensorDataset};
+use plies_nn::loss::cross_entropy;
 use plies_nn::optim::{Adam, Optimizer, Schedule, Sgd};
 use plies_nn::train::{
     BatchEvent, Callback, EarlyStopping, EpochEvent, Fit, Flow, History, KeepBest, Report,
     evaluate, fit,
 };
-use plies_nn::{Activation, Checkpoint, Mlp, Module, loss};
+use plies_nn::{Activation, Checkpoint, Mlp, Module};
 use plies_tensor::{DType, Device, Rng, Tensor};
 
 /// Two classes: inside and outside a circle.
@@ -24,10 +25,6 @@ fn circle(n: usize) -> Loader {
 
 fn network() -> Mlp {
     Mlp::new(&[2, 32, 2], Activation::Relu, &mut Rng::new(2)).dropout(0.0, 0.1)
-}
-
-fn cross_entropy(logits: &Var, targets: &Tensor) -> Var {
-    loss::cross_entropy(logits, targets, 0.0)
 }
 
 fn train(model: &mut Mlp, optimizer: &mut dyn Optimizer, epochs: std::ops::Range<usize>) {
@@ -55,7 +52,7 @@ fn resuming_gives_the_bytes_of_an_uninterrupted_training() {
     type Make = fn() -> Box<dyn Optimizer>;
     let optimizers: [Make; 4] = [
         || Box::new(Adam::new(0.01)),
-        || Box::new(Adam::w(0.01, 0.1)),
+        || Box::new(Adam::adamw(0.01, 0.1)),
         || Box::new(Sgd::new(0.1).momentum(0.9).weight_decay(1e-3)),
         || Box::new(Sgd::new(0.1).nesterov(0.9)),
     ];
@@ -83,11 +80,11 @@ fn ten_steps_follow_the_documented_formulas() {
         fn forward(&self, x: &Var, _: &mut plies_nn::Pass) -> Var {
             x * &self.0
         }
-        fn visit(&self, f: &mut dyn FnMut(&str, &Var)) {
-            f("p", &self.0);
+        fn visit(&self, visitor: &mut plies_nn::Visitor<'_>) {
+            visitor.parameter("p", &self.0);
         }
-        fn visit_mut(&mut self, f: &mut dyn FnMut(&str, &mut Var)) {
-            f("p", &mut self.0);
+        fn visit_mut(&mut self, visitor: &mut plies_nn::VisitorMut<'_>) {
+            visitor.parameter("p", &mut self.0);
         }
     }
     let gradient = |p: f64| 2.0 * (p - 0.3) + 0.1 * p.cos();
@@ -126,7 +123,7 @@ fn ten_steps_follow_the_documented_formulas() {
         let (b1, b2, eps): (f64, f64, f64) = (0.8, 0.95, 1e-6);
         let (mut m, mut v, mut t) = (0.0, 0.0, 0);
         let mut adam = match decoupled {
-            true => Adam::w(lr, wd),
+            true => Adam::adamw(lr, wd),
             false => Adam::new(lr).weight_decay(wd),
         }
         .betas(b1, b2)
@@ -188,7 +185,7 @@ fn parameters_without_a_gradient_stay_as_they_are() {
     let mut model = network();
     let before = bytes(&model, &Sgd::new(0.1));
     Sgd::new(0.1).momentum(0.9).weight_decay(0.1).step(&mut model);
-    Adam::w(0.1, 0.1).step(&mut model);
+    Adam::adamw(0.1, 0.1).step(&mut model);
     assert!(before == bytes(&model, &Sgd::new(0.1)));
 }
 
@@ -296,7 +293,7 @@ fn the_best_epoch_is_kept_in_memory_and_file() {
     template.set_architecture("mlp 2-32-2");
     let mut best = KeepBest::new(|event, model| {
         if event.epoch == 1 {
-            model.visit(&mut |_, p| snapshot.push(p.value().to_vec::<f32>().unwrap()));
+            model.for_each_parameter(&mut |_, p| snapshot.push(p.value().to_vec::<f32>().unwrap()));
         }
         Ok(numbers[event.epoch])
     })

@@ -130,8 +130,10 @@ impl Checkpoint {
 
     /// Stores all parameters and buffers of a model.
     pub fn put_model(&mut self, model: &dyn Module) {
-        model.visit(&mut |name, parameter| self.insert(name, parameter.value().clone()));
-        model.visit_buffers(&mut |name, buffer| self.insert(name, buffer.clone()));
+        model.for_each_parameter(&mut |name, parameter| {
+            self.insert(name, parameter.value().clone())
+        });
+        model.for_each_buffer(&mut |name, buffer| self.insert(name, buffer.clone()));
     }
 
     /// Stores what an optimiser remembers, in place of what another remembered.
@@ -242,8 +244,9 @@ impl Checkpoint {
             Ok(found.to_device(expected.device())?)
         };
         let (mut parameters, mut buffers) = (Vec::new(), Vec::new());
-        model.visit(&mut |name, p| parameters.push(find("parameter", name, p.value())));
-        model.visit_buffers(&mut |name, buffer| buffers.push(find("buffer", name, buffer)));
+        model
+            .for_each_parameter(&mut |name, p| parameters.push(find("parameter", name, p.value())));
+        model.for_each_buffer(&mut |name, buffer| buffers.push(find("buffer", name, buffer)));
         let parameters: Vec<Tensor> = parameters.into_iter().collect::<Result<_, _>>()?;
         let buffers: Vec<Tensor> = buffers.into_iter().collect::<Result<_, _>>()?;
         let is_left =
@@ -252,12 +255,12 @@ impl Checkpoint {
             return Err(self.mismatch(format!("parameter {name} does not exist in this model")));
         }
         let (mut parameters, mut buffers) = (parameters.into_iter(), buffers.into_iter());
-        model.visit_mut(&mut |_, parameter| {
+        model.for_each_parameter_mut(&mut |_, parameter| {
             if let Some(tensor) = parameters.next() {
                 *parameter.value_mut() = tensor;
             }
         });
-        model.visit_buffers_mut(&mut |_, buffer| {
+        model.for_each_buffer_mut(&mut |_, buffer| {
             if let Some(tensor) = buffers.next() {
                 *buffer = tensor;
             }

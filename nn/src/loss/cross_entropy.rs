@@ -13,8 +13,6 @@ use super::{Reduction, reduce};
 /// Softmax cross-entropy from logits: the mean of -Σ_c q_c ln softmax(logits)_c over the batch,
 /// where q is 1 at the target class.
 ///
-/// With label smoothing ε, q is 1 - ε at the target plus ε / C everywhere.
-///
 /// # Shapes
 /// logits [B, C], targets `[B]` (I32) -> []
 ///
@@ -22,10 +20,7 @@ use super::{Reduction, reduce};
 /// d_logits = (softmax(logits) - q) / B
 ///
 /// # Panics
-/// When shapes do not fit, a target is outside 0..C, or ε outside 0..=1.
-///
-/// # Source
-/// Label smoothing: Szegedy et al., Rethinking the Inception architecture (2016), section 7.
+/// When shapes do not fit, or a target is outside 0..C.
 ///
 /// # Example
 /// ```
@@ -33,23 +28,27 @@ use super::{Reduction, reduce};
 /// use plies_nn::loss::cross_entropy;
 /// use plies_tensor::Tensor;
 /// let logits = Var::leaf(Tensor::from([[0f32, 0.0]]));
-/// let loss = cross_entropy(&logits, &Tensor::from([1]), 0.0);
+/// let loss = cross_entropy(&logits, &Tensor::from([1]));
 /// assert!((loss.value().item().unwrap() - 2f64.ln()).abs() < 1e-6);
 /// loss.backward();
 /// assert_eq!(logits.grad().unwrap().value().to_vec::<f32>().unwrap(), [0.5, -0.5]);
 /// ```
 #[track_caller]
-pub fn cross_entropy(logits: &Var, targets: &Tensor, label_smoothing: f64) -> Var {
-    cross_entropy_with(logits, targets, label_smoothing, Reduction::Mean)
+pub fn cross_entropy(logits: &Var, targets: &Tensor) -> Var {
+    cross_entropy_with(logits, targets, 0.0, Reduction::Mean)
 }
 
-/// [`cross_entropy`] as its mean, its sum, or one number for each row.
+/// [`cross_entropy`] with label smoothing ε, as its mean, its sum, or one number for each row: q is
+/// 1 - ε at the target plus ε / C everywhere.
 ///
 /// # Shapes
 /// logits [B, C], targets `[B]` (I32) -> [] or `[B]`
 ///
 /// # Panics
-/// As [`cross_entropy`].
+/// As [`cross_entropy`], and when ε is outside 0..=1.
+///
+/// # Source
+/// Szegedy et al., Rethinking the Inception architecture (2016), section 7.
 ///
 /// # Example
 /// ```

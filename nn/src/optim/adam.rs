@@ -13,7 +13,7 @@ use crate::Module;
 /// Steps in proportion to the gradient's mean over its root mean square, both as running averages.
 ///
 /// Weight decay comes in two forms: added to the gradient ([`weight_decay`](Adam::weight_decay)), or
-/// decoupled, p ← p - ηλp, which is AdamW ([`Adam::w`]).
+/// decoupled, p ← p - ηλp, which is AdamW ([`Adam::adamw`]).
 ///
 /// # Source
 /// Kingma, Ba: Adam (2015), algorithm 1; Loshchilov, Hutter: Decoupled weight decay regularization
@@ -52,7 +52,8 @@ impl Adam {
     }
 
     /// AdamW: Adam with decoupled weight decay λ.
-    pub fn w(lr: f64, lambda: f64) -> Self {
+    #[doc(alias = "AdamW")]
+    pub fn adamw(lr: f64, lambda: f64) -> Self {
         Adam { weight_decay: lambda, decoupled: true, ..Self::new(lr) }
     }
 
@@ -94,7 +95,7 @@ impl Optimizer for Adam {
             let v = beta2 * v + rest2 * g * g;
             [keep * p - rate * m / (v.sqrt() * root + eps), m, v]
         });
-        model.visit_mut(&mut |name, parameter| {
+        model.for_each_parameter_mut(&mut |name, parameter| {
             let Some(gradient) = parameter.grad() else { return };
             let p = parameter.value_mut();
             let [m, v] = self.moments.of(name, p);

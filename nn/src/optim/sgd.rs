@@ -63,7 +63,7 @@ impl Sgd {
 impl Optimizer for Sgd {
     fn step(&mut self, model: &mut dyn Module) {
         let (lr, mu, decay) = (self.lr, self.momentum, self.weight_decay);
-        model.visit_mut(&mut |name, parameter| {
+        model.for_each_parameter_mut(&mut |name, parameter| {
             let Some(gradient) = parameter.grad() else { return };
             let (p, g) = (parameter.value_mut(), gradient.value());
             if mu == 0.0 {

@@ -161,19 +161,21 @@ impl Best {
     pub fn keep(&mut self, model: &dyn Module) {
         self.parameters.clear();
         self.buffers.clear();
-        model.visit(&mut |_, parameter| self.parameters.push(parameter.value().clone()));
-        model.visit_buffers(&mut |_, buffer| self.buffers.push(buffer.clone()));
+        model.for_each_parameter(&mut |_, parameter| {
+            self.parameters.push(parameter.value().clone())
+        });
+        model.for_each_buffer(&mut |_, buffer| self.buffers.push(buffer.clone()));
     }
 
     /// Puts the remembered tensors back, if there are any.
     pub fn restore(&self, model: &mut dyn Module) {
         let (mut parameters, mut buffers) = (self.parameters.iter(), self.buffers.iter());
-        model.visit_mut(&mut |_, parameter| {
+        model.for_each_parameter_mut(&mut |_, parameter| {
             if let Some(value) = parameters.next() {
                 *parameter.value_mut() = value.clone();
             }
         });
-        model.visit_buffers_mut(&mut |_, buffer| {
+        model.for_each_buffer_mut(&mut |_, buffer| {
             if let Some(value) = buffers.next() {
                 *buffer = value.clone();
             }
@@ -198,11 +200,10 @@ type Measure<'a> = dyn FnMut(&EpochEvent, &dyn Module) -> Result<f64> + 'a;
 /// let data = TensorDataset::new(Tensor::from([[1f32], [-1.0]]), Tensor::from([1, 0]));
 /// let loader = Loader::new(Arc::new(data), 2);
 /// let mut model = Linear::new(1, 2, &mut Rng::new(1));
-/// let loss = |logits: &_, targets: &_| loss::cross_entropy(logits, targets, 0.0);
 ///
 /// let validation = loader.clone();
-/// let mut best = KeepBest::new(|_, model| Ok(evaluate(model, &validation, 2, &loss)?.loss));
-/// fit(&mut model, &mut Sgd::new(0.5), &loss, &loader, &Fit::epochs(3), &mut [&mut best]).unwrap();
+/// let mut best = KeepBest::new(|_, model| Ok(evaluate(model, &validation, 2, &loss::cross_entropy)?.loss));
+/// fit(&mut model, &mut Sgd::new(0.5), &loss::cross_entropy, &loader, &Fit::epochs(3), &mut [&mut best]).unwrap();
 /// best.restore(&mut model).unwrap();
 /// assert_eq!((best.epoch(), best.values().len()), (Some(2), 3));
 /// ```

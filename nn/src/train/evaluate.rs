@@ -36,8 +36,7 @@ pub struct Evaluation {
 /// let x = Tensor::from([[1f32, 0.0], [0.0, 1.0], [2.0, 1.0]]);
 /// let loader = Loader::new(Arc::new(TensorDataset::new(x, Tensor::from([0, 1, 1]))), 2);
 /// let model = Linear::from_weights(Tensor::eye(2, plies_tensor::DType::F32), None);
-/// let loss = |logits: &_, targets: &_| loss::cross_entropy(logits, targets, 0.0);
-/// let evaluation = evaluate(&model, &loader, 2, &loss).unwrap();
+/// let evaluation = evaluate(&model, &loader, 2, &loss::cross_entropy).unwrap();
 /// assert_eq!(evaluation.predicted, [0, 1, 0]);
 /// assert_eq!(evaluation.confusion.correct(), 2);
 /// ```

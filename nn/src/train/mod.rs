@@ -85,9 +85,8 @@ pub struct Report {
 /// let loader = Loader::new(Arc::new(TensorDataset::new(x, Tensor::from([0, 1, 1, 0]))), 4);
 /// let mut model = Mlp::new(&[2, 8, 2], Activation::Tanh, &mut Rng::new(1));
 /// let mut history = History::default();
-/// let loss = |logits: &_, targets: &_| loss::cross_entropy(logits, targets, 0.0);
 /// let settings = Fit::epochs(100);
-/// fit(&mut model, &mut Adam::new(0.05), &loss, &loader, &settings, &mut [&mut history]).unwrap();
+/// fit(&mut model, &mut Adam::new(0.05), &loss::cross_entropy, &loader, &settings, &mut [&mut history]).unwrap();
 /// assert_eq!(history.epochs().last().unwrap().accuracy, 1.0);
 /// ```
 ///
