@@ -1,4 +1,6 @@
-//! Links and paths in Markdown. Pages elsewhere are not asked: checks work without a network.
+//! Links and paths in Markdown. Pages elsewhere are not asked: checks work without a network. A link
+//! to a file of this repository by its address on the web is looked up here; a page that is also the
+//! front page of a crate's documentation has no others, since its neighbours are not there.
 
 use std::path::Path;
 
@@ -24,9 +26,23 @@ pub(crate) fn check(workspace: &Workspace) -> Vec<String> {
     breaches
 }
 
+/// Where the files of the repository are on the web.
+const ON_THE_WEB: &str = "https://github.com/plies-rs/plies/blob/main/";
+
 fn broken(workspace: &Workspace, file: &str, folder: &Path, link: &str) -> Option<String> {
+    if let Some(path) = link.strip_prefix(ON_THE_WEB) {
+        return broken(workspace, "README.md", Path::new(""), path);
+    }
     if ["https://", "http://", "mailto:"].iter().any(|scheme| link.starts_with(scheme)) {
         return None;
+    }
+    let is_front_page = || {
+        let library = workspace.root().join(folder).join("src/lib.rs");
+        std::fs::read_to_string(library)
+            .is_ok_and(|text| text.contains("include_str!(\"../README.md"))
+    };
+    if !link.starts_with('#') && file.ends_with("/README.md") && is_front_page() {
+        return Some(format!("begin it with {ON_THE_WEB}: this page is also in rustdoc"));
     }
     let (path, anchor) = link.split_once('#').map_or((link, None), |(p, a)| (p, Some(a)));
     let target = if path.is_empty() { Path::new(file).into() } else { folder.join(path) };
@@ -76,6 +92,11 @@ mod tests {
         assert_eq!(broken("LICENSE-MIT"), None);
         assert_eq!(broken("https://example.org/nothing"), None);
         assert_eq!(broken("NOTHING.md").as_deref(), Some("no such file"));
+        let on_the_web = [format!("{ON_THE_WEB}nn/README.md"), format!("{ON_THE_WEB}no/file")];
+        assert_eq!(broken(&on_the_web[0]), None);
+        assert_eq!(broken(&on_the_web[1]).as_deref(), Some("no such file"));
+        let chapter = super::broken(&workspace, "nn/README.md", Path::new("nn"), "src/lib.rs");
+        assert!(chapter.unwrap().contains("also in rustdoc"));
         assert_eq!(broken("#no-such-part").as_deref(), Some("no heading #no-such-part"));
     }
 }
