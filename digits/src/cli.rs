@@ -134,7 +134,7 @@ pub(crate) struct TrainArgs {
     pub(crate) batch_size: Option<usize>,
 
     /// Start with this learning rate; it falls to 0 along half a cosine [default: 0.0015]
-    #[arg(long, value_name = "RATE", value_parser = number)]
+    #[arg(long, value_name = "RATE", value_parser = number, allow_hyphen_values = true)]
     pub(crate) lr: Option<f64>,
 
     /// Units of the hidden layers, such as 512,256, or none [default: 512,256]
@@ -150,11 +150,11 @@ pub(crate) struct TrainArgs {
     pub(crate) activation: Option<Activation>,
 
     /// Drop this share of the hidden units while training [default: 0]
-    #[arg(long, value_name = "SHARE", value_parser = number)]
+    #[arg(long, value_name = "SHARE", value_parser = number, allow_hyphen_values = true)]
     pub(crate) dropout: Option<f64>,
 
     /// Drop this share of the pixels while training [default: 0]
-    #[arg(long, value_name = "SHARE", value_parser = number)]
+    #[arg(long, value_name = "SHARE", value_parser = number, allow_hyphen_values = true)]
     pub(crate) input_dropout: Option<f64>,
 
     /// Shift each training image at random by up to N pixels, 0 to 8 [default: 1]

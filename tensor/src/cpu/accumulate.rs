@@ -114,6 +114,24 @@ pub(super) fn identity<T: Reducible>(op: Reduce) -> T {
     }
 }
 
+fn join_integer(op: Reduce, a: i64, b: i64) -> i64 {
+    match op {
+        Reduce::Sum => a.wrapping_add(b),
+        Reduce::Prod => a.wrapping_mul(b),
+        Reduce::Max => a.max(b),
+        Reduce::Min => a.min(b),
+    }
+}
+
+fn join_float(op: Reduce, a: f64, b: f64) -> f64 {
+    match op {
+        Reduce::Sum => a + b,
+        Reduce::Prod => a * b,
+        Reduce::Max => Reducible::max(a, b),
+        Reduce::Min => Reducible::min(a, b),
+    }
+}
+
 impl Wide {
     pub(super) fn new<T: Reducible>(op: Reduce) -> Self {
         let start: T = identity(op);
@@ -123,12 +141,7 @@ impl Wide {
     pub(super) fn join<T: Reducible>(&mut self, op: Reduce, x: T) {
         if T::IS_INTEGER {
             let x = x.to_i64();
-            self.integer = match op {
-                Reduce::Sum => self.integer.wrapping_add(x),
-                Reduce::Prod => self.integer.wrapping_mul(x),
-                Reduce::Max => self.integer.max(x),
-                Reduce::Min => self.integer.min(x),
-            };
+            self.integer = join_integer(op, self.integer, x);
         } else {
             self.join_float(op, x.to_f64());
         }
@@ -145,20 +158,13 @@ impl Wide {
                 };
                 self.value = sum;
             }
-            Reduce::Prod => self.value *= x,
-            Reduce::Max => self.value = Reducible::max(self.value, x),
-            Reduce::Min => self.value = Reducible::min(self.value, x),
+            _ => self.value = join_float(op, self.value, x),
         }
     }
 
     pub(super) fn merge<T: Reducible>(&mut self, op: Reduce, other: Wide) {
         if T::IS_INTEGER {
-            self.integer = match op {
-                Reduce::Sum => self.integer.wrapping_add(other.integer),
-                Reduce::Prod => self.integer.wrapping_mul(other.integer),
-                Reduce::Max => self.integer.max(other.integer),
-                Reduce::Min => self.integer.min(other.integer),
-            };
+            self.integer = join_integer(op, self.integer, other.integer);
             return;
         }
         self.join_float(op, other.value);
@@ -172,6 +178,85 @@ impl Wide {
             T::from_f64(self.value + self.lost)
         } else {
             T::from_f64(self.value)
+        }
+    }
+}
+
+/// A [`Wide`] for each place of a row, its parts in arrays of their own so that vectors hold several.
+#[derive(Clone, Default)]
+pub(super) struct WideRow {
+    value: Vec<f64>,
+    lost: Vec<f64>,
+    integer: Vec<i64>,
+}
+
+impl WideRow {
+    pub(super) fn new<T: Reducible>(op: Reduce, len: usize) -> Self {
+        let Wide { value, lost, integer } = Wide::new::<T>(op);
+        if T::IS_INTEGER {
+            return WideRow { integer: vec![integer; len], ..WideRow::default() };
+        }
+        WideRow { value: vec![value; len], lost: vec![lost; len], integer: Vec::new() }
+    }
+
+    /// Joins a row of elements.
+    pub(super) fn join<T: Reducible>(&mut self, op: Reduce, row: &[T]) {
+        if T::IS_INTEGER {
+            let row = row.iter().map(|x| x.to_i64());
+            return self.join_integers(op, row);
+        }
+        match op {
+            Reduce::Sum => vectorised(AddRow { wide: self, row }),
+            _ => {
+                for (value, x) in self.value.iter_mut().zip(row) {
+                    *value = join_float(op, *value, x.to_f64());
+                }
+            }
+        }
+    }
+
+    /// Joins another row of results.
+    pub(super) fn merge<T: Reducible>(&mut self, op: Reduce, other: &WideRow) {
+        if T::IS_INTEGER {
+            return self.join_integers(op, other.integer.iter().copied());
+        }
+        self.join(op, &other.value);
+        for (lost, x) in self.lost.iter_mut().zip(&other.lost) {
+            *lost += x;
+        }
+    }
+
+    fn join_integers(&mut self, op: Reduce, row: impl Iterator<Item = i64>) {
+        for (integer, x) in self.integer.iter_mut().zip(row) {
+            *integer = join_integer(op, *integer, x);
+        }
+    }
+
+    pub(super) fn finish<T: Reducible>(&self, out: &mut [T]) {
+        for (i, out) in out.iter_mut().enumerate() {
+            let at = |part: &[f64]| part.get(i).copied().unwrap_or_default();
+            let integer = self.integer.get(i).copied().unwrap_or_default();
+            *out = Wide { value: at(&self.value), lost: at(&self.lost), integer }.finish();
+        }
+    }
+}
+
+struct AddRow<'a, T> {
+    wide: &'a mut WideRow,
+    row: &'a [T],
+}
+
+impl<T: Reducible> Loop for AddRow<'_, T> {
+    /// Knuth's two-sum: what rounding takes from the sum, whichever of the two is larger.
+    #[inline(always)]
+    fn run<const FMA: bool>(self) {
+        let sums = self.wide.value.iter_mut().zip(&mut self.wide.lost);
+        for ((value, lost), x) in sums.zip(self.row) {
+            let x = x.to_f64();
+            let sum = *value + x;
+            let of_x = sum - *value;
+            *lost += (*value - (sum - of_x)) + (x - of_x);
+            *value = sum;
         }
     }
 }

@@ -5,7 +5,7 @@
 //! result. Sums carry the second and third stage in compensated F64, so that their error does not
 //! grow with the number of elements.
 
-use super::accumulate::{Reducible, Wide, fold, fold_rows, identity, repeat};
+use super::accumulate::{Reducible, Wide, WideRow, fold, fold_rows, identity, repeat};
 use super::evaluate::{BLOCK, Evaluator, Source, cost};
 use super::memory::elements;
 use super::parallel::{Slots, for_each_range};
@@ -171,7 +171,7 @@ impl<T: Reducible> Task<'_, T> {
         // Rows that one thread adds before results meet.
         let rows_per_chunk = (CHUNK / tile).max(ROWS);
         let chunks = n_reduced.div_ceil(rows_per_chunk);
-        let mut partial = vec![Wide::new::<T>(op); chunks * n_kept];
+        let mut partial = vec![WideRow::default(); tiles * chunks];
         let slots = Slots::new(&mut partial);
         let work = tile * rows_per_chunk.min(n_reduced);
         for_each_range(tiles * chunks, self.grain().div_ceil(work), |range| {
@@ -181,14 +181,13 @@ impl<T: Reducible> Task<'_, T> {
             let mut evaluator = Evaluator::new(self.formula, self.sources, self.scalars, longest);
             let mut scratch = vec![T::default(); longest];
             let mut acc = vec![T::default(); tile];
-            let mut wide = vec![Wide::new::<T>(op); tile];
             for at in range {
                 let (t, chunk) = (at % tiles, at / tiles);
                 let column = t * tile;
                 let width = tile.min(n_kept - column);
                 let (first, last) =
                     (chunk * rows_per_chunk, n_reduced.min((chunk + 1) * rows_per_chunk));
-                wide.fill(Wide::new::<T>(op));
+                let mut wide = WideRow::new::<T>(op, width);
                 for group in (first..last).step_by(ROWS) {
                     let group_end = last.min(group + ROWS);
                     acc.fill(identity(op));
@@ -211,20 +210,17 @@ impl<T: Reducible> Task<'_, T> {
                             }
                         }
                     }
-                    for (wide, &x) in wide.iter_mut().zip(&acc[..width]) {
-                        wide.join(op, x);
-                    }
+                    wide.join(op, &acc[..width]);
                 }
-                for (i, &wide) in wide[..width].iter().enumerate() {
-                    // SAFETY: (chunk, column) pairs of different threads are disjoint.
-                    unsafe { slots.set(chunk * n_kept + column + i, wide) };
-                }
+                // SAFETY: (chunk, tile) pairs of different threads are different.
+                unsafe { slots.set(at, wide) };
             }
         });
-        for (i, value) in out.iter_mut().enumerate() {
-            let mut wide = Wide::new::<T>(op);
-            partial.iter().skip(i).step_by(n_kept).for_each(|&p| wide.merge::<T>(op, p));
-            *value = wide.finish();
+        for (t, out) in out.chunks_mut(tile).enumerate() {
+            let mut wide = WideRow::new::<T>(op, out.len());
+            let chunks = partial.iter().skip(t).step_by(tiles);
+            chunks.for_each(|chunk| wide.merge::<T>(op, chunk));
+            wide.finish(out);
         }
     }
 }
