@@ -16,6 +16,7 @@ pub struct Layout {
 
 impl Layout {
     /// The row-major layout of a fresh buffer.
+    #[track_caller]
     pub fn contiguous(shape: impl Into<Shape>) -> Self {
         let shape = shape.into();
         Layout { shape, strides: shape.contiguous_strides(), offset: 0 }

@@ -3,6 +3,7 @@
 
 use crate::backend::Distribution;
 use crate::cpu::philox;
+use crate::shape::resolve_axis;
 use crate::{DType, Device, Shape, Tensor, formula};
 
 /// A stream of random numbers: Philox4x32-10 keyed by a seed, and a position in it.
@@ -87,7 +88,13 @@ impl Rng {
         }
     }
 
+    #[track_caller]
     fn fill(&mut self, which: Distribution, shape: Shape, dtype: DType, device: &Device) -> Tensor {
+        assert!(
+            dtype.is_float(),
+            "{}: {dtype} has no such distribution; use below",
+            format!("{which:?}").to_lowercase()
+        );
         let words = shape.elem_count() as u64 * if dtype == DType::F64 { 2 } else { 1 };
         let block = self.counter;
         self.counter = self.counter.wrapping_add(words.div_ceil(4));
@@ -97,16 +104,28 @@ impl Rng {
     }
 
     /// Independent numbers, uniform in [0, 1).
+    ///
+    /// # Panics
+    /// On integers.
+    #[track_caller]
     pub fn uniform(&mut self, dims: impl Into<Shape>, dtype: DType, device: &Device) -> Tensor {
         self.fill(Distribution::Uniform, dims.into(), dtype, device)
     }
 
     /// Independent numbers from the normal distribution with mean 0 and variance 1.
+    ///
+    /// # Panics
+    /// On integers.
+    #[track_caller]
     pub fn normal(&mut self, dims: impl Into<Shape>, dtype: DType, device: &Device) -> Tensor {
         self.fill(Distribution::Normal, dims.into(), dtype, device)
     }
 
     /// Independent numbers, 1 with probability `p` and otherwise 0.
+    ///
+    /// # Panics
+    /// On integers.
+    #[track_caller]
     pub fn bernoulli(
         &mut self,
         p: f64,
@@ -145,10 +164,19 @@ impl Rng {
     /// # Shapes
     /// logits [..., N] -> [...] (I32)
     ///
+    /// # Panics
+    /// On integers and scalars.
+    ///
     /// # Source
     /// Gumbel (1954); Maddison, Tarlow, Minka: A* sampling (2014).
     #[track_caller]
     pub fn categorical(&mut self, logits: &Tensor) -> Tensor {
+        resolve_axis("categorical", -1, logits.rank());
+        assert!(
+            logits.dtype().is_float(),
+            "categorical: logits are {}; cast with to_dtype first",
+            logits.dtype()
+        );
         let u = self.uniform(logits.shape(), logits.dtype(), logits.device());
         // 0 is a possible draw; half a step above it keeps the noise finite.
         let least = if logits.dtype() == DType::F64 { 2f64.powi(-54) } else { 2f64.powi(-25) };

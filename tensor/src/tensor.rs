@@ -31,6 +31,7 @@ pub struct Tensor {
 /// Making tensors.
 impl Tensor {
     /// A fresh row-major tensor whose elements `fill` writes.
+    #[track_caller]
     pub(crate) fn fresh(
         device: &Device,
         dtype: DType,
@@ -95,6 +96,7 @@ impl Tensor {
     }
 
     /// Every element the same.
+    #[track_caller]
     pub fn full(dims: impl Into<Shape>, value: f64, dtype: DType, device: &Device) -> Tensor {
         let shape = dims.into();
         Tensor::fresh(device, dtype, shape, |backend, buffer| {
@@ -104,11 +106,13 @@ impl Tensor {
     }
 
     /// Every element 0.
+    #[track_caller]
     pub fn zeros(dims: impl Into<Shape>, dtype: DType, device: &Device) -> Tensor {
         Self::full(dims, 0.0, dtype, device)
     }
 
     /// Every element 1.
+    #[track_caller]
     pub fn ones(dims: impl Into<Shape>, dtype: DType, device: &Device) -> Tensor {
         Self::full(dims, 1.0, dtype, device)
     }
@@ -146,6 +150,7 @@ impl Tensor {
     }
 
     /// The identity matrix `[n, n]`.
+    #[track_caller]
     pub fn eye(n: usize, dtype: DType) -> Tensor {
         Self::arange(n).one_hot(n, dtype)
     }
@@ -399,7 +404,7 @@ impl Tensor {
         );
         let all: Vec<&Tensor> =
             targets.iter().map(|t| &**t).chain(inputs.iter().copied()).collect();
-        check_operands(formula, &all, scalars);
+        let (joint, _) = check_operands(formula, &all, scalars);
         let shape = targets[0].shape();
         for target in targets.iter() {
             assert!(
@@ -408,6 +413,7 @@ impl Tensor {
                 target.shape()
             );
         }
+        assert!(joint == shape, "update: inputs of shape {joint} for targets of shape {shape}");
         if shape.elem_count() == 0 {
             return;
         }

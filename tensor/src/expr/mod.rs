@@ -46,6 +46,7 @@ struct Inner {
 
 impl Formula {
     /// A formula of N inputs and one output.
+    #[track_caller]
     pub fn new<const N: usize>(f: impl for<'g> FnOnce([Expr<'g>; N]) -> Expr<'g>) -> Self {
         Self::build(N, 0, |g| vec![f(std::array::from_fn(|i| g.input(i)))])
     }
@@ -61,7 +62,10 @@ impl Formula {
         f: impl for<'g> FnOnce(&'g Graph) -> Vec<Expr<'g>>,
     ) -> Self {
         let graph = Graph::default();
-        let roots: Vec<usize> = f(&graph).iter().map(|root| root.id_in(&graph)).collect();
+        let mut roots = Vec::new();
+        for root in f(&graph) {
+            roots.push(root.id_in(&graph));
+        }
         assert!(!roots.is_empty(), "formula: at least one output is needed");
         let (nodes, roots) = prune(&graph.into_nodes(), &roots);
         for node in &nodes {
@@ -165,7 +169,7 @@ impl Formula {
             };
             assert!(
                 value.fract() == 0.0,
-                "formula {self:?}: {value} is not an integer; cast the tensor with to_dtype first"
+                "{self}: {value} is not an integer; cast the tensor with to_dtype first"
             );
         }
     }

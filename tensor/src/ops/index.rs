@@ -8,7 +8,7 @@ use crate::{DType, Shape, Tensor, formula};
 
 impl Tensor {
     #[track_caller]
-    fn check_index(&self, operation: &str, axis: isize, index: &Tensor) -> usize {
+    fn check_index_kind(&self, operation: &str, index: &Tensor) {
         assert!(
             index.dtype() == DType::I32,
             "{operation}: the index must be i32, not {}",
@@ -20,6 +20,11 @@ impl Tensor {
             index.device().name(),
             self.device().name()
         );
+    }
+
+    #[track_caller]
+    fn check_index(&self, operation: &str, axis: isize, index: &Tensor) -> usize {
+        self.check_index_kind(operation, index);
         let a = resolve_axis(operation, axis, self.rank());
         let fits = index.rank() == self.rank()
             && (0..self.rank()).all(|i| i == a || index.dims()[i] == self.dims()[i]);
@@ -70,6 +75,7 @@ impl Tensor {
     /// An index [M] of whole parts of `axis` as one of each element.
     #[track_caller]
     fn spread(&self, operation: &str, axis: isize, index: &Tensor) -> Tensor {
+        self.check_index_kind(operation, index);
         assert!(
             index.rank() == 1,
             "{operation}: the index has shape {}, not one axis",
@@ -112,9 +118,20 @@ impl Tensor {
     ///
     /// # Shapes
     /// `x [..., N, ...], index [M] (I32), source [..., M, ...] -> [..., N, ...]`
+    ///
+    /// # Panics
+    /// When an index is outside 0..N.
     #[track_caller]
     pub fn index_add(&self, axis: isize, index: &Tensor, source: &Tensor) -> Tensor {
-        self.scatter_add(axis, &self.spread("index_add", axis, index), source)
+        let index = self.spread("index_add", axis, index);
+        check_same("index_add", self, source);
+        assert!(
+            source.shape() == index.shape(),
+            "index_add: source {} must have the shape {}",
+            source.shape(),
+            index.shape()
+        );
+        self.scatter_add(axis, &index, source)
     }
 
     /// A last axis of `n_classes` that is 1 at the class and 0 elsewhere; all 0 for a class outside

@@ -4,7 +4,7 @@ use std::cell::OnceCell;
 
 use crate::backend::{Backend, Buffer, Epilogue, View};
 use crate::tensor::{check_same, with_views};
-use crate::{Formula, Layout, Shape, Tensor};
+use crate::{DType, Formula, Layout, Shape, Tensor};
 
 impl Tensor {
     /// The matrix product.
@@ -29,7 +29,7 @@ impl Tensor {
     /// ```
     #[track_caller]
     pub fn matmul(&self, other: &Tensor) -> Tensor {
-        self.product(other, |backend, a, b, _, out| backend.matmul(a, b, None, out))
+        self.product(other, &[], |backend, a, b, _, out| backend.matmul(a, b, None, out))
     }
 
     /// The matrix product followed by a formula on each element, in one operation: input 0 of the
@@ -56,9 +56,12 @@ impl Tensor {
         scalars: &[f64],
     ) -> Tensor {
         formula.check_arity(extra.len() + 1, scalars.len());
-        extra.iter().for_each(|e| check_same("matmul_then", self, e));
+        assert!(formula.n_outputs() == 1, "matmul_then: the formula must have one output");
+        if self.dtype() == DType::I32 {
+            formula.check_integer(scalars);
+        }
         let (row, column) = (self.rank() == 1, other.rank() == 1);
-        self.product(other, |backend, a, b, shape, out| {
+        self.product(other, extra, |backend, a, b, shape, out| {
             let run = |inputs: &[View<'_>], out| {
                 backend.matmul(a, b, Some(Epilogue { formula, inputs, scalars }), out);
             };
@@ -79,12 +82,13 @@ impl Tensor {
         })
     }
 
-    /// Checks shapes, makes both operands matrices of one batch, and drops the axes that vectors
-    /// did not have. `run` gets the product's shape as the caller will see it.
+    /// Checks shapes, also of what is broadcast to the product, makes both operands matrices of one
+    /// batch, and drops the axes that vectors did not have. `run` gets the product's shape as the caller will see it.
     #[track_caller]
     fn product(
         &self,
         other: &Tensor,
+        extra: &[&Tensor],
         run: impl FnOnce(&dyn Backend, View<'_>, View<'_>, Shape, &mut Buffer),
     ) -> Tensor {
         check_same("matmul", self, other);
@@ -120,6 +124,14 @@ impl Tensor {
         }
         if row.is_some() {
             out.remove(batch.len());
+        }
+        for e in extra {
+            check_same("matmul_then", self, e);
+            assert!(
+                e.shape().broadcast(&out) == Some(out),
+                "matmul_then: {} does not broadcast to the product's shape {out}",
+                e.shape()
+            );
         }
         Tensor::fresh(self.device(), self.dtype(), out, |backend, buffer| {
             run(backend, a, b, out, buffer);

@@ -129,7 +129,7 @@ impl Tensor {
     pub fn split(&self, axis: isize, sizes: &[usize]) -> Vec<Tensor> {
         let total: usize = sizes.iter().sum();
         assert!(
-            total == self.dim(axis),
+            total == self.dims()[resolve_axis("split", axis, self.rank())],
             "split: sizes {sizes:?} add up to {total}, axis {axis} of {} is another size",
             self.shape()
         );
@@ -145,7 +145,7 @@ impl Tensor {
     #[track_caller]
     pub fn chunk(&self, axis: isize, n: usize) -> Vec<Tensor> {
         assert!(n > 0, "chunk: at least one part is needed");
-        let dim = self.dim(axis);
+        let dim = self.dims()[resolve_axis("chunk", axis, self.rank())];
         let size = dim.div_ceil(n).max(1);
         let sizes: Vec<usize> =
             (0..dim.max(1)).step_by(size).map(|start| size.min(dim - start)).collect();
@@ -194,7 +194,19 @@ impl Tensor {
     /// When there is none, or shapes, dtypes or devices do not agree.
     #[track_caller]
     pub fn stack(parts: &[&Tensor], axis: isize) -> Tensor {
-        let unsqueezed: Vec<Tensor> = parts.iter().map(|part| part.unsqueeze(axis)).collect();
+        let Some(first) = parts.first() else { panic!("stack: nothing to join") };
+        resolve_axis("stack", axis, first.rank() + 1);
+        let mut unsqueezed = Vec::with_capacity(parts.len());
+        for part in parts {
+            check_same("stack", first, part);
+            assert!(
+                part.shape() == first.shape(),
+                "stack: shapes {} and {} differ",
+                first.shape(),
+                part.shape()
+            );
+            unsqueezed.push(part.unsqueeze(axis));
+        }
         Tensor::cat(&unsqueezed.iter().collect::<Vec<_>>(), axis)
     }
 

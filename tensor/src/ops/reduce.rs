@@ -56,14 +56,28 @@ impl Tensor {
         axes: &[isize],
         keepdim: bool,
     ) -> Tensor {
-        let (shape, dtype) = check_operands(formula, inputs, scalars);
-        assert!(formula.n_outputs() == 1, "map_reduce: the formula must have one output");
         let name = match op {
             Reduce::Sum => "sum",
             Reduce::Prod => "prod",
             Reduce::Max => "max",
             Reduce::Min => "min",
         };
+        Self::reduction(name, op, formula, inputs, scalars, axes, keepdim)
+    }
+
+    /// [`map_reduce`](Tensor::map_reduce) on behalf of the operation `name`.
+    #[track_caller]
+    fn reduction(
+        name: &str,
+        op: Reduce,
+        formula: &Formula,
+        inputs: &[&Tensor],
+        scalars: &[f64],
+        axes: &[isize],
+        keepdim: bool,
+    ) -> Tensor {
+        let (shape, dtype) = check_operands(formula, inputs, scalars);
+        assert!(formula.n_outputs() == 1, "map_reduce: the formula must have one output");
         let mask = axis_mask(name, axes, shape.len());
         let out = reduced(shape, &mask, keepdim);
         if matches!(op, Reduce::Max | Reduce::Min) {
@@ -80,6 +94,15 @@ impl Tensor {
                 backend.reduce(op, formula, views, scalars, &mask[..shape.len()], buffer);
             });
         })
+    }
+
+    #[track_caller]
+    fn check_float(&self, operation: &str) {
+        assert!(
+            self.dtype().is_float(),
+            "{operation}: not defined on {}; cast with to_dtype first",
+            self.dtype()
+        );
     }
 
     #[track_caller]
@@ -106,7 +129,7 @@ impl Tensor {
     /// On integers.
     #[track_caller]
     pub fn mean(&self, axes: &[isize], keepdim: bool) -> Tensor {
-        assert!(self.dtype().is_float(), "mean: not defined on i32; cast with to_dtype first");
+        self.check_float("mean");
         let n = count(self.shape(), &axis_mask("mean", axes, self.rank()));
         let sum = self.sum(axes, keepdim);
         Self::evaluate(formula!(|s; n| s / n), &[&sum], &[n as f64])
@@ -162,10 +185,14 @@ impl Tensor {
 
     /// Σ (x - mean)² / (n - correction), in two passes. `correction` 0 is the variance of a whole
     /// population, 1 the unbiased estimate from a sample (Bessel's correction).
+    ///
+    /// # Panics
+    /// On integers.
     #[track_caller]
     pub fn var(&self, axes: &[isize], correction: usize, keepdim: bool) -> Tensor {
-        let mean = self.mean(axes, true);
+        self.check_float("var");
         let n = count(self.shape(), &axis_mask("var", axes, self.rank()));
+        let mean = self.mean(axes, true);
         let square = formula!(|x, mean| (x - mean).sqr());
         let sum = Self::map_reduce(Reduce::Sum, square, &[self, &mean], &[], axes, keepdim);
         let divisor = n.saturating_sub(correction) as f64;
@@ -173,8 +200,13 @@ impl Tensor {
     }
 
     /// ln Σ eˣ without overflow: m + ln Σ exp(x - m) with m the largest; -∞ over nothing.
+    ///
+    /// # Panics
+    /// On integers.
     #[track_caller]
     pub fn logsumexp(&self, axes: &[isize], keepdim: bool) -> Tensor {
+        self.check_float("logsumexp");
+        let mask = axis_mask("logsumexp", axes, self.rank());
         if self.elem_count() == 0 {
             return self.sum(axes, keepdim).ln();
         }
@@ -191,14 +223,18 @@ impl Tensor {
             true,
         );
         let out = Self::evaluate(formula!(|s, m| s.ln() + m), &[&sum, &m], &[]);
-        let mask = axis_mask("logsumexp", axes, self.rank());
         out.reshape(reduced(self.shape(), &mask, keepdim))
     }
 
     /// √Σ x², the Euclidean norm.
+    ///
+    /// # Panics
+    /// On integers.
     #[track_caller]
     pub fn norm(&self, axes: &[isize], keepdim: bool) -> Tensor {
-        Self::map_reduce(Reduce::Sum, formula!(|x| x * x), &[self], &[], axes, keepdim).sqrt()
+        self.check_float("norm");
+        let square = formula!(|x| x * x);
+        Self::reduction("norm", Reduce::Sum, square, &[self], &[], axes, keepdim).sqrt()
     }
 
     /// √Σ x² over all elements.
@@ -210,21 +246,30 @@ impl Tensor {
     /// (Σ |x|ᵖ)^(1/p): the number of elements that are not 0 for p = 0, the largest |x| for p = ∞.
     #[track_caller]
     pub fn norm_p(&self, p: f64, axes: &[isize], keepdim: bool) -> Tensor {
-        let reduce = |op, formula, scalars: &[f64]| {
-            Self::map_reduce(op, formula, &[self], scalars, axes, keepdim)
+        let (op, formula) = match p {
+            0.0 => (Reduce::Sum, formula!(|x| 1.0 - x.eq(0.0))),
+            1.0 => (Reduce::Sum, formula!(|x| x.abs())),
+            2.0 => return self.norm(axes, keepdim),
+            f64::INFINITY => (Reduce::Max, formula!(|x| x.abs())),
+            _ => {
+                self.check_float("norm_p");
+                let power = formula!(|x; p| x.abs().pow(p));
+                let sum =
+                    Self::reduction("norm_p", Reduce::Sum, power, &[self], &[p], axes, keepdim);
+                return sum.powf(1.0 / p);
+            }
         };
-        match p {
-            0.0 => reduce(Reduce::Sum, formula!(|x| 1.0 - x.eq(0.0)), &[]),
-            1.0 => reduce(Reduce::Sum, formula!(|x| x.abs()), &[]),
-            2.0 => self.norm(axes, keepdim),
-            f64::INFINITY => reduce(Reduce::Max, formula!(|x| x.abs()), &[]),
-            _ => reduce(Reduce::Sum, formula!(|x; p| x.abs().pow(p)), &[p]).powf(1.0 / p),
-        }
+        Self::reduction("norm_p", op, formula, &[self], &[], axes, keepdim)
     }
 
     /// exp(x) / Σ exp(x) along an axis, computed from x - max.
+    ///
+    /// # Panics
+    /// On integers.
     #[track_caller]
     pub fn softmax(&self, axis: isize) -> Tensor {
+        self.check_float("softmax");
+        resolve_axis("softmax", axis, self.rank());
         if self.elem_count() == 0 {
             return self.clone();
         }
@@ -237,20 +282,29 @@ impl Tensor {
     }
 
     /// x - ln Σ exp(x) along an axis.
+    ///
+    /// # Panics
+    /// On integers.
     #[track_caller]
     pub fn log_softmax(&self, axis: isize) -> Tensor {
+        self.check_float("log_softmax");
+        resolve_axis("log_softmax", axis, self.rank());
         let total = self.logsumexp(&[axis], true);
         Self::evaluate(formula!(|x, total| x - total), &[self, &total], &[])
     }
 
     #[track_caller]
     fn arg_reduce(&self, op: ArgReduce, axis: isize, keepdim: bool) -> Tensor {
-        let a = resolve_axis("argmax", axis, self.rank());
-        let mask = axis_mask("argmax", &[axis], self.rank());
+        let name = match op {
+            ArgReduce::Max => "argmax",
+            ArgReduce::Min => "argmin",
+        };
+        let a = resolve_axis(name, axis, self.rank());
+        let mask = axis_mask(name, &[axis], self.rank());
         let shape = reduced(self.shape(), &mask, keepdim);
         assert!(
             self.dims()[a] > 0 || shape.elem_count() == 0,
-            "argmax: axis {axis} of {} is empty",
+            "{name}: axis {axis} of {} is empty",
             self.shape()
         );
         Tensor::fresh(self.device(), DType::I32, shape, |backend, buffer| {
@@ -281,7 +335,8 @@ impl Tensor {
 
     #[track_caller]
     fn sorted(&self, axis: isize, descending: bool, k: Option<usize>) -> (Tensor, Tensor) {
-        let a = resolve_axis("sort", axis, self.rank());
+        let name = if k.is_some() { "topk" } else { "sort" };
+        let a = resolve_axis(name, axis, self.rank());
         let n = self.dims()[a];
         let k = k.unwrap_or(n);
         assert!(k <= n, "topk: k = {k} exceeds axis {axis} of {}", self.shape());

@@ -1,0 +1,163 @@
+//! A mistake is reported at the line that made it, by the name of what was called.
+
+use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
+use std::sync::Mutex;
+
+use plies_tensor::testing::assert_close;
+use plies_tensor::{
+    DType, Device, Elementwise, Formula, Layout, Reduce, Rng, Shape, Tensor, formula,
+};
+
+/// How the message begins, and the mistake.
+type Row<'a> = (&'a str, &'a dyn Fn());
+
+#[test]
+fn a_mistake_is_reported_at_the_callers_line_by_the_name_of_what_was_called() {
+    static SEEN: Mutex<Vec<(String, u32, String)>> = Mutex::new(Vec::new());
+    let cpu = Device::cpu();
+    let zeros = |dims: &[usize]| Tensor::zeros(dims, DType::F32, &Device::cpu());
+    let (x, y, empty, scalar) = (zeros(&[2, 3]), zeros(&[2, 3, 5]), zeros(&[0, 3]), zeros(&[]));
+    let ints = Tensor::from([[1, 2, 3], [4, 5, 6]]);
+    let doubles = Tensor::from([[1f64, 2.0, 3.0]]);
+    let sum = formula!(|x, y| x + y);
+    let halves = formula!(|x| [x, x + 1.0]);
+    let index = Tensor::from([0, 1]);
+    let rows: &[Row<'_>] = &[
+        // Making and looking.
+        ("from_slice", &|| drop(Tensor::from_slice(&[1f32], [2]))),
+        ("from_slice", &|| drop(Tensor::from_vec(vec![1f32], [2]))),
+        ("shape", &|| drop(Tensor::zeros([1; 9], DType::F32, &cpu))),
+        ("shape", &|| drop(Tensor::full([usize::MAX, 2], 1.0, DType::F32, &cpu))),
+        ("shape", &|| drop(Tensor::ones([usize::MAX, 2], DType::F32, &cpu))),
+        ("arange", &|| drop(Tensor::arange(usize::MAX))),
+        ("arange", &|| drop(Tensor::eye(usize::MAX, DType::F32))),
+        ("shape", &|| _ = Shape::from([0; 9])),
+        ("shape", &|| _ = Layout::contiguous([0; 9])),
+        ("dim", &|| _ = x.dim(2)),
+        ("to_vec", &|| drop(x.to_vec::<f64>())),
+        ("item", &|| drop(x.item())),
+        ("assert_close", &|| assert_close(&x, &y, 0.0, 0.0)),
+        // Formulas over tensors.
+        ("(x0 + x1): shapes", &|| drop(&x + &y)),
+        ("(x0 - x1): shapes", &|| drop(x.clone() - y.clone())),
+        ("(x0 * x1): dtypes", &|| drop(&x * &doubles)),
+        ("(x0 * s0): 0.5", &|| drop(&ints * 0.5)),
+        ("(x0 * s0): 0.5", &|| drop(ints.clone() * 0.5)),
+        ("(s0 - x0): 0.5", &|| drop(0.5 - &ints)),
+        ("(x0 max x1): shapes", &|| drop(x.maximum(&y))),
+        ("select(x0, x1, x2): shapes", &|| drop(x.where_cond(&x, &y))),
+        ("tanh: not defined on i32", &|| drop(ints.tanh())),
+        ("(x0 + x1): shapes", &|| drop(Tensor::map(sum, &[&x, &y], &[]))),
+        ("formula: takes 2 inputs", &|| drop(Tensor::map(sum, &[&x], &[]))),
+        ("map: 2 outputs", &|| drop(Tensor::map(halves, &[&x], &[]))),
+        ("formula: takes 1 inputs", &|| drop(Tensor::map_several(halves, &[], &[]))),
+        ("(x0 + x1): shapes", &|| Tensor::update(&mut [&mut x.clone()], sum, &[&y], &[])),
+        ("update", &|| Tensor::update(&mut [&mut x.clone()], halves, &[], &[])),
+        ("update", &|| Tensor::update(&mut [&mut zeros(&[1, 3])], sum, &[&x], &[])),
+        ("formula: input 1 of 1", &|| drop(Formula::build(1, 0, |g| vec![g.input(1)]))),
+        ("formula: at least one", &|| drop(Formula::build(1, 0, |_| vec![]))),
+        ("formula: scalar 0 of 0", &|| drop(Formula::new(|[x]| x.graph().scalar(0) + x))),
+        // Reductions.
+        ("sum", &|| drop(x.sum(&[2], false))),
+        ("sum", &|| drop(x.sum(&[0, -2], false))),
+        ("mean", &|| drop(x.mean(&[2], false))),
+        ("mean", &|| drop(ints.mean_all())),
+        ("max", &|| drop(x.max(&[-3], false))),
+        ("max", &|| drop(empty.max_all())),
+        ("min", &|| drop(x.min(&[2], false))),
+        ("min", &|| drop(empty.min_all())),
+        ("prod", &|| drop(x.prod(&[2], false))),
+        ("var", &|| drop(x.var(&[2], 1, false))),
+        ("var", &|| drop(ints.var(&[0], 1, false))),
+        ("norm", &|| drop(x.norm(&[2], false))),
+        ("norm", &|| drop(ints.norm_all())),
+        ("norm_p", &|| drop(x.norm_p(3.0, &[2], false))),
+        ("norm_p", &|| drop(x.norm_p(1.0, &[2], false))),
+        ("norm_p", &|| drop(empty.norm_p(f64::INFINITY, &[0], false))),
+        ("logsumexp", &|| drop(x.logsumexp(&[2], false))),
+        ("softmax", &|| drop(x.softmax(2))),
+        ("softmax", &|| drop(ints.softmax(0))),
+        ("log_softmax", &|| drop(x.log_softmax(2))),
+        ("argmax", &|| drop(x.argmax(2, false))),
+        ("argmin", &|| drop(empty.argmin(0, false))),
+        ("cumsum", &|| drop(x.cumsum(2))),
+        ("sort", &|| drop(x.sort(2, false))),
+        ("topk", &|| drop(x.topk(1, 2))),
+        ("topk", &|| drop(x.topk(4, 1))),
+        ("(x0 + x1): shapes", &|| {
+            drop(Tensor::map_reduce(Reduce::Sum, sum, &[&x, &y], &[], &[0], false));
+        }),
+        // Matrix products.
+        ("matmul", &|| drop(x.matmul(&x))),
+        ("matmul", &|| drop(x.matmul(&scalar))),
+        ("matmul", &|| drop(x.matmul(&doubles.t()))),
+        ("matmul_then", &|| drop(x.matmul_then(&x.t(), sum, &[&y], &[]))),
+        ("matmul_then", &|| drop(x.matmul_then(&x.t(), sum, &[&doubles], &[]))),
+        ("formula: takes 2 inputs", &|| drop(x.matmul_then(&x.t(), sum, &[], &[]))),
+        ("exp: not defined on i32", &|| {
+            drop(ints.matmul_then(&ints.t(), formula!(|x| x.exp()), &[], &[]));
+        }),
+        // Views and copies.
+        ("t", &|| drop(scalar.t())),
+        ("transpose", &|| drop(x.transpose(0, 2))),
+        ("permute", &|| drop(x.permute(&[0, 0]))),
+        ("slice", &|| drop(x.slice(1, 2..9))),
+        ("slice", &|| drop(x.slice_step(1, .., 0))),
+        ("slice", &|| drop(x.narrow(1, 2, 2))),
+        ("select", &|| drop(x.select(0, 2))),
+        ("broadcast_to", &|| drop(x.broadcast_to([2, 4]))),
+        ("unsqueeze", &|| drop(x.unsqueeze(4))),
+        ("squeeze", &|| drop(x.squeeze(0))),
+        ("flip", &|| drop(x.flip(2))),
+        ("reshape", &|| drop(x.reshape([5]))),
+        ("split", &|| drop(x.split(0, &[3]))),
+        ("split", &|| drop(x.split(2, &[3]))),
+        ("chunk", &|| drop(x.chunk(2, 1))),
+        ("cat", &|| drop(Tensor::cat(&[], 0))),
+        ("cat", &|| drop(Tensor::cat(&[&x, &y], 0))),
+        ("stack", &|| drop(Tensor::stack(&[], 0))),
+        ("stack", &|| drop(Tensor::stack(&[&x], 3))),
+        ("stack", &|| drop(Tensor::stack(&[&x, &y], 0))),
+        ("stack", &|| drop(Tensor::stack(&[&x, &ints], 0))),
+        ("pad", &|| drop(x.pad(2, 1, 1, 0.0))),
+        // Positions.
+        ("gather", &|| drop(x.gather(0, &x))),
+        ("gather", &|| drop(x.gather(0, &index))),
+        ("index_select", &|| drop(x.index_select(2, &index))),
+        ("index_select", &|| drop(x.index_select(0, &scalar))),
+        ("scatter_add", &|| drop(x.scatter_add(0, &ints, &y))),
+        ("index_add", &|| drop(x.index_add(0, &index, &y))),
+        ("index_add", &|| drop(x.index_add(0, &index, &ints))),
+        ("one_hot", &|| drop(x.one_hot(3, DType::F32))),
+        // Random numbers.
+        ("below", &|| _ = Rng::new(1).below(0)),
+        ("uniform", &|| drop(Rng::new(1).uniform([2], DType::I32, &cpu))),
+        ("normal", &|| drop(Rng::new(1).normal([2], DType::I32, &cpu))),
+        ("categorical", &|| drop(Rng::new(1).categorical(&scalar))),
+        ("categorical", &|| drop(Rng::new(1).categorical(&ints))),
+    ];
+    let before = take_hook();
+    set_hook(Box::new(|info| {
+        let Some(location) = info.location() else { return };
+        let message = info.payload_as_str().unwrap_or_default().to_owned();
+        SEEN.lock().unwrap().push((location.file().to_owned(), location.line(), message));
+    }));
+    let outcomes: Vec<bool> =
+        rows.iter().map(|(_, mistake)| catch_unwind(AssertUnwindSafe(mistake)).is_err()).collect();
+    set_hook(before);
+    let mut seen = SEEN.lock().unwrap().drain(..).collect::<Vec<_>>().into_iter();
+    let mut wrong = Vec::new();
+    for ((start, _), panicked) in rows.iter().zip(outcomes) {
+        if !panicked {
+            wrong.push(format!("{start}: accepted"));
+            continue;
+        }
+        let (file, line, message) = seen.next().unwrap();
+        let rest = message.strip_prefix(start);
+        let named = rest.is_some_and(|rest| start.contains(':') || rest.starts_with([':', ' ']));
+        if !named || !file.ends_with("tests/locations.rs") {
+            wrong.push(format!("{start}: at {file}:{line}: {message}"));
+        }
+    }
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+}
