@@ -73,6 +73,7 @@ impl Rng {
     ///
     /// # Panics
     /// When `n` is 0.
+    #[doc(alias = "randint")]
     #[track_caller]
     pub fn below(&mut self, n: usize) -> usize {
         assert!(n > 0, "below: there is no integer below 0");
@@ -107,6 +108,7 @@ impl Rng {
     ///
     /// # Panics
     /// On integers.
+    #[doc(alias = "rand")]
     #[track_caller]
     pub fn uniform(&mut self, dims: impl Into<Shape>, dtype: DType, device: &Device) -> Tensor {
         self.fill(Distribution::Uniform, dims.into(), dtype, device)
@@ -116,6 +118,7 @@ impl Rng {
     ///
     /// # Panics
     /// On integers.
+    #[doc(alias("randn", "gaussian"))]
     #[track_caller]
     pub fn normal(&mut self, dims: impl Into<Shape>, dtype: DType, device: &Device) -> Tensor {
         self.fill(Distribution::Normal, dims.into(), dtype, device)
@@ -145,6 +148,7 @@ impl Rng {
     }
 
     /// A random order of `0..n` as I32 `[n]`.
+    #[doc(alias = "randperm")]
     pub fn permutation(&mut self, n: usize) -> Tensor {
         let order: Vec<i32> = self.permutation_vec(n).into_iter().map(|i| i as i32).collect();
         Tensor::from_vec(order, [n])
@@ -169,6 +173,7 @@ impl Rng {
     ///
     /// # Source
     /// Gumbel (1954); Maddison, Tarlow, Minka: A* sampling (2014).
+    #[doc(alias = "multinomial")]
     #[track_caller]
     pub fn categorical(&mut self, logits: &Tensor) -> Tensor {
         resolve_axis("categorical", -1, logits.rank());

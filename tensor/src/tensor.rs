@@ -159,6 +159,7 @@ impl Tensor {
 /// Looking at tensors.
 impl Tensor {
     /// Dimensions, outermost first.
+    #[doc(alias = "size")]
     #[inline]
     pub fn dims(&self) -> &[usize] {
         self.layout.dims()
@@ -177,12 +178,14 @@ impl Tensor {
     }
 
     /// Number of axes.
+    #[doc(alias = "ndim")]
     #[inline]
     pub fn rank(&self) -> usize {
         self.layout.rank()
     }
 
     /// Number of elements.
+    #[doc(alias = "numel")]
     #[inline]
     pub fn elem_count(&self) -> usize {
         self.layout.elem_count()
@@ -223,6 +226,7 @@ impl Tensor {
     ///
     /// # Panics
     /// When `T` is not the tensor's dtype.
+    #[doc(alias = "tolist")]
     #[track_caller]
     pub fn to_vec<T: Element>(&self) -> Result<Vec<T>> {
         assert!(
@@ -273,6 +277,7 @@ impl Tensor {
     }
 
     /// Converts the elements: floats to I32 truncate towards zero and saturate, NaN becomes 0.
+    #[doc(alias("astype", "cast"))]
     pub fn to_dtype(&self, dtype: DType) -> Tensor {
         if dtype == self.dtype() {
             return self.clone();

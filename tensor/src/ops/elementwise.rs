@@ -49,11 +49,13 @@ pub trait Elementwise: Sized {
         Self::map(formula!(|x| x.sqrt()), &[self], &[])
     }
     /// x²
+    #[doc(alias = "square")]
     #[track_caller]
     fn sqr(&self) -> Self {
         Self::map(formula!(|x| x * x), &[self], &[])
     }
     /// 1 / x
+    #[doc(alias = "reciprocal")]
     #[track_caller]
     fn recip(&self) -> Self {
         Self::map(formula!(|x| 1.0 / x), &[self], &[])
@@ -64,16 +66,19 @@ pub trait Elementwise: Sized {
         Self::map(formula!(|x| x.exp()), &[self], &[])
     }
     /// eˣ - 1, accurate near 0.
+    #[doc(alias = "expm1")]
     #[track_caller]
     fn exp_m1(&self) -> Self {
         Self::map(formula!(|x| x.exp_m1()), &[self], &[])
     }
     /// Natural logarithm: -∞ at 0, NaN below.
+    #[doc(alias = "log")]
     #[track_caller]
     fn ln(&self) -> Self {
         Self::map(formula!(|x| x.ln()), &[self], &[])
     }
     /// ln(1 + x), accurate near 0.
+    #[doc(alias = "log1p")]
     #[track_caller]
     fn ln_1p(&self) -> Self {
         Self::map(formula!(|x| x.ln_1p()), &[self], &[])
@@ -144,6 +149,7 @@ pub trait Elementwise: Sized {
         Self::map(formula!(|x, y| x.max(y)), &[self, y], &[])
     }
     /// x limited to low..=high; NaN stays.
+    #[doc(alias = "clip")]
     #[track_caller]
     fn clamp(&self, low: f64, high: f64) -> Self {
         Self::map(formula!(|x; low, high| x.max(low).min(high)), &[self], &[low, high])
@@ -184,6 +190,7 @@ pub trait Elementwise: Sized {
         Self::map(formula!(|x| 1.0 - x.eq(x)), &[self], &[])
     }
     /// `a` where this is not 0, else `b`; the branch not taken has no influence, not even as NaN.
+    #[doc(alias = "where")]
     #[track_caller]
     fn where_cond(&self, a: &Self, b: &Self) -> Self {
         Self::map(formula!(|c, a, b| c.select(a, b)), &[self, a, b], &[])
@@ -256,6 +263,7 @@ pub trait Elementwise: Sized {
         Self::map(formula!(|x| x / (1.0 + x.abs())), &[self], &[])
     }
     /// x · sigmoid(x), also called swish (Elfwing et al. 2018).
+    #[doc(alias = "swish")]
     #[track_caller]
     fn silu(&self) -> Self {
         Self::map(formula!(|x| x * x.sigmoid()), &[self], &[])

@@ -44,6 +44,7 @@ impl Tensor {
     ///
     /// # Panics
     /// When an index is outside 0..N.
+    #[doc(alias = "take_along_axis")]
     #[track_caller]
     pub fn gather(&self, axis: isize, index: &Tensor) -> Tensor {
         let a = self.check_index("gather", axis, index);
@@ -67,6 +68,7 @@ impl Tensor {
     /// let rows = table.index_select(0, &Tensor::from([2, 0]));
     /// assert_eq!(rows.to_vec::<f32>().unwrap(), [20.0, 21.0, 0.0, 1.0]);
     /// ```
+    #[doc(alias("take", "embedding"))]
     #[track_caller]
     pub fn index_select(&self, axis: isize, index: &Tensor) -> Tensor {
         self.gather(axis, &self.spread("index_select", axis, index))

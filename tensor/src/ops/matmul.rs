@@ -27,6 +27,7 @@ impl Tensor {
     /// let y = x.matmul(&Tensor::from([1f32, -1.0]));
     /// assert_eq!(y.to_vec::<f32>().unwrap(), [-1.0, -1.0]);
     /// ```
+    #[doc(alias("mm", "dot", "bmm"))]
     #[track_caller]
     pub fn matmul(&self, other: &Tensor) -> Tensor {
         self.product(other, &[], |backend, a, b, _, out| backend.matmul(a, b, None, out))

@@ -20,6 +20,7 @@ impl Tensor {
     }
 
     /// Exchanges two axes.
+    #[doc(alias = "swapaxes")]
     #[track_caller]
     pub fn transpose(&self, a: isize, b: isize) -> Tensor {
         self.with_layout(self.layout().transpose(a, b))
@@ -67,18 +68,21 @@ impl Tensor {
     }
 
     /// The part at one index of an axis, without that axis.
+    #[doc(alias = "index")]
     #[track_caller]
     pub fn select(&self, axis: isize, index: usize) -> Tensor {
         self.with_layout(self.layout().select(axis, index))
     }
 
     /// Repeats axes of size 1, and adds leading ones, up to `dims`.
+    #[doc(alias = "expand")]
     #[track_caller]
     pub fn broadcast_to(&self, dims: impl Into<Shape>) -> Tensor {
         self.with_layout(self.layout().broadcast_to(dims.into()))
     }
 
     /// Inserts an axis of size 1 before `axis` (`-1`: at the end).
+    #[doc(alias("expand_dims", "newaxis"))]
     #[track_caller]
     pub fn unsqueeze(&self, axis: isize) -> Tensor {
         self.with_layout(self.layout().unsqueeze(axis))
@@ -101,6 +105,7 @@ impl Tensor {
     ///
     /// # Panics
     /// When the number of elements differs.
+    #[doc(alias = "view")]
     #[track_caller]
     pub fn reshape(&self, dims: impl Into<Shape>) -> Tensor {
         let shape = dims.into();
@@ -117,6 +122,7 @@ impl Tensor {
     }
 
     /// All elements as one axis.
+    #[doc(alias = "ravel")]
     pub fn flatten(&self) -> Tensor {
         self.reshape([self.elem_count()])
     }
@@ -159,6 +165,7 @@ impl Tensor {
     ///
     /// # Panics
     /// When there is none, or shapes, dtypes or devices do not agree.
+    #[doc(alias("concat", "concatenate"))]
     #[track_caller]
     pub fn cat(parts: &[&Tensor], axis: isize) -> Tensor {
         let Some(first) = parts.first() else { panic!("cat: nothing to join") };

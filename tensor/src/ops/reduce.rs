@@ -145,6 +145,7 @@ impl Tensor {
     ///
     /// # Panics
     /// Over nothing.
+    #[doc(alias = "amax")]
     #[track_caller]
     pub fn max(&self, axes: &[isize], keepdim: bool) -> Tensor {
         self.reduce(Reduce::Max, axes, keepdim)
@@ -160,6 +161,7 @@ impl Tensor {
     ///
     /// # Panics
     /// Over nothing.
+    #[doc(alias = "amin")]
     #[track_caller]
     pub fn min(&self, axes: &[isize], keepdim: bool) -> Tensor {
         self.reduce(Reduce::Min, axes, keepdim)
@@ -351,6 +353,7 @@ impl Tensor {
 
     /// The elements of each line along an axis in order, and the indices (I32) where they stood.
     /// Equal elements keep their order; NaN counts as larger than every number.
+    #[doc(alias = "argsort")]
     #[track_caller]
     pub fn sort(&self, axis: isize, descending: bool) -> (Tensor, Tensor) {
         self.sorted(axis, descending, None)
