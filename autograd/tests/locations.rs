@@ -1,47 +1,121 @@
-//! A mistake is reported at the line that made it.
+//! A mistake is reported at the line that made it, by the name of what was called.
 
 use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
 use std::sync::Mutex;
 
-use plies_autograd::{Var, linear};
-use plies_tensor::{DType, Device, Elementwise, Tensor};
+use plies_autograd::{Var, checkpoint, linear, no_grad};
+use plies_tensor::{DType, Device, Elementwise, Tensor, formula};
+
+/// How the message begins, and the mistake.
+type Row<'a> = (&'a str, &'a dyn Fn());
 
 #[test]
-fn wrong_shapes_are_reported_at_the_callers_line() {
-    static SEEN: Mutex<Vec<(String, u32)>> = Mutex::new(Vec::new());
+fn a_mistake_is_reported_at_the_callers_line_by_the_name_of_what_was_called() {
+    static SEEN: Mutex<Vec<(String, u32, String)>> = Mutex::new(Vec::new());
     let zeros = |dims: &[usize]| Var::leaf(Tensor::zeros(dims, DType::F32, &Device::cpu()));
-    let (x, y) = (zeros(&[2, 3]), zeros(&[2, 3, 5]));
-    let mistakes: [(&str, &dyn Fn()); 16] = [
-        ("+", &|| drop(&x + &y)),
-        ("maximum", &|| drop(x.maximum(&y))),
-        ("matmul", &|| drop(x.matmul(&x))),
-        ("linear", &|| drop(linear(&x, &y, None))),
+    let (x, y, empty, scalar) = (zeros(&[2, 3]), zeros(&[2, 3, 5]), zeros(&[0, 3]), zeros(&[]));
+    let ints = Var::constant(Tensor::from([[1, 2, 3], [4, 5, 6]]));
+    let index = Tensor::from([0, 1]);
+    let wrong_index = Tensor::from([[0, 1]]);
+    let sum = formula!(|x, y| x + y);
+    let rows: &[Row<'_>] = &[
+        // Variables and gradients.
+        ("leaf", &|| drop(Var::leaf(Tensor::from(1)))),
+        ("value_mut", &|| _ = (&x + &x).value_mut()),
+        ("set_grad", &|| x.set_grad(Some(y.clone()))),
+        ("register_hook", &|| x.detach().register_hook(|_| None)),
+        ("dim", &|| _ = x.dim(2)),
+        ("item", &|| drop(x.item())),
+        ("to_vec", &|| drop(x.to_vec::<f64>())),
+        ("backward: a value of shape", &|| x.backward()),
+        ("backward: gradient", &|| x.backward_with(&y)),
+        ("backward: this value depends on no leaf", &|| x.detach().sum_all().backward()),
+        ("backward: this value depends on no leaf", &|| no_grad(|| x.sum_all()).backward()),
+        ("backward: this value depends on no leaf", &|| x.detach().backward_with(&x)),
+        ("(x0 + x1): shapes", &|| drop(no_grad(|| &x + &y))),
+        ("(x0 + x1): shapes", &|| {
+            let y = y.clone();
+            drop(checkpoint(move |x| &x[0] + &y, &[&x]));
+        }),
+        // Formulas and reductions.
+        ("(x0 + x1): shapes", &|| drop(&x + &y)),
+        ("(x0 * s0): 0.5", &|| drop(&ints * 0.5)),
+        ("(x0 max x1): shapes", &|| drop(x.maximum(&y))),
+        ("(x0 + x1): shapes", &|| drop(Var::map(sum, &[&x, &y], &[]))),
+        ("(x0 + x1): shapes", &|| drop(Var::map_sum(sum, &[&x, &y], &[], &[0], false))),
         ("sum", &|| drop(x.sum(&[7], false))),
+        ("sum_to", &|| drop(x.sum_to([5]))),
+        ("mean", &|| drop(x.mean(&[7], false))),
         ("max", &|| drop(x.max(&[7], false))),
+        ("max", &|| drop(empty.max_all())),
+        ("min", &|| drop(empty.min_all())),
+        ("prod", &|| drop(x.prod(&[7], false))),
+        ("var", &|| drop(x.var(&[7], 1, false))),
+        ("norm", &|| drop(x.norm(&[7], false))),
+        ("norm_p", &|| drop(x.norm_p(3.0, &[7], false))),
+        ("logsumexp", &|| drop(x.logsumexp(&[7], false))),
         ("softmax", &|| drop(x.softmax(3))),
+        ("log_softmax", &|| drop(x.log_softmax(3))),
+        ("argmax", &|| drop(x.argmax(3, false))),
+        ("argmin", &|| drop(x.argmin(3, false))),
+        ("cumsum", &|| drop(x.cumsum(2))),
+        ("sort", &|| drop(x.sort(2, false))),
+        ("topk", &|| drop(x.topk(4, 1))),
+        // Matrix products.
+        ("matmul", &|| drop(x.matmul(&x))),
+        ("matmul", &|| drop(x.matmul(&scalar))),
+        ("linear", &|| drop(linear(&x, &y, None))),
+        // Views and copies.
+        ("t", &|| drop(scalar.t())),
+        ("transpose", &|| drop(x.transpose(0, 2))),
         ("permute", &|| drop(x.permute(&[0, 0]))),
         ("reshape", &|| drop(x.reshape([5]))),
-        ("slice", &|| drop(x.slice(1, 2..9))),
+        ("unsqueeze", &|| drop(x.unsqueeze(4))),
         ("squeeze", &|| drop(x.squeeze(1))),
+        ("broadcast_to", &|| drop(x.broadcast_to([2, 4]))),
+        ("slice", &|| drop(x.slice(1, 2..9))),
+        ("slice", &|| drop(x.slice(2, ..))),
+        ("slice", &|| drop(x.narrow(1, 2, 2))),
+        ("select", &|| drop(x.select(0, 2))),
+        ("flip", &|| drop(x.flip(2))),
+        ("pad", &|| drop(x.pad(2, 1, 1, 0.0))),
+        ("split", &|| drop(x.split(2, &[3]))),
+        ("split", &|| drop(x.split(0, &[3]))),
+        ("chunk", &|| drop(x.chunk(2, 1))),
+        ("cat", &|| drop(Var::cat(&[], 0))),
         ("cat", &|| drop(Var::cat(&[&x, &y], 0))),
-        ("cumsum", &|| drop(x.cumsum(2))),
-        ("index_select", &|| drop(x.index_select(5, &Tensor::from([0])))),
-        ("index_add", &|| drop(x.index_add(5, &Tensor::from([0]), &x))),
-        ("backward", &|| x.backward()),
+        ("stack", &|| drop(Var::stack(&[], 0))),
+        ("stack", &|| drop(Var::stack(&[&x, &y], 0))),
+        // Positions.
+        ("gather", &|| drop(x.gather(0, &index))),
+        ("scatter_add", &|| drop(x.scatter_add(0, &index, &x))),
+        ("index_select", &|| drop(x.index_select(5, &index))),
+        ("index_select", &|| drop(x.index_select(0, &wrong_index))),
+        ("index_add", &|| drop(x.index_add(5, &index, &x))),
+        ("index_add", &|| drop(x.index_add(0, &index, &y))),
     ];
     let before = take_hook();
     set_hook(Box::new(|info| {
         let Some(location) = info.location() else { return };
-        SEEN.lock().unwrap().push((location.file().to_owned(), location.line()));
+        let message = info.payload_as_str().unwrap_or_default().to_owned();
+        SEEN.lock().unwrap().push((location.file().to_owned(), location.line(), message));
     }));
-    let outcomes: Vec<bool> = mistakes
-        .iter()
-        .map(|(_, mistake)| catch_unwind(AssertUnwindSafe(mistake)).is_err())
-        .collect();
+    let outcomes: Vec<bool> =
+        rows.iter().map(|(_, mistake)| catch_unwind(AssertUnwindSafe(mistake)).is_err()).collect();
     set_hook(before);
-    let seen = SEEN.lock().unwrap();
-    for (((name, _), panicked), (file, line)) in mistakes.iter().zip(outcomes).zip(seen.iter()) {
-        assert!(panicked, "{name} accepts it");
-        assert!(file.ends_with("locations.rs"), "{name} is reported at {file}:{line}");
+    let mut seen = SEEN.lock().unwrap().drain(..).collect::<Vec<_>>().into_iter();
+    let mut wrong = Vec::new();
+    for ((start, _), panicked) in rows.iter().zip(outcomes) {
+        if !panicked {
+            wrong.push(format!("{start}: accepted"));
+            continue;
+        }
+        let (file, line, message) = seen.next().unwrap();
+        let rest = message.strip_prefix(start);
+        let named = rest.is_some_and(|rest| start.contains(':') || rest.starts_with([':', ' ']));
+        if !named || !file.ends_with("tests/locations.rs") {
+            wrong.push(format!("{start}: at {file}:{line}: {message}"));
+        }
     }
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
 }

@@ -6,6 +6,7 @@
 
 use plies_tensor::{Elementwise, Formula, Reduce, Shape, Tensor, elementwise_operators, formula};
 
+use super::resolve_axis;
 use crate::derivative::derivatives;
 use crate::{Op, Reads, Var, apply};
 
@@ -134,7 +135,7 @@ impl Var {
     /// Σ x / n over axes; NaN over nothing.
     #[track_caller]
     pub fn mean(&self, axes: &[isize], keepdim: bool) -> Var {
-        let n = self.count(axes) as f64;
+        let n = self.count("mean", axes) as f64;
         Self::map_sum(formula!(|x; n| x / n), &[self], &[n], axes, keepdim)
     }
 
@@ -147,8 +148,8 @@ impl Var {
     /// Σ (x - mean)² / (n - correction) over axes.
     #[track_caller]
     pub fn var(&self, axes: &[isize], correction: usize, keepdim: bool) -> Var {
+        let n = self.count("var", axes).saturating_sub(correction) as f64;
         let mean = self.mean(axes, true);
-        let n = self.count(axes).saturating_sub(correction) as f64;
         let f = formula!(|x, mean; n| (x - mean).sqr() / n);
         Self::map_sum(f, &[self, &mean], &[n], axes, keepdim)
     }
@@ -156,6 +157,7 @@ impl Var {
     /// √Σ x² over axes. At 0 the norm has no gradient; it is taken as 0.
     #[track_caller]
     pub fn norm(&self, axes: &[isize], keepdim: bool) -> Var {
+        self.count("norm", axes);
         let squares = Self::map_sum(formula!(|x| x * x), &[self], &[], axes, keepdim);
         Self::map(formula!(|s| s.eq(0.0).select(0.0, s.sqrt())), &[&squares], &[])
     }
@@ -163,6 +165,7 @@ impl Var {
     /// (Σ |x|ᵖ)^(1/p) over axes; see [`Tensor::norm_p`]. At 0 the gradient is taken as 0.
     #[track_caller]
     pub fn norm_p(&self, p: f64, axes: &[isize], keepdim: bool) -> Var {
+        self.count("norm_p", axes);
         match p {
             0.0 => Var::constant(self.value().norm_p(p, axes, keepdim)),
             1.0 => Self::map_sum(formula!(|x| x.abs()), &[self], &[], axes, keepdim),
@@ -188,8 +191,13 @@ impl Var {
         (0..self.rank() as isize).collect()
     }
 
+    /// Number of elements that meet in one result of an operation over axes.
     #[track_caller]
-    fn count(&self, axes: &[isize]) -> usize {
-        axes.iter().map(|&axis| self.dim(axis)).product()
+    fn count(&self, operation: &str, axes: &[isize]) -> usize {
+        let mut n = 1;
+        for &axis in axes {
+            n *= self.dims()[resolve_axis(operation, axis, self.rank())];
+        }
+        n
     }
 }

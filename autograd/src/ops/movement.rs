@@ -5,6 +5,7 @@ use std::ops::{Bound, RangeBounds};
 
 use plies_tensor::{Shape, Tensor};
 
+use super::resolve_axis;
 use crate::graph::{Part, record};
 use crate::{Op, Reads, Var, apply};
 
@@ -191,25 +192,21 @@ impl Op for Cat {
 
 impl Var {
     /// Exchanges the last two axes.
+    ///
+    /// # Panics
+    /// Below rank 2.
     #[track_caller]
     pub fn t(&self) -> Var {
+        assert!(self.rank() >= 2, "t: shape {} has no matrices", self.shape());
         self.transpose(-2, -1)
     }
 
     /// Exchanges two axes.
     #[track_caller]
     pub fn transpose(&self, a: isize, b: isize) -> Var {
-        let rank = self.rank() as isize;
-        let resolve = |axis: isize| {
-            let resolved = if axis < 0 { axis + rank } else { axis };
-            assert!(
-                (0..rank).contains(&resolved),
-                "transpose: axis {axis} does not exist in a tensor of rank {rank}"
-            );
-            resolved as usize
-        };
-        let mut axes: Vec<isize> = (0..rank).collect();
-        axes.swap(resolve(a), resolve(b));
+        let rank = self.rank();
+        let mut axes: Vec<isize> = (0..rank as isize).collect();
+        axes.swap(resolve_axis("transpose", a, rank), resolve_axis("transpose", b, rank));
         self.permute(&axes)
     }
 
@@ -302,7 +299,7 @@ impl Var {
         let end = match range.end_bound() {
             Bound::Included(&last) => last + 1,
             Bound::Excluded(&end) => end,
-            Bound::Unbounded => self.dim(axis),
+            Bound::Unbounded => self.dims()[resolve_axis("slice", axis, self.rank())],
         };
         let y = self.value().slice_step(axis, start..end, step);
         let resolved = axis.rem_euclid(self.rank() as isize) as usize;
@@ -319,6 +316,11 @@ impl Var {
     /// The part at one index of an axis, without that axis.
     #[track_caller]
     pub fn select(&self, axis: isize, index: usize) -> Var {
+        assert!(
+            index < self.dims()[resolve_axis("select", axis, self.rank())],
+            "select: index {index} is out of range for axis {axis} of {}",
+            self.shape()
+        );
         self.narrow(axis, index, 1).squeeze(axis)
     }
 
@@ -339,7 +341,7 @@ impl Var {
     pub fn split(&self, axis: isize, sizes: &[usize]) -> Vec<Var> {
         let total: usize = sizes.iter().sum();
         assert!(
-            total == self.dim(axis),
+            total == self.dims()[resolve_axis("split", axis, self.rank())],
             "split: sizes {sizes:?} add up to {total}, axis {axis} of {} is another size",
             self.shape()
         );
@@ -367,7 +369,18 @@ impl Var {
     /// Joins values of one shape along a new axis.
     #[track_caller]
     pub fn stack(parts: &[&Var], axis: isize) -> Var {
-        let unsqueezed: Vec<Var> = parts.iter().map(|part| part.unsqueeze(axis)).collect();
+        let Some(first) = parts.first() else { panic!("stack: nothing to join") };
+        resolve_axis("stack", axis, first.rank() + 1);
+        let mut unsqueezed = Vec::with_capacity(parts.len());
+        for part in parts {
+            assert!(
+                part.shape() == first.shape(),
+                "stack: shapes {} and {} differ",
+                first.shape(),
+                part.shape()
+            );
+            unsqueezed.push(part.unsqueeze(axis));
+        }
         Var::cat(&unsqueezed.iter().collect::<Vec<_>>(), axis)
     }
 }

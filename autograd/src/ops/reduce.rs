@@ -2,6 +2,7 @@
 
 use plies_tensor::{Elementwise, Reduce, Tensor, formula};
 
+use super::resolve_axis;
 use crate::{Op, Reads, Var, apply};
 
 /// The largest (or smallest) over axes, kept with size 1.
@@ -106,6 +107,7 @@ impl Var {
     pub fn prod(&self, axes: &[isize], keepdim: bool) -> Var {
         let mut y = self.clone();
         for &axis in axes {
+            resolve_axis("prod", axis, y.rank());
             if y.dim(axis) == 0 {
                 y = y.pad(axis, 0, 1, 1.0);
             }
