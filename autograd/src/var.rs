@@ -298,7 +298,8 @@ impl fmt::Display for Var {
 impl fmt::Debug for Var {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let history = self.node.as_ref().map_or("constant", |node| node.name());
-        write!(f, "Var({history}) {:?}", self.value)
+        write!(f, "Var({history}) ")?;
+        fmt::Debug::fmt(&self.value, f)
     }
 }
 

@@ -85,6 +85,8 @@ fn sums_of_ten_million_are_right_to_the_stated_bound() {
         }
         assert!(right(x.cumsum(0).select(0, 9_999_999).item().unwrap()), "running {value}");
     }
+    let running = (0..10_000_000).fold(0f32, |sum, _| sum + 0.1);
+    assert_eq!(running, 1_087_937.0, "what a plain sum of tenths would give");
     let ones = Tensor::ones([10_000_000], DType::F32, &Device::cpu());
     assert_eq!(ones.sum_all().item().unwrap(), 1e7);
 }
