@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use plies_autograd::Var;
 use plies_nn::data::{Loader, TensorDataset};
 use plies_nn::loss::cross_entropy;
-use plies_nn::optim::{Adam, Optimizer, Schedule, Sgd};
+use plies_nn::optim::{Adam, Optimizer, Schedule, Sgd, clip_grad_norm, clip_grad_value};
 use plies_nn::train::{
     BatchEvent, Callback, EarlyStopping, EpochEvent, Fit, Flow, History, KeepBest, Report,
     evaluate, fit,
@@ -333,4 +333,36 @@ fn a_best_that_cannot_be_written_ends_the_training_and_is_reported() {
     assert_eq!((report.epochs, report.stopped), (1, true));
     let error = best.restore(&mut model).unwrap_err().to_string();
     assert!(error.contains("best.safetensors"), "{error}");
+}
+
+#[test]
+fn clipped_gradients_are_those_of_the_formulas() {
+    let model = network();
+    let numbers = |i: usize, n: usize| (0..n).map(move |k| ((i + 1) * (k + 3) % 7) as f32 - 3.0);
+    let fill = || {
+        for (i, (_, p)) in model.named_parameters().iter().enumerate() {
+            let values: Vec<f32> = numbers(i, p.elem_count()).collect();
+            p.set_grad(Some(Var::constant(Tensor::from_vec(values, p.dims()))));
+        }
+    };
+    let gradients = || -> Vec<f32> {
+        let all = model.named_parameters().into_iter();
+        all.flat_map(|(_, p)| p.grad().unwrap().value().to_vec::<f32>().unwrap()).collect()
+    };
+    fill();
+    let before = gradients();
+    let norm = before.iter().map(|&g| f64::from(g).powi(2)).sum::<f64>().sqrt();
+    let found = clip_grad_norm(&model, 1.5).unwrap();
+    assert!((found / norm - 1.0).abs() < 1e-6, "{found} for {norm}");
+    for (g, b) in gradients().into_iter().zip(&before) {
+        assert!((f64::from(g) - 1.5 * f64::from(*b) / norm).abs() < 1e-6, "{g} from {b}");
+    }
+    assert!((clip_grad_norm(&model, 10.0).unwrap() - 1.5).abs() < 1e-6, "now it is short enough");
+
+    fill();
+    clip_grad_value(&model, 1.0);
+    let clamped: Vec<f32> = before.iter().map(|g| g.clamp(-1.0, 1.0)).collect();
+    assert_eq!(gradients(), clamped);
+    model.zero_grad();
+    assert_eq!(clip_grad_norm(&model, 1.0).unwrap(), 0.0, "no gradient, no length");
 }

@@ -5,6 +5,7 @@
 //! the step has to copy instead of overwriting.
 
 mod adam;
+mod clip;
 mod schedule;
 mod sgd;
 
@@ -15,6 +16,7 @@ use plies_tensor::Tensor;
 use crate::Module;
 
 pub use adam::Adam;
+pub use clip::{clip_grad_norm, clip_grad_value};
 pub use schedule::Schedule;
 pub use sgd::Sgd;
 

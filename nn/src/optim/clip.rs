@@ -1,0 +1,83 @@
+//! Gradients that are not let grow beyond a bound, between `backward` and the step.
+
+use plies_autograd::Var;
+use plies_tensor::{Elementwise, Result, Tensor};
+
+use crate::Module;
+
+/// Shortens the gradient of the whole model to `max_norm` where it is longer, and returns the norm
+/// that it had. Its direction stays.
+///
+/// g ← g · min(1, max_norm / ‖g‖) with ‖g‖ = √(Σ g²) over all parameters
+///
+/// Each gradient is read once for the norm, and written only where there is something to shorten.
+/// Where a gradient holds NaN or ∞ so does the norm; whoever would rather skip such a step looks at
+/// what is returned.
+///
+/// # Errors
+/// A fault of the device.
+///
+/// # Source
+/// Pascanu, Mikolov, Bengio: On the difficulty of training recurrent neural networks (2013),
+/// algorithm 1.
+///
+/// # Example
+/// ```
+/// use plies_nn::optim::clip_grad_norm;
+/// use plies_nn::{Linear, Var};
+/// use plies_tensor::Tensor;
+/// let layer = Linear::from_weights(Tensor::from([[1f32, 1.0]]), None);
+/// (layer.weight() * Var::constant(Tensor::from([[3f32, 4.0]]))).sum_all().backward();
+/// assert_eq!(clip_grad_norm(&layer, 0.5).unwrap(), 5.0);
+/// let gradient = layer.weight().grad().unwrap();
+/// assert_eq!(gradient.value().to_vec::<f32>().unwrap(), [0.3, 0.4]);
+/// ```
+#[doc(alias("clip_grad_norm_", "gradient clipping", "clip_by_global_norm"))]
+pub fn clip_grad_norm(model: &dyn Module, max_norm: f64) -> Result<f64> {
+    let mut norms = Vec::new();
+    model.for_each_parameter(&mut |_, parameter| {
+        norms.extend(parameter.grad().map(|gradient| gradient.value().norm_all()));
+    });
+    let mut squares = 0.0;
+    for norm in norms {
+        squares += norm.item()?.powi(2);
+    }
+    let norm = squares.sqrt();
+    if norm > max_norm {
+        change_gradients(model, |gradient| gradient * (max_norm / norm));
+    }
+    Ok(norm)
+}
+
+/// Moves each number of each gradient into ±`max`.
+///
+/// g ← max(-max, min(g, max))
+///
+/// # Panics
+/// When `max` is below 0 or NaN.
+///
+/// # Example
+/// ```
+/// use plies_nn::optim::clip_grad_value;
+/// use plies_nn::{Linear, Var};
+/// use plies_tensor::Tensor;
+/// let layer = Linear::from_weights(Tensor::from([[1f32, 1.0]]), None);
+/// (layer.weight() * Var::constant(Tensor::from([[0.5f32, -4.0]]))).sum_all().backward();
+/// clip_grad_value(&layer, 1.0);
+/// let gradient = layer.weight().grad().unwrap();
+/// assert_eq!(gradient.value().to_vec::<f32>().unwrap(), [0.5, -1.0]);
+/// ```
+#[doc(alias("clip_grad_value_", "gradient clipping", "clip_by_value"))]
+#[track_caller]
+pub fn clip_grad_value(model: &dyn Module, max: f64) {
+    assert!(max >= 0.0, "clip_grad_value: {max} is no bound");
+    change_gradients(model, |gradient| gradient.clamp(-max, max));
+}
+
+fn change_gradients(model: &dyn Module, change: impl Fn(&Tensor) -> Tensor) {
+    model.for_each_parameter(&mut |_, parameter| {
+        if let Some(gradient) = parameter.grad() {
+            parameter.set_grad(Some(Var::constant(change(gradient.value()))));
+        }
+    });
+}
