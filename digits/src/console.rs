@@ -151,7 +151,7 @@ impl Console {
 
     /// Writes the JSON object, if one is wanted.
     pub(crate) fn json(&self, object: &impl Serialize) -> Result<(), Failure> {
-        if self.json.is_none() {
+        if !self.wants_json() {
             return Ok(());
         }
         let mut text = serde_json::to_string_pretty(object)?;

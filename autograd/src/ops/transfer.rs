@@ -40,20 +40,15 @@ struct ToDevice {
     device: Device,
 }
 
-impl ToDevice {
-    /// Where no fault can be returned: in the walk back.
-    fn expect(moved: Result<Tensor>) -> Tensor {
-        moved.unwrap_or_else(|error| panic!("to_device: {error}"))
-    }
-}
-
 impl Op for ToDevice {
     fn name(&self) -> &'static str {
         "to_device"
     }
 
     fn forward(&self, inputs: &[&Tensor]) -> Tensor {
-        Self::expect(inputs[0].to_device(&self.device))
+        // In the walk back no fault can be returned.
+        let moved = inputs[0].to_device(&self.device);
+        moved.unwrap_or_else(|error| panic!("to_device: {error}"))
     }
 
     fn vjp(&self, inputs: &[Var], _output: &Var, d_y: &Var) -> Vec<Option<Var>> {
