@@ -3,6 +3,7 @@
 
 #![forbid(unsafe_code)]
 
+mod bench;
 mod ci;
 mod examples;
 mod licences;
@@ -59,6 +60,11 @@ const COMMANDS: &[Command] = &[
         name: "package",
         summary: "the archives for a registry: they build, and are not too large",
         run: |workspace, _| package::run(workspace),
+    },
+    Command {
+        name: "bench",
+        summary: "plies beside its peers, in one table; `cargo xtask bench --help`",
+        run: bench::run,
     },
     Command {
         name: "main-job",

@@ -43,12 +43,12 @@ impl<'a> Process<'a> {
         command
     }
 
-    /// Shows the line, runs the program and lets it print.
+    /// Shows the line on standard error, runs the program and lets it print.
     ///
     /// # Errors
     /// The line, when the program cannot be started or does not succeed.
     pub(crate) fn run(&self, directory: &Path) -> Outcome {
-        println!("$ {}", self.line());
+        eprintln!("$ {}", self.line());
         let status = self.command(directory).status();
         match status {
             Ok(status) if status.success() => Ok(()),

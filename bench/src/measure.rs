@@ -1,0 +1,102 @@
+//! Contenders for the same work, timed in turns.
+//!
+//! A shared machine changes its speed from second to second. So contenders are not timed one after
+//! the other but round by round, each for a fiftieth of a second, and compared within the round: the
+//! ratio is the median of the rounds' ratios, its spread the quartiles. On one thread the clock is
+//! the process's CPU time, which stands still while other programs run; on several it is the wall's.
+
+use std::time::Instant;
+
+use cpu_time::ProcessTime;
+
+/// What some iterations took.
+#[derive(Clone, Copy)]
+pub struct Cost {
+    pub wall_s: f64,
+    pub cpu_s: f64,
+}
+
+/// One way to do the work of a case.
+pub struct Contender<'a> {
+    pub name: String,
+    run: Box<dyn FnMut(u64) -> Cost + 'a>,
+}
+
+impl<'a> Contender<'a> {
+    /// Work in this process: `work` is one iteration.
+    pub fn new(name: &str, mut work: impl FnMut() + 'a) -> Self {
+        Self::timed_by(name, move |iterations| {
+            let (wall, cpu) = (Instant::now(), ProcessTime::now());
+            for _ in 0..iterations {
+                work();
+            }
+            Cost { wall_s: wall.elapsed().as_secs_f64(), cpu_s: cpu.elapsed().as_secs_f64() }
+        })
+    }
+
+    /// Work that says itself what its iterations took.
+    pub fn timed_by(name: &str, run: impl FnMut(u64) -> Cost + 'a) -> Self {
+        Contender { name: name.to_owned(), run: Box::new(run) }
+    }
+}
+
+/// How long to measure.
+#[derive(Clone, Copy)]
+pub struct Effort {
+    pub rounds: usize,
+    pub round_s: f64,
+    pub warm_up_s: f64,
+}
+
+impl Effort {
+    pub const FULL: Effort = Effort { rounds: 21, round_s: 0.02, warm_up_s: 0.1 };
+    pub const QUICK: Effort = Effort { rounds: 7, round_s: 0.01, warm_up_s: 0.03 };
+}
+
+/// Times of one contender: seconds for an iteration, in each round.
+pub struct Times {
+    pub name: String,
+    pub seconds: Vec<f64>,
+}
+
+/// Times all contenders in turns.
+pub fn race(contenders: &mut [Contender<'_>], threads: usize, effort: Effort) -> Vec<Times> {
+    let seconds = |cost: Cost| if threads == 1 { cost.cpu_s } else { cost.wall_s };
+    let iterations: Vec<u64> = contenders
+        .iter_mut()
+        .map(|contender| {
+            let (mut n, mut spent) = (1u64, 0.0);
+            loop {
+                let s = seconds((contender.run)(n));
+                spent += s;
+                if s >= effort.round_s / 2.0 && spent >= effort.warm_up_s {
+                    return ((n as f64 * effort.round_s / s).round() as u64).max(1);
+                }
+                let longer = (n as f64 * effort.round_s / s.max(1e-9)).ceil() as u64;
+                n = longer.clamp(1, 16 * n);
+            }
+        })
+        .collect();
+    let mut times: Vec<Times> = contenders
+        .iter()
+        .map(|contender| Times { name: contender.name.clone(), seconds: Vec::new() })
+        .collect();
+    for round in 0..effort.rounds {
+        for turn in 0..contenders.len() {
+            // Nobody always follows the same neighbour's traces in the caches.
+            let at = (turn + round) % contenders.len();
+            let cost = (contenders[at].run)(iterations[at]);
+            times[at].seconds.push(seconds(cost) / iterations[at] as f64);
+        }
+    }
+    times
+}
+
+/// The value below which a share of `values` lies.
+pub fn quantile(values: &[f64], share: f64) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let at = share * (sorted.len() - 1) as f64;
+    let (low, high) = (at.floor() as usize, at.ceil() as usize);
+    sorted[low] + (sorted[high] - sorted[low]) * at.fract()
+}
