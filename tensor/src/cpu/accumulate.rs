@@ -1,7 +1,8 @@
 //! Joining numbers: in vector lanes within a block, in wider accumulators between blocks.
 
 use super::isa::{Loop, vectorised};
-use super::primitive::Primitive;
+use super::primitive::{Code, Primitive};
+use super::evaluate::BLOCK;
 use crate::Reduce;
 
 /// Partial results that become one at the end: a vector register.
@@ -310,6 +311,47 @@ impl<T: Copy, J: Fn(T, T) -> T> Loop for Fold<'_, T, J> {
         }
         *out = lanes[0];
     }
+}
+
+/// The loop that joins its first operand's values, or one value as often, to one number.
+pub(super) fn reduction<T: Reducible>(op: Reduce, single: bool) -> Code<T> {
+    /// # Safety
+    /// As for [`Code`].
+    unsafe fn join<T: Reducible, const OP: u8, const SINGLE: bool>(
+        operands: [*const T; 3],
+        out: *mut T,
+        n: usize,
+    ) {
+        let op = [Reduce::Sum, Reduce::Prod, Reduce::Max, Reduce::Min][OP as usize];
+        // SAFETY: the caller's promise.
+        unsafe {
+            *out = if SINGLE {
+                repeat(op, *operands[0], n)
+            } else {
+                fold_long(op, std::slice::from_raw_parts(operands[0], n))
+            };
+        }
+    }
+    match (op, single) {
+        (Reduce::Sum, false) => join::<T, 0, false>,
+        (Reduce::Prod, false) => join::<T, 1, false>,
+        (Reduce::Max, false) => join::<T, 2, false>,
+        (Reduce::Min, false) => join::<T, 3, false>,
+        (Reduce::Sum, true) => join::<T, 0, true>,
+        (Reduce::Prod, true) => join::<T, 1, true>,
+        (Reduce::Max, true) => join::<T, 2, true>,
+        (Reduce::Min, true) => join::<T, 3, true>,
+    }
+}
+
+/// Joins values of any number: blocks in vector lanes, their results in a wide accumulator.
+fn fold_long<T: Reducible>(op: Reduce, values: &[T]) -> T {
+    if values.len() <= BLOCK {
+        return fold(op, values);
+    }
+    let mut wide = Wide::new::<T>(op);
+    values.chunks(BLOCK).for_each(|block| wide.join(op, fold(op, block)));
+    wide.finish()
 }
 
 /// `acc[i] = join(acc[i], row[i])`

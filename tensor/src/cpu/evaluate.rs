@@ -1,309 +1,366 @@
 //! A formula over a block of elements: one vectorised loop for each step, all intermediate results
-//! in blocks that stay in the first-level cache. Interpreting costs a few nanoseconds for each step
-//! and thousand elements, which is to say nothing.
+//! in blocks that stay in the first-level cache.
+//!
+//! Before the first block a formula is linked: each step becomes the address of its loop and the
+//! addresses of its operands and result, which move on with the block or stay where they are. Then a
+//! step costs a call, which is little beside a thousand elements.
+//!
+//! A formula that reduces rows runs over one row at a time, and what it reduces a row to is one number
+//! until the next row: a softmax reads and writes memory once.
 
+use super::accumulate::{Reducible, reduction};
 use super::memory::Memory;
-use super::primitive::{Operand, Primitive};
-use crate::expr::{Formula, Node, Place};
-use crate::shape::Strides;
-use crate::{Layout, MAX_RANK, Shape};
+use super::primitive::{Code, Operand, Singles};
+use super::walk::{Walk, gather, scatter};
+use crate::expr::{Action, Formula, Node, Place, Schedule, Step};
+use crate::Layout;
 
 /// Elements evaluated at once. A handful of such blocks fits the first-level cache.
 pub(super) const BLOCK: usize = 1024;
-
-/// The order in which a view's elements are visited: row-major, with neighbouring axes merged where
-/// the layout allows it, so that a contiguous tensor of any rank is one long axis.
-#[derive(Clone, Copy)]
-pub(super) struct Walk {
-    shape: Shape,
-    strides: Strides,
-    offset: usize,
-}
-
-impl Walk {
-    pub(super) fn new(layout: &Layout) -> Walk {
-        let mut shape = Shape::SCALAR;
-        let mut strides = [0isize; MAX_RANK];
-        for (&dim, &stride) in layout.dims().iter().zip(layout.strides()) {
-            if dim == 1 {
-                continue;
-            }
-            match shape.len().checked_sub(1) {
-                Some(last) if strides[last] == stride * dim as isize => {
-                    shape[last] *= dim;
-                    strides[last] = stride;
-                }
-                _ => {
-                    strides[shape.len()] = stride;
-                    shape.push(dim);
-                }
-            }
-        }
-        Walk { shape, strides, offset: layout.offset() }
-    }
-
-    /// Whether the elements follow one another in the buffer.
-    pub(super) fn is_contiguous(&self) -> bool {
-        let mut step = 1;
-        for axis in (0..self.shape.len()).rev() {
-            if self.strides[axis] != step {
-                return false;
-            }
-            step *= self.shape[axis] as isize;
-        }
-        true
-    }
-
-    /// Calls `run(place, buffer index, stride, length)` on the constant-stride runs that make up
-    /// the elements `start..start + len`; `place` counts from 0.
-    pub(super) fn runs(
-        &self,
-        start: usize,
-        len: usize,
-        mut run: impl FnMut(usize, isize, isize, usize),
-    ) {
-        let rank = self.shape.len();
-        if rank == 0 {
-            run(0, self.offset as isize, 0, len);
-            return;
-        }
-        let inner = rank - 1;
-        let mut position = [0usize; MAX_RANK];
-        let mut index = self.offset as isize;
-        let mut rest = start;
-        for axis in (0..rank).rev() {
-            position[axis] = rest % self.shape[axis];
-            rest /= self.shape[axis];
-            index += position[axis] as isize * self.strides[axis];
-        }
-        let mut done = 0;
-        while done < len {
-            let count = (self.shape[inner] - position[inner]).min(len - done);
-            run(done, index, self.strides[inner], count);
-            done += count;
-            // On to the next row.
-            index -= position[inner] as isize * self.strides[inner];
-            position[inner] = 0;
-            for axis in (0..inner).rev() {
-                position[axis] += 1;
-                index += self.strides[axis];
-                if position[axis] < self.shape[axis] {
-                    break;
-                }
-                index -= self.strides[axis] * self.shape[axis] as isize;
-                position[axis] = 0;
-            }
-        }
-    }
-}
-
-/// Copies the elements `start..start + out.len()` of a walk.
-pub(super) fn gather_block<T: Copy>(data: &[T], walk: &Walk, start: usize, out: &mut [T]) {
-    walk.runs(start, out.len(), |place, index, stride, count| {
-        let out = &mut out[place..place + count];
-        match stride {
-            1 => out.copy_from_slice(&data[index as usize..index as usize + count]),
-            0 => out.fill(data[index as usize]),
-            _ => {
-                for (i, x) in out.iter_mut().enumerate() {
-                    *x = data[(index + i as isize * stride) as usize];
-                }
-            }
-        }
-    });
-}
 
 /// An input of a formula.
 #[derive(Clone, Copy)]
 pub(super) enum Source<'a, T> {
     /// One number.
-    Uniform(T),
+    One(&'a T),
     /// A slice in the order of the iteration.
     Slice(&'a [T]),
     /// Elements to be gathered block by block.
-    Strided(&'a [T], Walk),
-    /// A block that the caller loads (the old values of an in-place target).
-    Loaded,
+    Strided(&'a [T], &'a Layout),
+    /// The old values of a target.
+    Old(usize),
 }
 
-impl<'a, T: Primitive> Source<'a, T> {
+impl<'a, T: Reducible> Source<'a, T> {
     /// The elements of a buffer in the order of a layout.
-    pub(super) fn new(data: &'a [T], layout: &Layout) -> Self {
+    pub(super) fn new(data: &'a [T], layout: &'a Layout) -> Self {
         let from = layout.offset();
         if layout.is_contiguous() {
             Source::Slice(&data[from..from + layout.elem_count()])
         } else if layout.strides().iter().all(|&stride| stride == 0) {
-            Source::Uniform(data[from])
+            Source::One(&data[from])
         } else {
-            Source::Strided(data, Walk::new(layout))
+            let (low, high) = layout.extent().unwrap_or_default();
+            assert!(low <= high && high < data.len(), "a view outside its buffer");
+            Source::Strided(data, layout)
         }
-    }
-
-    fn needs_block(&self) -> bool {
-        matches!(self, Source::Strided(..) | Source::Loaded)
     }
 }
 
-/// A formula with its inputs, ready to be evaluated block by block.
+/// An output of a formula, which several threads may write, each its own elements.
+#[derive(Clone, Copy)]
+pub(super) struct Sink<'a, T> {
+    data: *mut T,
+    /// `None`: the elements lie in order from `data` on.
+    layout: Option<&'a Layout>,
+}
+
+// SAFETY: threads write disjoint elements, as the evaluator's users promise.
+unsafe impl<T: Send> Send for Sink<'_, T> {}
+// SAFETY: as above.
+unsafe impl<T: Send> Sync for Sink<'_, T> {}
+
+impl<'a, T: Reducible> Sink<'a, T> {
+    pub(super) const NONE: Self = Sink { data: std::ptr::null_mut(), layout: None };
+
+    /// The elements of a buffer in the order of a layout.
+    pub(super) fn new(data: &'a mut [T], layout: &'a Layout) -> Self {
+        if layout.is_contiguous() {
+            let first = layout.offset();
+            let elements = &mut data[first..first + layout.elem_count()];
+            return Sink { data: elements.as_mut_ptr(), layout: None };
+        }
+        let (low, high) = layout.extent().unwrap_or_default();
+        assert!(low <= high && high < data.len(), "a view outside its buffer");
+        Sink { data: data.as_mut_ptr(), layout: Some(layout) }
+    }
+}
+
+/// Where values are: from `base` on, moving on with the block or not.
+struct Address<T> {
+    base: *mut T,
+    /// 1 where the address moves on by an element for each element of the iteration.
+    moves: usize,
+}
+
+impl<T> Clone for Address<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for Address<T> {}
+
+impl<T> Address<T> {
+    const NOWHERE: Self = Address { base: std::ptr::null_mut(), moves: 0 };
+
+    fn fixed(base: *mut T) -> Self {
+        Address { base, moves: 0 }
+    }
+
+    fn at(self, start: usize) -> *mut T {
+        self.base.wrapping_add(self.moves * start)
+    }
+}
+
+/// A step with its loop and its addresses.
+#[derive(Clone, Copy)]
+struct Linked<T> {
+    code: Code<T>,
+    operands: [Address<T>; 3],
+    to: Address<T>,
+    /// Whether the loop runs over the whole block, or computes one number.
+    over_block: bool,
+}
+
+/// A block that is filled before the steps, or written to its place after them.
+struct Transfer<T> {
+    data: *mut T,
+    walk: Walk,
+    block: *mut T,
+}
+
+/// A formula with its inputs and outputs, ready to be evaluated block by block.
 pub(super) struct Evaluator<'a, T> {
     formula: &'a Formula,
     sources: &'a [Source<'a, T>],
-    /// The value of each node that is one number for the whole call; then the registers; then, if
-    /// any input needs one, a block for each input.
+    sinks: &'a [Sink<'a, T>],
+    /// The numbers that are one for a call or a row; then the registers; then a block for each
+    /// input and each output that needs one.
     scratch: Memory,
-    /// Elements before the registers,
-    n_uniform: usize,
-    /// and from one register or block to the next: whole cache lines.
+    n_numbers: usize,
+    /// From one register or block to the next: whole cache lines.
     stride: usize,
-    start: usize,
-    len: usize,
+    /// The steps: few are kept here,
+    few: [Linked<T>; FEW],
+    n_few: usize,
+    /// more on the heap.
+    many: Vec<Linked<T>>,
+    gathers: Vec<Transfer<T>>,
+    scatters: Vec<Transfer<T>>,
+    /// The longest block, and how many elements there are in all.
+    longest: usize,
+    n: usize,
 }
+
+const FEW: usize = 3;
 
 /// Elements of any type in a cache line, or in several.
 const LINE: usize = 16;
 
-impl<'a, T: Primitive> Evaluator<'a, T> {
-    /// `longest` is the longest block that will be asked for.
+impl<'a, T: Reducible> Evaluator<'a, T> {
+    /// Links `formula` to its inputs and outputs of `n` elements each. Outputs that have no sink
+    /// are found by [`values`](Self::values). `longest` is the longest block that will be asked for.
     pub(super) fn new(
         formula: &'a Formula,
         sources: &'a [Source<'a, T>],
+        sinks: &'a [Sink<'a, T>],
         scalars: &[f64],
         longest: usize,
+        n: usize,
     ) -> Self {
         let schedule = formula.schedule();
-        let nodes = formula.nodes();
-        let has_uniform = !schedule.uniform.is_empty();
-        let n_uniform = if has_uniform { nodes.len().next_multiple_of(LINE) } else { 0 };
+        let has_numbers = !schedule.leaves.is_empty() || schedule.by_rows;
+        let n_numbers =
+            if has_numbers { formula.nodes().len().next_multiple_of(LINE) } else { 0 };
         let stride = longest.next_multiple_of(LINE);
-        let n_blocks = if sources.iter().any(Source::needs_block) { sources.len() } else { 0 };
-        let len = n_uniform + (schedule.n_registers + n_blocks) * stride;
-        let mut scratch = Memory::allocate(len * size_of::<T>());
-        let uniform = scratch.as_slice_mut::<T>();
-        for &id in &schedule.uniform {
-            let at = |operand: usize| Operand::Scalar(uniform[operand]);
-            let mut value = [T::default()];
-            match nodes[id] {
-                Node::Scalar(i) => value[0] = T::from_f64(scalars[i]),
-                Node::Const(bits) => value[0] = T::from_f64(f64::from_bits(bits)),
-                Node::Unary(op, x) => T::unary(op, &[uniform[x]], &mut value),
-                Node::Binary(op, x, y) => T::binary(op, at(x), at(y), &mut value),
-                Node::Select(c, a, b) => T::select(at(c), at(a), at(b), &mut value),
-                Node::Input(_) => {}
+        let all_slices = sources.iter().all(|source| match source {
+            Source::Slice(data) => {
+                assert!(data.len() >= n);
+                true
             }
-            uniform[id] = value[0];
+            Source::One(_) => true,
+            Source::Old(j) => sinks[*j].layout.is_none(),
+            Source::Strided(..) => false,
+        });
+        let in_order = !sinks.is_empty() && sinks.iter().all(|sink| sink.layout.is_none());
+        let n_blocks = if all_slices && in_order { 0 } else { sources.len() + sinks.len().max(1) };
+        let len = n_numbers + (schedule.n_registers + n_blocks) * stride;
+        let nothing = Linked {
+            code: nothing::<T>,
+            operands: [Address::NOWHERE; 3],
+            to: Address::NOWHERE,
+            over_block: false,
+        };
+        let mut evaluator = Evaluator {
+            formula,
+            sources,
+            sinks,
+            scratch: Memory::allocate(len * size_of::<T>()),
+            n_numbers,
+            stride,
+            few: [nothing; FEW],
+            n_few: 0,
+            many: Vec::new(),
+            gathers: Vec::new(),
+            scatters: Vec::new(),
+            longest,
+            n,
+        };
+        evaluator.prepare(schedule, scalars);
+        if n_blocks > 0 {
+            evaluator.prepare_transfers();
         }
-        Evaluator { formula, sources, scratch, n_uniform, stride, start: 0, len: 0 }
+        let steps = match schedule.steps.split_last() {
+            // Without a sink there is nothing to copy to.
+            Some((Step { action: Action::Copy, .. }, rest)) if sinks.is_empty() => rest,
+            _ => &schedule.steps[..],
+        };
+        if steps.len() <= FEW {
+            evaluator.n_few = steps.len();
+            for (i, step) in steps.iter().enumerate() {
+                evaluator.few[i] = evaluator.link(step);
+            }
+        } else {
+            evaluator.many = steps.iter().map(|step| evaluator.link(step)).collect();
+        }
+        evaluator
     }
 
-    /// Where a register begins, or the block of an input, which come after the registers.
-    fn register(&self, r: usize) -> usize {
-        self.n_uniform + r * self.stride
+    /// Puts constants, scalars and what follows from them alone in their places.
+    fn prepare(&mut self, schedule: &Schedule, scalars: &[f64]) {
+        let numbers = self.scratch.as_slice_mut::<T>();
+        for &id in &schedule.leaves {
+            numbers[id] = match self.formula.nodes()[id] {
+                Node::Scalar(i) => T::from_f64(scalars[i]),
+                Node::Const(bits) => T::from_f64(f64::from_bits(bits)),
+                _ => continue,
+            };
+        }
+        for step in &schedule.once {
+            let Linked { code, operands, to, .. } = self.link(step);
+            // SAFETY: all operands are single numbers, and so is the result.
+            unsafe { code(operands.map(|x| x.at(0).cast_const()), to.at(0), 1) };
+        }
     }
 
-    fn block(&self, input: usize) -> usize {
-        self.register(self.formula.schedule().n_registers + input)
-    }
-
-    /// The block of a [`Source::Loaded`] input, to be filled before [`run`](Self::run).
-    pub(super) fn loaded(&mut self, input: usize, len: usize) -> &mut [T] {
-        let at = self.block(input);
-        &mut self.scratch.as_slice_mut()[at..at + len]
-    }
-
-    /// Evaluates the elements `start..start + len`. Outputs that nothing else reads are written to
-    /// `outputs` at once; the others are found by [`output`](Self::output).
-    pub(super) fn run(&mut self, start: usize, len: usize, outputs: &mut [&mut [T]]) {
-        (self.start, self.len) = (start, len);
+    /// Notes which blocks have to be filled and emptied.
+    fn prepare_transfers(&mut self) {
         for (i, source) in self.sources.iter().enumerate() {
-            if let Source::Strided(data, walk) = source {
-                gather_block(data, walk, start, self.loaded(i, len));
-            }
+            let (data, layout) = match *source {
+                Source::Strided(data, layout) => (data.as_ptr().cast_mut(), layout),
+                Source::Old(j) => match self.sinks[j] {
+                    Sink { data, layout: Some(layout) } => (data, layout),
+                    _ => continue,
+                },
+                _ => continue,
+            };
+            let block = self.block(i);
+            self.gathers.push(Transfer { data, walk: Walk::new(layout), block });
         }
-        let formula = self.formula;
-        for step in &formula.schedule().steps {
-            match step.place {
-                Place::Output(j) => {
-                    let values =
-                        Values { evaluator: self, before: self.scratch.as_slice(), after: &[] };
-                    values.step(step.node, &mut outputs[j][..len]);
-                }
-                Place::Register(r) => {
-                    let at = self.register(r);
-                    // Lent out, so that the register can be written while others are read.
-                    let mut scratch = std::mem::replace(&mut self.scratch, Memory::allocate(0));
-                    let (before, rest) = scratch.as_slice_mut().split_at_mut(at);
-                    let (out, after) = rest.split_at_mut(self.stride);
-                    Values { evaluator: self, before, after }.step(step.node, &mut out[..len]);
-                    self.scratch = scratch;
-                }
-                Place::Input(_) | Place::Uniform => {}
+        for (j, sink) in self.sinks.iter().enumerate() {
+            if let Some(layout) = sink.layout {
+                let block = self.block(self.sources.len() + j);
+                self.scatters.push(Transfer { data: sink.data, walk: Walk::new(layout), block });
             }
         }
     }
 
-    /// The values of output `j` of the last block, unless they were written to its slice.
-    pub(super) fn output(&self, j: usize) -> Option<Operand<'_, T>> {
-        let root = self.formula.roots()[j];
-        match self.formula.schedule().places[root] {
-            Place::Output(_) => None,
-            _ => {
-                let values =
-                    Values { evaluator: self, before: self.scratch.as_slice(), after: &[] };
-                Some(values.operand(root))
-            }
-        }
+    fn number(&self, node: usize) -> *mut T {
+        self.scratch.start::<T>().wrapping_add(node)
     }
-}
 
-/// What a step may read: all of the scratch memory but the register that it writes.
-struct Values<'e, T> {
-    evaluator: &'e Evaluator<'e, T>,
-    before: &'e [T],
-    after: &'e [T],
-}
+    fn register(&self, r: usize) -> *mut T {
+        self.number(self.n_numbers + r * self.stride)
+    }
 
-impl<'e, T: Primitive> Values<'e, T> {
-    fn step(&self, node: usize, out: &mut [T]) {
-        match self.evaluator.formula.nodes()[node] {
-            Node::Unary(op, x) => match self.operand(x) {
-                Operand::Slice(x) => T::unary(op, x, out),
-                Operand::Scalar(x) => {
-                    let mut value = [T::default()];
-                    T::unary(op, &[x], &mut value);
-                    out.fill(value[0]);
+    /// The block of an input, or of an output after those of all inputs.
+    fn block(&self, i: usize) -> *mut T {
+        self.register(self.formula.schedule().n_registers + i)
+    }
+
+    /// Where a place is, and whether it holds a single number.
+    fn address(&self, place: Place) -> (Address<T>, bool) {
+        let moving = |base| Address { base, moves: 1 };
+        match place {
+            Place::One(node) => (Address::fixed(self.number(node)), true),
+            Place::Register(r) => (Address::fixed(self.register(r)), false),
+            Place::Input(i) => match self.sources[i] {
+                Source::One(x) => (Address::fixed(std::ptr::from_ref(x).cast_mut()), true),
+                Source::Slice(data) => (moving(data.as_ptr().cast_mut()), false),
+                Source::Old(j) if self.sinks[j].layout.is_none() => {
+                    (moving(self.sinks[j].data), false)
                 }
+                Source::Strided(..) | Source::Old(_) => (Address::fixed(self.block(i)), false),
             },
-            Node::Binary(op, x, y) => T::binary(op, self.operand(x), self.operand(y), out),
-            Node::Select(c, a, b) => {
-                T::select(self.operand(c), self.operand(a), self.operand(b), out);
-            }
-            Node::Input(_) | Node::Scalar(_) | Node::Const(_) => {}
-        }
-    }
-
-    fn operand(&self, node: usize) -> Operand<'e, T> {
-        let Evaluator { formula, sources, start, len, .. } = *self.evaluator;
-        match formula.schedule().places[node] {
-            Place::Uniform => Operand::Scalar(self.before[node]),
-            Place::Register(r) => self.scratch(self.evaluator.register(r)),
-            Place::Input(i) => match sources[i] {
-                Source::Uniform(x) => Operand::Scalar(x),
-                Source::Slice(data) => Operand::Slice(&data[start..start + len]),
-                Source::Strided(..) | Source::Loaded => self.scratch(self.evaluator.block(i)),
+            Place::Output(j) => match self.sinks.get(j) {
+                Some(Sink { data, layout: None }) => (moving(*data), false),
+                _ => (Address::fixed(self.block(self.sources.len() + j)), false),
             },
-            Place::Output(_) => unreachable!("an output that is read has a register"),
         }
     }
 
-    fn scratch(&self, at: usize) -> Operand<'e, T> {
-        let len = self.evaluator.len;
-        let hole = self.before.len() + self.evaluator.stride;
-        Operand::Slice(match at.checked_sub(hole) {
-            Some(at) if !self.after.is_empty() => &self.after[at..at + len],
-            _ => &self.before[at..at + len],
-        })
+    fn link(&self, step: &Step) -> Linked<T> {
+        let mut operands = step.operands.map(|place| self.address(place));
+        if let (Action::MulAdd(_), (_, false), (_, true)) = (step.action, operands[0], operands[1]) {
+            operands.swap(0, 1);
+        }
+        let mut singles: Singles = 0;
+        for (k, &(_, single)) in operands.iter().enumerate().take(step.action.arity()) {
+            singles |= u8::from(single) << k;
+        }
+        let operands = operands.map(|(address, _)| address);
+        let (to, one) = self.address(step.to);
+        let (code, over_block) = match step.action {
+            Action::Reduce(op) => (reduction::<T>(op, singles & 1 == 1), true),
+            action => (T::code(action, singles), !one),
+        };
+        Linked { code, operands, to, over_block }
+    }
+
+    /// Evaluates the elements `start..start + len` and writes them to the sinks.
+    ///
+    /// # Safety
+    /// No other thread uses these elements of the sinks meanwhile.
+    #[inline]
+    pub(super) unsafe fn run(&mut self, start: usize, len: usize) {
+        assert!(start + len <= self.n && len <= self.longest);
+        for gathered in &self.gathers {
+            // SAFETY: layouts were checked against their buffers, blocks have room for `longest`.
+            unsafe { gather(gathered.data, &gathered.walk, start, gathered.block, len) };
+        }
+        let steps = if self.many.is_empty() { &self.few[..self.n_few] } else { &self.many };
+        for step in steps {
+            let operands = step.operands.map(|x| x.at(start).cast_const());
+            let n = if step.over_block { len } else { 1 };
+            // SAFETY: slices have `n` elements in all, registers and blocks room for `longest`; the
+            // caller keeps other threads away; numbers are asked for as such.
+            unsafe { (step.code)(operands, step.to.at(start), n) };
+        }
+        for scattered in &self.scatters {
+            // SAFETY: as for the gathered.
+            unsafe { scatter(scattered.data, &scattered.walk, start, scattered.block, len) };
+        }
+    }
+
+    /// Evaluates the elements `start..start + len` of a formula of one output that has no sink.
+    pub(super) fn values(&mut self, start: usize, len: usize) -> Operand<'_, T> {
+        assert!(self.sinks.is_empty());
+        // SAFETY: there are no sinks.
+        unsafe { self.run(start, len) };
+        let (address, single) = match self.formula.schedule().steps.last() {
+            // What was computed, not the copy of it that a sink would get.
+            Some(Step { action: Action::Copy, operands: [from, ..], .. }) => self.address(*from),
+            Some(step) => self.address(step.to),
+            None => unreachable!("an output is computed or copied"),
+        };
+        let at = address.at(start);
+        // SAFETY: as in `run`; what a step has written or a source holds is initialised.
+        unsafe {
+            if single {
+                Operand::Scalar(*at)
+            } else {
+                Operand::Slice(std::slice::from_raw_parts(at, len))
+            }
+        }
     }
 }
+
+/// The loop of no step.
+///
+/// # Safety
+/// None is needed.
+unsafe fn nothing<T>(_: [*const T; 3], _: *mut T, _: usize) {}
 
 /// Rough cost of one element in units of an addition, to decide what is worth a second thread.
 pub(super) fn cost(formula: &Formula) -> usize {
@@ -316,7 +373,7 @@ pub(super) fn cost(formula: &Formula) -> usize {
                 _ => 10,
             },
             Node::Binary(crate::Binary::Pow, ..) => 40,
-            Node::Binary(..) | Node::Select(..) | Node::Input(_) => 1,
+            Node::Binary(..) | Node::Select(..) | Node::Reduce(..) | Node::Input(_) => 1,
             Node::Scalar(_) | Node::Const(_) => 0,
         })
         .sum::<usize>()

@@ -151,6 +151,11 @@ impl Memory {
         Memory { bytes, class, len }
     }
 
+    /// The first byte, as the address of elements; dangling when there are none.
+    pub(super) fn start<T: Element>(&self) -> *mut T {
+        self.bytes.as_ptr().cast()
+    }
+
     pub(super) fn as_slice<T: Element>(&self) -> &[T] {
         // SAFETY: `bytes` holds `len` initialised bytes, aligned for every element type (dangling
         // only when `len` is 0, and then never read: the slice is empty and 64 > align_of T does

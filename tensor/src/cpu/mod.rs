@@ -19,6 +19,7 @@ mod philox;
 mod primitive;
 mod reduce;
 mod scan;
+mod walk;
 
 use std::any::Any;
 

@@ -56,19 +56,6 @@ pub(crate) fn for_each_range(n: usize, grain: usize, work: impl Fn(Range<usize>)
     }
 }
 
-/// As [`for_each_range`], on the pieces of a slice and where they begin.
-pub(super) fn for_each_chunk<T: Send>(
-    slice: &mut [T],
-    grain: usize,
-    work: impl Fn(usize, &mut [T]) + Sync,
-) {
-    let slots = Slots::new(slice);
-    for_each_range(slots.1, grain, |range| {
-        // SAFETY: ranges are disjoint.
-        work(range.start, unsafe { slots.slice(range) });
-    });
-}
-
 /// Results that several threads write, each its own.
 pub(super) struct Slots<T>(*mut T, usize);
 // SAFETY: every slot is written by one thread.
@@ -85,14 +72,5 @@ impl<T> Slots<T> {
         assert!(at < self.1);
         // SAFETY: in bounds, and ours by the caller's promise.
         unsafe { *self.0.add(at) = value };
-    }
-
-    /// # Safety
-    /// No other thread may use these slots.
-    #[allow(clippy::mut_from_ref)] // Disjointness is the caller's promise.
-    unsafe fn slice(&self, range: Range<usize>) -> &mut [T] {
-        assert!(range.start <= range.end && range.end <= self.1);
-        // SAFETY: in bounds, and ours by the caller's promise.
-        unsafe { std::slice::from_raw_parts_mut(self.0.add(range.start), range.len()) }
     }
 }

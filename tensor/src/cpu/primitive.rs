@@ -1,159 +1,223 @@
 //! One loop for each primitive and element type, compiled for each instruction set.
 
-use super::isa::{Loop, vectorised};
+use std::marker::PhantomData;
+use std::mem::MaybeUninit;
+
+use super::isa::Isa;
 use super::math;
 use crate::Element;
-use crate::expr::{Binary, Unary};
+use crate::expr::{Action, Binary, Signs, Unary};
 
 /// A block of values, or one value for the whole block.
 #[derive(Clone, Copy)]
-pub(crate) enum Operand<'a, T> {
+pub(super) enum Operand<'a, T> {
     Slice(&'a [T]),
     Scalar(T),
 }
 
+/// A loop: `out[i] = f(x[i], y[i], z[i])` for i below the last argument. Functions of fewer operands
+/// ignore the others; operands that the loop was asked for as single numbers are read once.
+///
+/// # Safety
+/// Operands are valid to read and `out` to write for that many values. `out` may be an operand, but
+/// must not overlap one otherwise. The processor has the instruction set the loop was compiled for.
+pub(super) type Code<T> = unsafe fn(operands: [*const T; 3], out: *mut T, n: usize);
+
+/// Which operands are single numbers: bit k for operand k.
+pub(super) type Singles = u8;
+
 /// Element types that primitives are defined on.
-pub(crate) trait Primitive: Element {
-    /// out[i] = op(x[i])
-    fn unary(op: Unary, x: &[Self], out: &mut [Self]);
+pub(super) trait Primitive: Element {
+    /// The loop of an action on elements, for the best instruction set.
+    fn code(action: Action, singles: Singles) -> Code<Self>;
+}
 
-    /// out[i] = op(x[i], y[i])
-    fn binary(op: Binary, x: Operand<'_, Self>, y: Operand<'_, Self>, out: &mut [Self]);
+/// A function of up to three numbers; `FMA` says whether the instruction set has a fused
+/// multiply-add.
+trait Function<T> {
+    const ARITY: usize;
+    /// Whether it takes so long that what doesn't fill a vector is padded to fill one.
+    const IS_LONG: bool = false;
+    fn at<const FMA: bool>(x: [T; 3]) -> T;
+}
 
-    /// out[i] = a[i] where c[i] ≠ 0, else b[i]
-    fn select(c: Operand<'_, Self>, a: Operand<'_, Self>, b: Operand<'_, Self>, out: &mut [Self]) {
-        use Operand::{Scalar, Slice};
-        let n = out.len();
-        match (c, a, b) {
-            (Slice(c), Slice(a), Slice(b)) => choose(&c[..n], &a[..n], &b[..n], out),
-            (Slice(c), Slice(a), Scalar(b)) => choose(&c[..n], &a[..n], b, out),
-            (Slice(c), Scalar(a), Slice(b)) => choose(&c[..n], a, &b[..n], out),
-            (Slice(c), Scalar(a), Scalar(b)) => choose(&c[..n], a, b, out),
-            (Scalar(c), a, b) => match if c != Self::default() { a } else { b } {
-                Slice(x) => out.copy_from_slice(&x[..n]),
-                Scalar(x) => out.fill(x),
-            },
-        }
+/// A loop that is compiled for each instruction set.
+pub(super) trait Kernel<T> {
+    /// # Safety
+    /// As for [`Code`].
+    unsafe fn run<const FMA: bool>(operands: [*const T; 3], out: *mut T, n: usize);
+}
+
+/// A kernel's loop for the best instruction set.
+pub(super) fn compiled<T, K: Kernel<T>>() -> Code<T> {
+    #[cfg(target_arch = "x86_64")]
+    match Isa::detected() {
+        Isa::Avx512 => return with_avx512::<T, K>,
+        Isa::Avx2 => return with_avx2::<T, K>,
+        Isa::Portable => {}
     }
+    portable::<T, K>
 }
 
-/// Values in order: a slice, or one value again and again.
-trait Values<T> {
-    fn values(self) -> impl Iterator<Item = T>;
+/// # Safety
+/// As for [`Code`].
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
+unsafe fn with_avx512<T, K: Kernel<T>>(operands: [*const T; 3], out: *mut T, n: usize) {
+    // SAFETY: passed on.
+    unsafe { K::run::<true>(operands, out, n) }
 }
 
-impl<T: Element> Values<T> for &[T] {
-    #[inline(always)]
-    fn values(self) -> impl Iterator<Item = T> {
-        self.iter().copied()
+/// # Safety
+/// As for [`Code`].
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma")]
+unsafe fn with_avx2<T, K: Kernel<T>>(operands: [*const T; 3], out: *mut T, n: usize) {
+    // SAFETY: passed on.
+    unsafe { K::run::<true>(operands, out, n) }
+}
+
+/// # Safety
+/// As for [`Code`].
+unsafe fn portable<T, K: Kernel<T>>(operands: [*const T; 3], out: *mut T, n: usize) {
+    // SAFETY: passed on.
+    unsafe { K::run::<{ cfg!(target_arch = "aarch64") }>(operands, out, n) }
+}
+
+/// Results that are computed aside where they overwrite operands, and whole vectors of every width.
+const PIECE: usize = 256;
+const LANES: usize = 16;
+
+/// A function at each place; the operands in `SINGLES` are single numbers.
+struct Map<F, const SINGLES: Singles>(PhantomData<F>);
+
+impl<F, const SINGLES: Singles> Map<F, SINGLES> {
+    const fn is_single(k: usize) -> bool {
+        SINGLES >> k & 1 == 1
     }
-}
 
-impl<T: Element> Values<T> for T {
+    /// The loop itself, over memory that does not overlap.
+    ///
+    /// # Safety
+    /// As for [`Code`], but `out` is no operand.
     #[inline(always)]
-    fn values(self) -> impl Iterator<Item = T> {
-        std::iter::repeat(self)
-    }
-}
-
-struct Select<'a, T, A, B> {
-    c: &'a [T],
-    a: A,
-    b: B,
-    out: &'a mut [T],
-}
-
-fn choose<T: Element>(c: &[T], a: impl Values<T>, b: impl Values<T>, out: &mut [T]) {
-    vectorised(Select { c, a, b, out });
-}
-
-impl<T: Element, A: Values<T>, B: Values<T>> Loop for Select<'_, T, A, B> {
-    #[inline(always)]
-    fn run<const FMA: bool>(self) {
-        let branches = self.a.values().zip(self.b.values());
-        for ((out, &c), (a, b)) in self.out.iter_mut().zip(self.c).zip(branches) {
-            *out = if c != T::default() { a } else { b };
-        }
-    }
-}
-
-/// A function of one number; `FMA` says whether the instruction set has a fused multiply-add.
-trait Function1<T> {
-    fn at<const FMA: bool>(x: T) -> T;
-}
-
-/// A function of two numbers.
-trait Function2<T> {
-    fn at<const FMA: bool>(x: T, y: T) -> T;
-}
-
-struct Map1<'a, T, F> {
-    x: &'a [T],
-    out: &'a mut [T],
-    function: std::marker::PhantomData<F>,
-}
-
-impl<T: Copy, F: Function1<T>> Loop for Map1<'_, T, F> {
-    #[inline(always)]
-    fn run<const FMA: bool>(self) {
-        for (out, &x) in self.out.iter_mut().zip(self.x) {
-            *out = F::at::<FMA>(x);
-        }
-    }
-}
-
-struct Map2<'a, T, F> {
-    x: Operand<'a, T>,
-    y: Operand<'a, T>,
-    out: &'a mut [T],
-    function: std::marker::PhantomData<F>,
-}
-
-impl<T: Copy, F: Function2<T>> Loop for Map2<'_, T, F> {
-    #[inline(always)]
-    fn run<const FMA: bool>(self) {
-        match (self.x, self.y) {
-            (Operand::Slice(x), Operand::Slice(y)) => {
-                for ((out, &x), &y) in self.out.iter_mut().zip(x).zip(y) {
-                    *out = F::at::<FMA>(x, y);
-                }
+    unsafe fn apart<T: Element, const FMA: bool>(operands: [*const T; 3], out: *mut T, n: usize)
+    where
+        F: Function<T>,
+    {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let first = |k: usize| match k < F::ARITY && Self::is_single(k) {
+                true => *operands[k],
+                false => T::default(),
+            };
+            let singles = [first(0), first(1), first(2)];
+            let value = |k: usize, i: usize| match k < F::ARITY && !Self::is_single(k) {
+                true => *operands[k].add(i),
+                false => singles[k],
+            };
+            for i in 0..n {
+                *out.add(i) = F::at::<FMA>([value(0, i), value(1, i), value(2, i)]);
             }
-            (Operand::Slice(x), Operand::Scalar(y)) => {
-                for (out, &x) in self.out.iter_mut().zip(x) {
-                    *out = F::at::<FMA>(x, y);
-                }
-            }
-            (Operand::Scalar(x), Operand::Slice(y)) => {
-                for (out, &y) in self.out.iter_mut().zip(y) {
-                    *out = F::at::<FMA>(x, y);
-                }
-            }
-            (Operand::Scalar(x), Operand::Scalar(y)) => self.out.fill(F::at::<FMA>(x, y)),
         }
     }
 }
 
-fn map1<T: Copy, F: Function1<T>>(x: &[T], out: &mut [T]) {
-    vectorised(Map1::<T, F> { x, out, function: std::marker::PhantomData });
+impl<T: Element, F: Function<T>, const SINGLES: Singles> Kernel<T> for Map<F, SINGLES> {
+    #[inline(always)]
+    unsafe fn run<const FMA: bool>(operands: [*const T; 3], out: *mut T, n: usize) {
+        let each = |k: &usize| *k < F::ARITY && !Self::is_single(*k);
+        let overwrites = (0..3).filter(each).any(|k| std::ptr::eq(operands[k], out));
+        let mut aside = [const { MaybeUninit::<T>::uninit() }; PIECE];
+        let mut padded = [[T::default(); LANES]; 3];
+        let mut done = 0;
+        // One pass, or two, or in place one for each piece: the loop is compiled once.
+        while done < n {
+            // SAFETY: all offsets are below `n`, or inside the local arrays.
+            unsafe {
+                let mut from = operands;
+                (0..3).filter(each).for_each(|k| from[k] = from[k].add(done));
+                let mut to = out.add(done);
+                let mut len = n - done;
+                if F::IS_LONG && len < LANES {
+                    for k in (0..3).filter(each) {
+                        from[k].copy_to_nonoverlapping(padded[k].as_mut_ptr(), len);
+                        from[k] = padded[k].as_ptr();
+                    }
+                    (to, len) = (aside.as_mut_ptr().cast(), LANES);
+                } else if F::IS_LONG {
+                    len -= len % LANES;
+                }
+                if overwrites {
+                    (to, len) = (aside.as_mut_ptr().cast(), len.min(PIECE));
+                }
+                Self::apart::<T, FMA>(from, to, len);
+                let len = len.min(n - done);
+                if std::ptr::eq(to, aside.as_ptr().cast()) {
+                    to.copy_to_nonoverlapping(out.add(done), len);
+                }
+                done += len;
+            }
+        }
+    }
 }
 
-fn map2<T: Copy, F: Function2<T>>(x: Operand<'_, T>, y: Operand<'_, T>, out: &mut [T]) {
-    vectorised(Map2::<T, F> { x, y, out, function: std::marker::PhantomData });
+/// The loop of a function for the operands that are single numbers.
+macro_rules! map {
+    ($f:ty, $singles:expr, [$($case:literal)*]) => {
+        match $singles {
+            $($case => compiled::<_, Map<$f, $case>>(),)*
+            0 => compiled::<_, Map<$f, 0>>(),
+            _ => unreachable!("an operand that the action does not take"),
+        }
+    };
+}
+
+/// A copy of the first operand.
+struct Identity;
+
+impl<T: Element> Function<T> for Identity {
+    const ARITY: usize = 1;
+    #[inline(always)]
+    fn at<const FMA: bool>([x, ..]: [T; 3]) -> T {
+        x
+    }
+}
+
+/// The second operand where the first is not 0, else the third.
+struct Select;
+
+impl<T: Element> Function<T> for Select {
+    const ARITY: usize = 3;
+    #[inline(always)]
+    fn at<const FMA: bool>([c, a, b]: [T; 3]) -> T {
+        // Not `if`: a load that is done in one branch alone is no vector's load.
+        std::hint::select_unpredictable(c != T::default(), a, b)
+    }
+}
+
+/// Whether a function is a long vector computation; F64's are calls, one for each number.
+const fn is_long(t: &str, op: Unary) -> bool {
+    let is_short =
+        matches!(op, Unary::Neg | Unary::Abs | Unary::Sqrt | Unary::Floor | Unary::Round);
+    matches!(t.as_bytes(), b"f32") && !is_short
 }
 
 /// Names for functions, and the match from an operation to its loop.
 macro_rules! unary {
-    ($t:ty, $op:ident, $x:ident, $out:ident; $($name:ident: |$v:ident| $value:expr;)*) => {
+    ($t:ty, $op:ident, $singles:ident; $($name:ident: |$v:ident| $value:expr;)*) => {
         match $op {
             $(Unary::$name => {
                 struct F;
-                impl Function1<$t> for F {
+                impl Function<$t> for F {
+                    const ARITY: usize = 1;
+                    const IS_LONG: bool = is_long(stringify!($t), Unary::$name);
                     #[inline(always)]
-                    fn at<const FMA: bool>($v: $t) -> $t {
+                    fn at<const FMA: bool>([$v, ..]: [$t; 3]) -> $t {
                         $value
                     }
                 }
-                map1::<$t, F>($x, $out);
+                map!(F, $singles, [1])
             })*
             #[allow(unreachable_patterns)] // Integers lack some.
             _ => unreachable!("{:?} of {} is refused before", $op, <$t>::DTYPE),
@@ -162,17 +226,37 @@ macro_rules! unary {
 }
 
 macro_rules! binary {
-    ($t:ty, $op:ident, $x:ident, $y:ident, $out:ident; $($name:ident: |$a:ident, $b:ident| $value:expr;)*) => {
+    ($t:ty, $op:ident, $singles:ident; $($name:ident: |$a:ident, $b:ident| $value:expr;)*) => {
         match $op {
             $(Binary::$name => {
                 struct F;
-                impl Function2<$t> for F {
+                impl Function<$t> for F {
+                    const ARITY: usize = 2;
                     #[inline(always)]
-                    fn at<const FMA: bool>($a: $t, $b: $t) -> $t {
+                    fn at<const FMA: bool>([$a, $b, _]: [$t; 3]) -> $t {
                         $value
                     }
                 }
-                map2::<$t, F>($x, $y, $out);
+                map!(F, $singles, [1 2 3])
+            })*
+        }
+    };
+}
+
+macro_rules! mul_add {
+    ($t:ty, $signs:ident, $singles:ident; $($name:ident: |$a:ident, $b:ident, $c:ident| $value:expr;)*) => {
+        match $signs {
+            $(Signs::$name => {
+                struct F;
+                impl Function<$t> for F {
+                    const ARITY: usize = 3;
+                    #[inline(always)]
+                    fn at<const FMA: bool>([$a, $b, $c]: [$t; 3]) -> $t {
+                        $value
+                    }
+                }
+                // A single factor comes first.
+                map!(F, $singles, [1 3 4 5 7])
             })*
         }
     };
@@ -181,8 +265,8 @@ macro_rules! binary {
 /// What both float types share. Where operands of min and max are equal their bits are joined, so
 /// that -0 is below +0; where they are not ordered, the NaN is taken.
 macro_rules! float_binary {
-    ($t:ty, $op:ident, $x:ident, $y:ident, $out:ident, |$base:ident, $exponent:ident| $pow:expr) => {
-        binary! { $t, $op, $x, $y, $out;
+    ($t:ty, $op:ident, $singles:ident, |$base:ident, $exponent:ident| $pow:expr) => {
+        binary! { $t, $op, $singles;
             Add: |a, b| a + b;
             Sub: |a, b| a - b;
             Mul: |a, b| a * b;
@@ -204,51 +288,105 @@ macro_rules! float_binary {
 }
 
 impl Primitive for f32 {
-    fn unary(op: Unary, x: &[f32], out: &mut [f32]) {
-        unary! { f32, op, x, out;
-            Neg: |x| -x;
-            Abs: |x| x.abs();
-            Sqrt: |x| x.sqrt();
-            Exp: |x| math::exp::<FMA>(x);
-            ExpM1: |x| math::exp_m1::<FMA>(x);
-            Ln: |x| math::ln::<FMA>(x);
-            Ln1p: |x| math::ln_1p::<FMA>(x);
-            Sin: |x| math::sin::<FMA>(x);
-            Cos: |x| math::cos::<FMA>(x);
-            Tanh: |x| math::tanh::<FMA>(x);
-            Sigmoid: |x| math::sigmoid::<FMA>(x);
-            Erf: |x| math::erf::<FMA>(x);
-            Floor: |x| floor_f32(x);
-            Round: |x| round_f32(x);
-        }
-        if matches!(op, Unary::Sin | Unary::Cos) && any_beyond(math::LARGEST_ANGLE, x) {
-            for (out, &x) in out.iter_mut().zip(x) {
-                if x.abs() > math::LARGEST_ANGLE {
-                    let x = f64::from(x);
-                    *out = if op == Unary::Sin { x.sin() } else { x.cos() } as f32;
-                }
+    fn code(action: Action, singles: Singles) -> Code<f32> {
+        match action {
+            Action::Unary(Unary::Sin) if singles == 0 => compiled::<_, Angles<Sin, 0>>(),
+            Action::Unary(Unary::Sin) => compiled::<_, Angles<Sin, 1>>(),
+            Action::Unary(Unary::Cos) if singles == 0 => compiled::<_, Angles<Cos, 0>>(),
+            Action::Unary(Unary::Cos) => compiled::<_, Angles<Cos, 1>>(),
+            Action::Unary(op) => unary! { f32, op, singles;
+                Neg: |x| -x;
+                Abs: |x| x.abs();
+                Sqrt: |x| x.sqrt();
+                Exp: |x| math::exp::<FMA>(x);
+                ExpM1: |x| math::exp_m1::<FMA>(x);
+                Ln: |x| math::ln::<FMA>(x);
+                Ln1p: |x| math::ln_1p::<FMA>(x);
+                Tanh: |x| math::tanh::<FMA>(x);
+                Sigmoid: |x| math::sigmoid::<FMA>(x);
+                Erf: |x| math::erf::<FMA>(x);
+                Floor: |x| floor_f32(x);
+                Round: |x| round_f32(x);
+            },
+            Action::Binary(op) => {
+                float_binary!(f32, op, singles, |a, b| math::pow::<FMA>(a, b))
             }
+            Action::MulAdd(signs) => mul_add! { f32, signs, singles;
+                Plus: |a, b, c| math::fma::<FMA>(a, b, c);
+                Minus: |a, b, c| math::fma::<FMA>(a, b, -c);
+                From: |a, b, c| math::fma::<FMA>(-a, b, c);
+            },
+            Action::Select => map!(Select, singles, [1 2 3 4 5 6 7]),
+            Action::Copy => map!(Identity, singles, [1]),
+            Action::Reduce(_) => unreachable!("a reduction joins elements"),
         }
-    }
-
-    fn binary(op: Binary, x: Operand<'_, f32>, y: Operand<'_, f32>, out: &mut [f32]) {
-        float_binary!(f32, op, x, y, out, |a, b| math::pow::<FMA>(a, b));
     }
 }
 
-/// Whether a number's size exceeds the bound (or a number is NaN).
-fn any_beyond(bound: f32, x: &[f32]) -> bool {
-    struct Largest<'a>(&'a [f32], &'a mut u32);
-    impl Loop for Largest<'_> {
-        #[inline(always)]
-        fn run<const FMA: bool>(self) {
+/// A periodic function, and the library's for angles that are too large for it.
+trait Periodic: Function<f32> {
+    fn of_large(x: f64) -> f64;
+}
+
+struct Sin;
+
+impl Function<f32> for Sin {
+    const ARITY: usize = 1;
+    const IS_LONG: bool = true;
+    #[inline(always)]
+    fn at<const FMA: bool>([x, ..]: [f32; 3]) -> f32 {
+        math::sin::<FMA>(x)
+    }
+}
+
+impl Periodic for Sin {
+    fn of_large(x: f64) -> f64 {
+        x.sin()
+    }
+}
+
+struct Cos;
+
+impl Function<f32> for Cos {
+    const ARITY: usize = 1;
+    const IS_LONG: bool = true;
+    #[inline(always)]
+    fn at<const FMA: bool>([x, ..]: [f32; 3]) -> f32 {
+        math::cos::<FMA>(x)
+    }
+}
+
+impl Periodic for Cos {
+    fn of_large(x: f64) -> f64 {
+        x.cos()
+    }
+}
+
+struct Angles<F, const SINGLES: Singles>(PhantomData<F>);
+
+impl<F: Periodic, const SINGLES: Singles> Kernel<f32> for Angles<F, SINGLES> {
+    #[inline(always)]
+    unsafe fn run<const FMA: bool>(operands: [*const f32; 3], out: *mut f32, n: usize) {
+        let is_large = |x: f32| x.abs() > math::LARGEST_ANGLE;
+        // SAFETY: the caller's promise; elements are read one by one before they are written.
+        unsafe {
             // Bits order as sizes do, NaN above all, and a maximum of integers vectorises.
-            *self.1 = self.0.iter().fold(0, |bits, x| bits.max(x.to_bits() & 0x7fff_ffff));
+            let moves = usize::from(SINGLES == 0);
+            let bits = |i: usize| (*operands[0].add(moves * i)).to_bits() & 0x7fff_ffff;
+            if (0..n).map(bits).fold(0, u32::max) <= math::LARGEST_ANGLE.to_bits() {
+                return Map::<F, SINGLES>::run::<FMA>(operands, out, n);
+            }
+            for i in 0..n {
+                let x = *operands[0].add(moves * i);
+                let y = if is_large(x) {
+                    F::of_large(x.into()) as f32
+                } else {
+                    F::at::<FMA>([x, x, x])
+                };
+                *out.add(i) = y;
+            }
         }
     }
-    let mut bits = 0;
-    vectorised(Largest(x, &mut bits));
-    bits > bound.to_bits()
 }
 
 /// Adding and subtracting 2²³ rounds halves to even; larger numbers are integers already. The
@@ -268,30 +406,37 @@ fn floor_f32(x: f32) -> f32 {
 }
 
 impl Primitive for f64 {
-    fn unary(op: Unary, x: &[f64], out: &mut [f64]) {
-        unary! { f64, op, x, out;
-            Neg: |x| -x;
-            Abs: |x| x.abs();
-            Sqrt: |x| x.sqrt();
-            Exp: |x| x.exp();
-            ExpM1: |x| x.exp_m1();
-            Ln: |x| x.ln();
-            Ln1p: |x| x.ln_1p();
-            Sin: |x| x.sin();
-            Cos: |x| x.cos();
-            Tanh: |x| x.tanh();
-            Sigmoid: |x| {
-                let e = (-x.abs()).exp();
-                (if x < 0.0 { e } else { 1.0 }) / (1.0 + e)
-            };
-            Erf: |x| libm::erf(x);
-            Floor: |x| x.floor();
-            Round: |x| x.round_ties_even();
+    fn code(action: Action, singles: Singles) -> Code<f64> {
+        match action {
+            Action::Unary(op) => unary! { f64, op, singles;
+                Neg: |x| -x;
+                Abs: |x| x.abs();
+                Sqrt: |x| x.sqrt();
+                Exp: |x| x.exp();
+                ExpM1: |x| x.exp_m1();
+                Ln: |x| x.ln();
+                Ln1p: |x| x.ln_1p();
+                Sin: |x| x.sin();
+                Cos: |x| x.cos();
+                Tanh: |x| x.tanh();
+                Sigmoid: |x| {
+                    let e = (-x.abs()).exp();
+                    (if x < 0.0 { e } else { 1.0 }) / (1.0 + e)
+                };
+                Erf: |x| libm::erf(x);
+                Floor: |x| x.floor();
+                Round: |x| x.round_ties_even();
+            },
+            Action::Binary(op) => float_binary!(f64, op, singles, |a, b| a.powf(b)),
+            Action::MulAdd(signs) => mul_add! { f64, signs, singles;
+                Plus: |a, b, c| if FMA { a.mul_add(b, c) } else { a * b + c };
+                Minus: |a, b, c| if FMA { a.mul_add(b, -c) } else { a * b - c };
+                From: |a, b, c| if FMA { (-a).mul_add(b, c) } else { c - a * b };
+            },
+            Action::Select => map!(Select, singles, [1 2 3 4 5 6 7]),
+            Action::Copy => map!(Identity, singles, [1]),
+            Action::Reduce(_) => unreachable!("a reduction joins elements"),
         }
-    }
-
-    fn binary(op: Binary, x: Operand<'_, f64>, y: Operand<'_, f64>, out: &mut [f64]) {
-        float_binary!(f64, op, x, y, out, |a, b| a.powf(b));
     }
 }
 
@@ -312,34 +457,41 @@ fn divide(a: i32, b: i32) -> i32 {
 }
 
 impl Primitive for i32 {
-    fn unary(op: Unary, x: &[i32], out: &mut [i32]) {
-        unary! { i32, op, x, out;
-            Neg: |x| x.wrapping_neg();
-            Abs: |x| x.wrapping_abs();
-            Floor: |x| x;
-            Round: |x| x;
-        }
-    }
-
     /// Arithmetic wraps around; division truncates towards 0, and by 0 gives 0; a power with a
     /// negative exponent is truncated towards 0, too.
-    fn binary(op: Binary, x: Operand<'_, i32>, y: Operand<'_, i32>, out: &mut [i32]) {
-        binary! { i32, op, x, y, out;
-            Add: |a, b| a.wrapping_add(b);
-            Sub: |a, b| a.wrapping_sub(b);
-            Mul: |a, b| a.wrapping_mul(b);
-            Div: |a, b| divide(a, b);
-            Pow: |a, b| match (a, u32::try_from(b)) {
-                (_, Ok(b)) => a.wrapping_pow(b),
-                (1, _) => 1,
-                (-1, _) => if b % 2 == 0 { 1 } else { -1 },
-                _ => 0,
-            };
-            Min: |a, b| a.min(b);
-            Max: |a, b| a.max(b);
-            Lt: |a, b| i32::from(a < b);
-            Le: |a, b| i32::from(a <= b);
-            Eq: |a, b| i32::from(a == b);
+    fn code(action: Action, singles: Singles) -> Code<i32> {
+        match action {
+            Action::Unary(op) => unary! { i32, op, singles;
+                Neg: |x| x.wrapping_neg();
+                Abs: |x| x.wrapping_abs();
+                Floor: |x| x;
+                Round: |x| x;
+            },
+            Action::Binary(op) => binary! { i32, op, singles;
+                Add: |a, b| a.wrapping_add(b);
+                Sub: |a, b| a.wrapping_sub(b);
+                Mul: |a, b| a.wrapping_mul(b);
+                Div: |a, b| divide(a, b);
+                Pow: |a, b| match (a, u32::try_from(b)) {
+                    (_, Ok(b)) => a.wrapping_pow(b),
+                    (1, _) => 1,
+                    (-1, _) => if b % 2 == 0 { 1 } else { -1 },
+                    _ => 0,
+                };
+                Min: |a, b| a.min(b);
+                Max: |a, b| a.max(b);
+                Lt: |a, b| i32::from(a < b);
+                Le: |a, b| i32::from(a <= b);
+                Eq: |a, b| i32::from(a == b);
+            },
+            Action::MulAdd(signs) => mul_add! { i32, signs, singles;
+                Plus: |a, b, c| a.wrapping_mul(b).wrapping_add(c);
+                Minus: |a, b, c| a.wrapping_mul(b).wrapping_sub(c);
+                From: |a, b, c| c.wrapping_sub(a.wrapping_mul(b));
+            },
+            Action::Select => map!(Select, singles, [1 2 3 4 5 6 7]),
+            Action::Copy => map!(Identity, singles, [1]),
+            Action::Reduce(_) => unreachable!("a reduction joins elements"),
         }
     }
 }
@@ -349,6 +501,34 @@ mod tests {
     use super::super::isa::Isa;
     use super::*;
     use Operand::{Scalar, Slice};
+
+    /// out[i] = action(operands[i])
+    fn run<T: Primitive, const N: usize>(action: Action, x: [Operand<'_, T>; N], out: &mut [T]) {
+        let mut singles = 0;
+        let mut operands = [std::ptr::null(); 3];
+        for (k, x) in x.iter().enumerate() {
+            operands[k] = match x {
+                Slice(x) => {
+                    assert!(x.len() >= out.len());
+                    x.as_ptr()
+                }
+                Scalar(x) => {
+                    singles |= 1 << k;
+                    x
+                }
+            };
+        }
+        // SAFETY: the operands are as long as `out`, or single numbers, and no part of it.
+        unsafe { T::code(action, singles)(operands, out.as_mut_ptr(), out.len()) }
+    }
+
+    fn unary<T: Primitive>(op: Unary, x: &[T], out: &mut [T]) {
+        run(Action::Unary(op), [Slice(x)], out);
+    }
+
+    fn binary<T: Primitive>(op: Binary, x: Operand<'_, T>, y: Operand<'_, T>, out: &mut [T]) {
+        run(Action::Binary(op), [x, y], out);
+    }
 
     /// Special numbers among ordinary ones, of a length that leaves a remainder in every vector.
     fn floats() -> Vec<f32> {
@@ -382,9 +562,9 @@ mod tests {
         let wide: Vec<f64> = x.iter().copied().map(f64::from).collect();
         let (mut y, mut exact) = (vec![0f32; x.len()], vec![0f64; x.len()]);
         for &op in Unary::ALL {
-            f64::unary(op, &wide, &mut exact);
+            unary(op, &wide, &mut exact);
             Isa::for_each(|isa| {
-                f32::unary(op, &x, &mut y);
+                unary(op, &x, &mut y);
                 for ((&x, &y), &exact) in x.iter().zip(&y).zip(&exact) {
                     let expected = exact as f32;
                     // Two units in the last place, and exactly where the result is exact.
@@ -404,10 +584,10 @@ mod tests {
         let mut y = vec![0f32; x.len()];
         Isa::for_each(|isa| {
             for &op in Unary::ALL {
-                f32::unary(op, &x, &mut y);
+                unary(op, &x, &mut y);
                 for (&x, &y) in x.iter().zip(&y) {
                     let mut one = [0f32];
-                    f32::unary(op, &[x], &mut one);
+                    unary(op, &[x], &mut one);
                     assert!(same(one[0].into(), y.into()), "{op:?}({x:?}) with {isa:?}");
                 }
             }
@@ -422,8 +602,8 @@ mod tests {
         let (mut out, mut out64) = (vec![0f32; x.len()], vec![0f64; x.len()]);
         Isa::for_each(|isa| {
             for &op in Binary::ALL {
-                f32::binary(op, Slice(&x), Slice(&y), &mut out);
-                f64::binary(op, Slice(&x64), Slice(&y64), &mut out64);
+                binary(op, Slice(&x), Slice(&y), &mut out);
+                binary(op, Slice(&x64), Slice(&y64), &mut out64);
                 for i in 0..x.len() {
                     let (a, b) = (x[i], y[i]);
                     let expected = match op {
@@ -449,7 +629,7 @@ mod tests {
         let mut out = vec![0i32; x.len()];
         Isa::for_each(|isa| {
             for &op in Binary::ALL {
-                i32::binary(op, Slice(&x), Slice(&y), &mut out);
+                binary(op, Slice(&x), Slice(&y), &mut out);
                 for ((&a, &b), &found) in x.iter().zip(&y).zip(&out) {
                     let expected = match op {
                         Binary::Add => a.wrapping_add(b),
@@ -478,11 +658,11 @@ mod tests {
         let y = vec![0.75f32; x.len()];
         let (mut slices, mut scalar) = (vec![0f32; x.len()], vec![0f32; x.len()]);
         for &op in Binary::ALL {
-            f32::binary(op, Slice(&x), Slice(&y), &mut slices);
-            f32::binary(op, Slice(&x), Scalar(0.75), &mut scalar);
+            binary(op, Slice(&x), Slice(&y), &mut slices);
+            binary(op, Slice(&x), Scalar(0.75), &mut scalar);
             assert!(slices.iter().zip(&scalar).all(|(&a, &b)| same(a.into(), b.into())), "{op:?}");
-            f32::binary(op, Slice(&y), Slice(&x), &mut slices);
-            f32::binary(op, Scalar(0.75), Slice(&x), &mut scalar);
+            binary(op, Slice(&y), Slice(&x), &mut slices);
+            binary(op, Scalar(0.75), Slice(&x), &mut scalar);
             assert!(slices.iter().zip(&scalar).all(|(&a, &b)| same(a.into(), b.into())), "{op:?}");
         }
     }
@@ -501,7 +681,7 @@ mod tests {
                 for a in [Slice(&a), Scalar(7)] {
                     for b in [Slice(&b), Scalar(9)] {
                         let mut out = vec![0; 101];
-                        i32::select(c, a, b, &mut out);
+                        run(Action::Select, [c, a, b], &mut out);
                         for (i, &found) in out.iter().enumerate() {
                             let expected = value(if value(c, i) != 0 { a } else { b }, i);
                             assert_eq!(found, expected, "{isa:?}");
@@ -510,5 +690,45 @@ mod tests {
                 }
             }
         });
+    }
+
+    #[test]
+    fn a_product_and_a_sum_are_rounded_once_where_the_processor_can() {
+        let (a, b, c) = (floats(), floats(), floats().into_iter().rev().collect::<Vec<_>>());
+        let mut out = vec![0f32; a.len()];
+        Isa::for_each(|isa| {
+            for (signs, of_product, of_c) in
+                [(Signs::Plus, 1.0, 1.0), (Signs::Minus, 1.0, -1.0), (Signs::From, -1.0, 1.0)]
+            {
+                for (a_one, c_one) in [(false, false), (true, false), (false, true), (true, true)] {
+                    let first = if a_one { Scalar(a[20]) } else { Slice(&a[..]) };
+                    let third = if c_one { Scalar(c[20]) } else { Slice(&c[..]) };
+                    run(Action::MulAdd(signs), [first, Slice(&b), third], &mut out);
+                    for i in 0..out.len() {
+                        let a = if a_one { a[20] } else { a[i] };
+                        let c = if c_one { c[20] } else { c[i] };
+                        let fused = (of_product * a).mul_add(b[i], of_c * c);
+                        let twice = (of_product * a) * b[i] + of_c * c;
+                        let right = same(out[i].into(), fused.into())
+                            || isa == Isa::Portable && same(out[i].into(), twice.into());
+                        assert!(right, "{signs:?} {a} {} {c}: {} with {isa:?}", b[i], out[i]);
+                    }
+                }
+            }
+        });
+    }
+
+    #[test]
+    fn a_loop_may_write_what_it_reads() {
+        for n in [1, 15, 16, 17, 100] {
+            let x: Vec<f32> = floats()[..n].to_vec();
+            let mut expected = vec![0f32; n];
+            binary(Binary::Mul, Slice(&x), Slice(&x), &mut expected);
+            let mut y = x.clone();
+            let at = y.as_mut_ptr();
+            // SAFETY: both operands and the result are the whole of `y`.
+            unsafe { f32::code(Action::Binary(Binary::Mul), 0)([at, at, at], at, n) };
+            assert!(y.iter().zip(&expected).all(|(&a, &b)| same(a.into(), b.into())));
+        }
     }
 }

@@ -10,7 +10,7 @@ use super::evaluate::{BLOCK, Evaluator, Source, cost};
 use super::memory::elements;
 use super::parallel::{Slots, for_each_range};
 use super::primitive::Operand;
-use crate::{Formula, Reduce, View};
+use crate::{Formula, Layout, Reduce, View};
 
 /// Elements joined before results of different threads meet.
 const CHUNK: usize = 1 << 16;
@@ -42,8 +42,9 @@ pub(super) fn reduce<T: Reducible>(
     let innermost = dims.iter().zip(axes).rev().find(|(d, _)| **d > 1);
     let by_rows = n_kept >= 8 && innermost.is_some_and(|(_, reduced)| !reduced);
     let order: Vec<isize> = axes_where(axes, by_rows).chain(axes_where(axes, !by_rows)).collect();
-    let source = |view| Source::new(elements(view), &view.layout.permute(&order));
-    let sources: Vec<Source<'_, T>> = inputs.iter().map(source).collect();
+    let layouts: Vec<Layout> = inputs.iter().map(|view| view.layout.permute(&order)).collect();
+    let source = |(view, layout)| Source::new(elements(view), layout);
+    let sources: Vec<Source<'_, T>> = inputs.iter().zip(&layouts).map(source).collect();
     let task = Task { op, formula, sources: &sources, scalars, n_kept, n_reduced };
     if by_rows {
         task.sum_rows(out);
@@ -67,18 +68,9 @@ impl<T: Reducible> Task<'_, T> {
         200_000 / cost(self.formula)
     }
 
-    fn block<'e>(
-        &self,
-        evaluator: &'e mut Evaluator<'_, T>,
-        start: usize,
-        scratch: &'e mut [T],
-    ) -> Operand<'e, T> {
-        let len = scratch.len();
-        evaluator.run(start, len, &mut [&mut scratch[..]]);
-        match evaluator.output(0) {
-            None => Operand::Slice(scratch),
-            Some(values) => values,
-        }
+    fn evaluator(&self, longest: usize) -> Evaluator<'_, T> {
+        let n = self.n_kept * self.n_reduced;
+        Evaluator::new(self.formula, self.sources, &[], self.scalars, longest, n)
     }
 
     /// The reduced axes are innermost: each result is a line of `n_reduced` consecutive elements.
@@ -90,14 +82,11 @@ impl<T: Reducible> Task<'_, T> {
             let per_block = (BLOCK / n_reduced).max(1);
             let slots = Slots::new(out);
             for_each_range(n_kept, (self.grain() / n_reduced).max(1), |lines| {
-                let mut evaluator =
-                    Evaluator::new(self.formula, self.sources, self.scalars, longest);
-                let mut scratch = vec![T::default(); longest];
+                let mut evaluator = self.evaluator(longest);
                 if n_reduced <= BLOCK {
                     for first in lines.clone().step_by(per_block) {
                         let count = per_block.min(lines.end - first);
-                        let scratch = &mut scratch[..count * n_reduced];
-                        let values = self.block(&mut evaluator, first * n_reduced, scratch);
+                        let values = evaluator.values(first * n_reduced, count * n_reduced);
                         for line in 0..count {
                             let value = match values {
                                 Operand::Slice(v) => {
@@ -111,8 +100,7 @@ impl<T: Reducible> Task<'_, T> {
                     }
                 } else {
                     for line in lines {
-                        let wide =
-                            self.chunk(&mut evaluator, &mut scratch, line * n_reduced, n_reduced);
+                        let wide = self.chunk(&mut evaluator, line * n_reduced, n_reduced);
                         // SAFETY: as above.
                         unsafe { slots.set(line, wide.finish()) };
                     }
@@ -125,13 +113,12 @@ impl<T: Reducible> Task<'_, T> {
         let mut partial = vec![Wide::new::<T>(op); n_kept * chunks];
         let slots = Slots::new(&mut partial);
         for_each_range(n_kept * chunks, self.grain().div_ceil(CHUNK), |range| {
-            let mut evaluator = Evaluator::new(self.formula, self.sources, self.scalars, longest);
-            let mut scratch = vec![T::default(); longest];
+            let mut evaluator = self.evaluator(longest);
             for at in range {
                 let (line, chunk) = (at / chunks, at % chunks);
                 let first = chunk * CHUNK;
                 let len = CHUNK.min(n_reduced - first);
-                let wide = self.chunk(&mut evaluator, &mut scratch, line * n_reduced + first, len);
+                let wide = self.chunk(&mut evaluator, line * n_reduced + first, len);
                 // SAFETY: chunks of different threads are disjoint.
                 unsafe { slots.set(at, wide) };
             }
@@ -144,17 +131,11 @@ impl<T: Reducible> Task<'_, T> {
     }
 
     /// Joins the elements `start..start + len`.
-    fn chunk(
-        &self,
-        evaluator: &mut Evaluator<'_, T>,
-        scratch: &mut [T],
-        start: usize,
-        len: usize,
-    ) -> Wide {
+    fn chunk(&self, evaluator: &mut Evaluator<'_, T>, start: usize, len: usize) -> Wide {
         let mut wide = Wide::new::<T>(self.op);
         for offset in (0..len).step_by(BLOCK) {
             let len = BLOCK.min(len - offset);
-            let value = match self.block(evaluator, start + offset, &mut scratch[..len]) {
+            let value = match evaluator.values(start + offset, len) {
                 Operand::Slice(values) => fold(self.op, values),
                 Operand::Scalar(x) => repeat(self.op, x, len),
             };
@@ -178,8 +159,7 @@ impl<T: Reducible> Task<'_, T> {
             // Narrow rows are evaluated several at a time.
             let together = if tiles == 1 { (BLOCK / n_kept).clamp(1, ROWS) } else { 1 };
             let longest = together * tile;
-            let mut evaluator = Evaluator::new(self.formula, self.sources, self.scalars, longest);
-            let mut scratch = vec![T::default(); longest];
+            let mut evaluator = self.evaluator(longest);
             let mut acc = vec![T::default(); tile];
             for at in range {
                 let (t, chunk) = (at % tiles, at / tiles);
@@ -193,9 +173,7 @@ impl<T: Reducible> Task<'_, T> {
                     acc.fill(identity(op));
                     for row in (group..group_end).step_by(together) {
                         let count = together.min(group_end - row);
-                        let scratch = &mut scratch[..count * width];
-                        let start = row * n_kept + column;
-                        match self.block(&mut evaluator, start, scratch) {
+                        match evaluator.values(row * n_kept + column, count * width) {
                             Operand::Slice(values) => {
                                 for row in values.chunks_exact(width) {
                                     fold_rows(op, &mut acc[..width], row);

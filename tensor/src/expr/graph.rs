@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::ops::{Add, Div, Mul, Neg, Sub};
 
 use super::{Binary, Node, Unary};
+use crate::Reduce;
 
 /// The nodes of a formula while it is being written.
 #[derive(Default)]
@@ -78,7 +79,7 @@ impl Graph {
                     return at(if c != 0.0 { a } else { b });
                 }
             }
-            Node::Input(_) | Node::Scalar(_) | Node::Const(_) => {}
+            Node::Input(_) | Node::Scalar(_) | Node::Const(_) | Node::Reduce(..) => {}
         }
         self.push(node)
     }
@@ -109,6 +110,7 @@ impl Graph {
                 Node::Select(c, a, b) => {
                     self.add(Node::Select(values[c].id, values[a].id, values[b].id))
                 }
+                Node::Reduce(op, x) => self.add(Node::Reduce(op, values[x].id)),
             };
             values.push(value);
         }
@@ -263,6 +265,14 @@ impl<'g> Expr<'g> {
     pub fn select(self, a: impl IntoExpr<'g>, b: impl IntoExpr<'g>) -> Self {
         let [a, b] = [a.into_expr(self.graph), b.into_expr(self.graph)];
         self.graph.add(Node::Select(self.id, a.id_in(self.graph), b.id_in(self.graph)))
+    }
+    /// Σ of this over the row: over the last axis of what the formula is applied to.
+    pub fn row_sum(self) -> Self {
+        self.graph.add(Node::Reduce(Reduce::Sum, self.id))
+    }
+    /// The largest of the row; NaN when any is NaN.
+    pub fn row_max(self) -> Self {
+        self.graph.add(Node::Reduce(Reduce::Max, self.id))
     }
     /// 1 / x
     pub fn recip(self) -> Self {

@@ -14,7 +14,7 @@ mod schedule;
 
 pub use graph::{Expr, Graph, IntoExpr, Roots};
 pub use primitive::{Binary, Node, Unary};
-pub(crate) use schedule::{Place, Schedule};
+pub(crate) use schedule::{Action, Place, Schedule, Signs, Step};
 
 use std::any::Any;
 use std::fmt;
@@ -196,7 +196,8 @@ fn prune(nodes: &[Node], roots: &[usize]) -> (Vec<Node>, Vec<usize>) {
             Node::Unary(op, x) => Node::Unary(op, renamed[x]),
             Node::Binary(op, x, y) => Node::Binary(op, renamed[x], renamed[y]),
             Node::Select(c, a, b) => Node::Select(renamed[c], renamed[a], renamed[b]),
-            leaf => leaf,
+            Node::Reduce(op, x) => Node::Reduce(op, renamed[x]),
+            leaf @ (Node::Input(_) | Node::Scalar(_) | Node::Const(_)) => leaf,
         });
     }
     (kept, roots.iter().map(|&root| renamed[root]).collect())
@@ -254,6 +255,7 @@ impl fmt::Display for Formula {
                     format!("({} {infix} {})", text[x], text[y])
                 }
                 Node::Select(c, a, b) => format!("select({}, {}, {})", text[c], text[a], text[b]),
+                Node::Reduce(op, x) => format!("row_{}({})", format!("{op:?}").to_lowercase(), text[x]),
             };
             text.push(term);
         }

@@ -1,5 +1,7 @@
 //! The primitives that formulas are made of.
 
+use crate::Reduce;
+
 /// An enum of functions, the list of all of them, and their values in F64, in one table.
 macro_rules! primitives {
     (
@@ -125,6 +127,9 @@ pub enum Node {
     Binary(Binary, usize, usize),
     /// `Select(c, a, b)`: a where c ≠ 0 (NaN counts as ≠ 0), else b.
     Select(usize, usize, usize),
+    /// The values of an earlier node joined over the row: over the last axis of the shape that the
+    /// inputs are broadcast to. Every element of the row gets the result.
+    Reduce(Reduce, usize),
 }
 
 impl Node {
@@ -132,7 +137,7 @@ impl Node {
     pub fn operands(&self) -> impl Iterator<Item = usize> {
         let operands = match *self {
             Node::Input(_) | Node::Scalar(_) | Node::Const(_) => [None; 3],
-            Node::Unary(_, x) => [Some(x), None, None],
+            Node::Unary(_, x) | Node::Reduce(_, x) => [Some(x), None, None],
             Node::Binary(_, x, y) => [Some(x), Some(y), None],
             Node::Select(c, a, b) => [Some(c), Some(a), Some(b)],
         };

@@ -1,95 +1,247 @@
-//! The order of a formula's work on a block of elements: which register each step writes.
+//! The order of a formula's work on a block of elements: what each step computes, and where to.
 
-use super::Node;
+use super::{Binary, Node, Unary};
+use crate::Reduce;
 
-/// Where a node's values are when a block is evaluated.
+/// Where values are when a block is evaluated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Place {
-    /// One number for the whole call: a constant, a scalar, or a function of those.
-    Uniform,
+    /// One number: a constant, a scalar, a reduction of a row, or a function of those. The number of
+    /// node n has place n.
+    One(usize),
     /// A block of the n-th input.
     Input(usize),
     /// A scratch block.
     Register(usize),
-    /// Written straight to the n-th output; nothing else reads it.
+    /// A block of the n-th output.
     Output(usize),
 }
 
-/// One node to compute.
-#[derive(Clone, Copy, Debug)]
+/// What a step does with its operands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Action {
+    Unary(Unary),
+    Binary(Binary),
+    /// The second where the first is not 0, else the third.
+    Select,
+    /// ±a·b ± c, rounded once where the processor can.
+    MulAdd(Signs),
+    Copy,
+    /// The row's values joined.
+    Reduce(Reduce),
+}
+
+impl Action {
+    /// How many operands it takes.
+    pub(crate) fn arity(self) -> usize {
+        match self {
+            Action::Unary(_) | Action::Copy | Action::Reduce(_) => 1,
+            Action::Binary(_) => 2,
+            Action::Select | Action::MulAdd(_) => 3,
+        }
+    }
+}
+
+/// Which way round a product and a summand meet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Signs {
+    /// a·b + c
+    Plus,
+    /// a·b - c
+    Minus,
+    /// c - a·b
+    From,
+}
+
+/// One loop over a block, or over a single number if its result is one.
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Step {
-    pub(crate) node: usize,
-    pub(crate) place: Place,
+    pub(crate) action: Action,
+    /// As many as the action takes; the others repeat the last.
+    pub(crate) operands: [Place; 3],
+    pub(crate) to: Place,
 }
 
 /// Steps done once for each call and steps done for each block.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Schedule {
-    /// Where each node's values are found.
-    pub(crate) places: Vec<Place>,
-    /// Nodes that are one number for the whole call.
-    pub(crate) uniform: Vec<usize>,
-    /// Nodes computed for each block, in order.
+    /// Constants and scalars, which are put in place first,
+    pub(crate) leaves: Vec<usize>,
+    /// and what follows from them alone.
+    pub(crate) once: Vec<Step>,
+    /// What is done for each block, in order.
     pub(crate) steps: Vec<Step>,
     /// Scratch blocks needed.
     pub(crate) n_registers: usize,
+    /// Whether rows are reduced: then a block is a row.
+    pub(crate) by_rows: bool,
+}
+
+/// How often a node's value changes.
+#[derive(Clone, Copy, PartialEq, PartialOrd)]
+enum Pace {
+    Call,
+    Row,
+    Element,
 }
 
 impl Schedule {
-    /// Registers are handed out first come, first served, and returned after the last use. A step
-    /// never writes a register that it reads.
+    /// Products that are only added to something become one step with the sum. Registers are handed
+    /// out first come, first served, and returned after the last use: a step does not write a
+    /// register that it reads, which loops can do only by way of a copy.
+    ///
+    /// In place, input n is the old value of output n. So an output is written directly only if
+    /// no later step reads that input.
     pub(super) fn new(nodes: &[Node], roots: &[usize]) -> Self {
-        let mut last_use: Vec<usize> = (0..nodes.len()).collect();
+        let mut schedule = Schedule::default();
+        let paces = paces(nodes);
+        let fused = products_to_fuse(nodes, roots, &paces);
+        // What is done, on nodes.
+        let mut work: Vec<(Action, Vec<usize>, usize)> = Vec::new();
         for (id, node) in nodes.iter().enumerate() {
-            for operand in node.operands() {
-                last_use[operand] = id;
-            }
-        }
-        let is_read: Vec<bool> = last_use.iter().enumerate().map(|(id, &last)| last > id).collect();
-        let mut places = Vec::with_capacity(nodes.len());
-        let (mut uniform, mut steps) = (Vec::new(), Vec::new());
-        let (mut free, mut n_registers) = (Vec::new(), 0);
-        for (id, node) in nodes.iter().enumerate() {
-            let place = match *node {
-                Node::Input(i) => Place::Input(i),
-                Node::Scalar(_) | Node::Const(_) => Place::Uniform,
-                _ if node.operands().all(|operand| places[operand] == Place::Uniform) => {
-                    Place::Uniform
+            let action = match *node {
+                Node::Input(_) => continue,
+                Node::Scalar(_) | Node::Const(_) => {
+                    schedule.leaves.push(id);
+                    continue;
                 }
-                _ => {
-                    let outputs: Vec<usize> =
-                        (0..roots.len()).filter(|&j| roots[j] == id).collect();
-                    let place = match outputs[..] {
-                        [output] if !is_read[id] => Place::Output(output),
-                        _ => Place::Register(free.pop().unwrap_or_else(|| {
-                            n_registers += 1;
-                            n_registers - 1
-                        })),
-                    };
-                    steps.push(Step { node: id, place });
-                    place
+                Node::Unary(op, _) => Action::Unary(op),
+                Node::Binary(op, x, y) => match (fused[id], op) {
+                    (Some(_), Binary::Add) => Action::MulAdd(Signs::Plus),
+                    (Some(product), _) if product == x => Action::MulAdd(Signs::Minus),
+                    (Some(product), _) if product == y => Action::MulAdd(Signs::From),
+                    _ => Action::Binary(op),
+                },
+                Node::Select(..) => Action::Select,
+                Node::Reduce(op, _) => {
+                    schedule.by_rows = true;
+                    Action::Reduce(op)
                 }
             };
-            places.push(place);
-            if place == Place::Uniform {
-                uniform.push(id);
+            if fused.contains(&Some(id)) {
                 continue;
             }
             let mut operands: Vec<usize> = node.operands().collect();
-            operands.dedup();
-            operands.sort_unstable();
-            operands.dedup();
-            for operand in operands {
-                if let Place::Register(register) = places[operand]
-                    && last_use[operand] == id
-                    && !roots.contains(&operand)
-                {
+            if let Some(product) = fused[id] {
+                // Where both are products, or the same one, the first is meant.
+                let at = operands.iter().position(|&x| x == product).unwrap_or_default();
+                let summand = operands[1 - at];
+                operands = nodes[product].operands().chain([summand]).collect();
+            }
+            work.push((action, operands, id));
+        }
+        // Roots that are inputs or numbers, or that several outputs share, are copied at the end;
+        // old values that another output will overwrite are put aside before.
+        let n_nodes = nodes.len();
+        let mut copies = Vec::new();
+        let mut aside = Vec::new();
+        for (output, &root) in roots.iter().enumerate() {
+            match nodes[root] {
+                Node::Input(i) if i < roots.len() && i != output => {
+                    aside.push((Action::Copy, vec![root], n_nodes + aside.len()));
+                    copies.push((output, n_nodes + aside.len() - 1));
+                }
+                Node::Input(_) => copies.push((output, root)),
+                _ if paces[root] != Pace::Element => copies.push((output, root)),
+                _ => {}
+            }
+        }
+        work.splice(0..0, aside.iter().cloned());
+        let reads_after = |step: usize, input: usize| {
+            let reads = |id: &usize| nodes.get(*id) == Some(&Node::Input(input));
+            work[step + 1..].iter().any(|(_, operands, _)| operands.iter().any(reads))
+        };
+        let mut direct = vec![None; n_nodes];
+        for (step, &(_, _, id)) in work.iter().enumerate() {
+            let mut outputs = (0..roots.len()).filter(|&output| roots[output] == id);
+            let first = outputs.next();
+            if let Some(output) = first.filter(|_| paces[id] == Pace::Element) {
+                if reads_after(step, output) {
+                    copies.push((output, id));
+                } else {
+                    direct[id] = Some(output);
+                }
+                copies.extend(outputs.map(|output| (output, id)));
+            }
+        }
+
+        let mut last_use = vec![0; n_nodes + aside.len()];
+        for (step, (_, operands, _)) in work.iter().enumerate() {
+            operands.iter().for_each(|&operand| last_use[operand] = step);
+        }
+        copies.iter().for_each(|&(_, id)| last_use[id] = usize::MAX);
+        let mut free = Vec::new();
+        let mut places: Vec<Place> = (0..n_nodes + aside.len()).map(Place::One).collect();
+        for (id, node) in nodes.iter().enumerate() {
+            if let Node::Input(i) = node {
+                places[id] = Place::Input(*i);
+            }
+        }
+        for (step, (action, operands, id)) in work.into_iter().enumerate() {
+            let pace = paces.get(id).copied().unwrap_or(Pace::Element);
+            let from = |k: usize| places[operands[k.min(operands.len() - 1)]];
+            let from = [from(0), from(1), from(2)];
+            let to = match direct.get(id).copied().flatten() {
+                _ if pace != Pace::Element => Place::One(id),
+                Some(output) => Place::Output(output),
+                None => Place::Register(free.pop().unwrap_or_else(|| {
+                    schedule.n_registers += 1;
+                    schedule.n_registers - 1
+                })),
+            };
+            places[id] = to;
+            let mut done = operands.clone();
+            done.sort_unstable();
+            done.dedup();
+            for operand in done.into_iter().filter(|&operand| last_use[operand] == step) {
+                if let Place::Register(register) = places[operand] {
                     free.push(register);
                 }
             }
+            let steps = if pace == Pace::Call { &mut schedule.once } else { &mut schedule.steps };
+            steps.push(Step { action, operands: from, to });
         }
-        Schedule { places, uniform, steps, n_registers }
+        for (output, id) in copies {
+            let step =
+                Step { action: Action::Copy, operands: [places[id]; 3], to: Place::Output(output) };
+            schedule.steps.push(step);
+        }
+        schedule
     }
+}
+
+fn paces(nodes: &[Node]) -> Vec<Pace> {
+    let mut paces: Vec<Pace> = Vec::with_capacity(nodes.len());
+    for node in nodes {
+        let slowest = |pace: Pace, operand: usize| {
+            if paces[operand] > pace { paces[operand] } else { pace }
+        };
+        paces.push(match node {
+            Node::Input(_) => Pace::Element,
+            Node::Reduce(..) => Pace::Row,
+            _ => node.operands().fold(Pace::Call, slowest),
+        });
+    }
+    paces
+}
+
+/// For each sum or difference the product in it that nothing else reads.
+fn products_to_fuse(nodes: &[Node], roots: &[usize], paces: &[Pace]) -> Vec<Option<usize>> {
+    let mut uses = vec![0; nodes.len()];
+    nodes.iter().flat_map(Node::operands).for_each(|operand| uses[operand] += 1);
+    roots.iter().for_each(|&root| uses[root] += 1);
+    let product = |id: &usize| {
+        matches!(nodes[*id], Node::Binary(Binary::Mul, ..))
+            && uses[*id] == 1
+            && paces[*id] == Pace::Element
+    };
+    nodes
+        .iter()
+        .map(|node| match *node {
+            Node::Binary(Binary::Add | Binary::Sub, x, y) => [y, x].into_iter().find(product),
+            _ => None,
+        })
+        .collect()
 }
 
 #[cfg(test)]
@@ -101,12 +253,35 @@ mod tests {
     fn a_chain_needs_two_registers() {
         let f = Formula::new(|[x]| x.exp().tanh().erf().sin().cos() + 1.0);
         assert_eq!(f.schedule().n_registers, 2);
-        assert_eq!(f.schedule().steps.last().map(|s| s.place), Some(Place::Output(0)));
+        assert_eq!(f.schedule().steps.last().map(|s| s.to), Some(Place::Output(0)));
     }
 
     #[test]
     fn scalars_are_computed_once() {
         let f = formula!(|x; lr, t| x * (lr / (1.0 - t.exp())));
         assert_eq!(f.schedule().steps.len(), 1);
+    }
+
+    #[test]
+    fn a_product_that_is_only_added_is_no_step_of_its_own() {
+        let f = formula!(|p, g; lr, decay| p - lr * (g + decay * p));
+        let actions: Vec<Action> = f.schedule().steps.iter().map(|step| step.action).collect();
+        assert_eq!(actions, [Action::MulAdd(Signs::Plus), Action::MulAdd(Signs::From)]);
+    }
+
+    #[test]
+    fn an_output_is_written_late_while_its_old_value_is_read() {
+        // Output 0 may not be written before output 1 is computed from input 0.
+        let f = formula!(|x, y| [x + y, x * y]);
+        let last = f.schedule().steps.last().unwrap();
+        assert_eq!((last.action, last.to), (Action::Copy, Place::Output(0)));
+    }
+
+    #[test]
+    fn exchanged_inputs_are_put_aside_first() {
+        let f = formula!(|x, y| [y, x]);
+        let actions: Vec<Place> = f.schedule().steps.iter().map(|step| step.to).collect();
+        let (r, o) = (Place::Register, Place::Output);
+        assert_eq!(actions, [r(0), r(1), o(0), o(1)]);
     }
 }

@@ -71,29 +71,30 @@ pub fn broadcast_dims(inputs: &[&Array]) -> Vec<usize> {
     common.to_vec()
 }
 
-/// A formula at one point.
-pub fn evaluate(formula: &Formula, inputs: &[f64], scalars: &[f64]) -> Vec<f64> {
-    let mut values: Vec<f64> = Vec::new();
+/// A formula of one output at every element of broadcast inputs, node by node.
+pub fn map(formula: &Formula, inputs: &[&Array], scalars: &[f64]) -> Array {
+    let dims = broadcast_dims(inputs);
+    let mut values: Vec<Array> = Vec::new();
     for node in formula.nodes() {
+        let each = |f: &dyn Fn(&[usize]) -> f64| Array::from_fn(&dims, f);
         let value = match *node {
-            Node::Input(i) => inputs[i],
-            Node::Scalar(i) => scalars[i],
-            Node::Const(bits) => f64::from_bits(bits),
-            Node::Unary(op, x) => op.at(values[x]),
-            Node::Binary(op, x, y) => op.at(values[x], values[y]),
-            Node::Select(c, a, b) => values[if values[c] != 0.0 { a } else { b }],
+            Node::Input(i) => each(&|at| inputs[i].broadcast_at(at)),
+            Node::Scalar(i) => each(&|_| scalars[i]),
+            Node::Const(bits) => each(&|_| f64::from_bits(bits)),
+            Node::Unary(op, x) => each(&|at| op.at(values[x].at(at))),
+            Node::Binary(op, x, y) => each(&|at| op.at(values[x].at(at), values[y].at(at))),
+            Node::Select(c, a, b) => {
+                each(&|at| values[if values[c].at(at) != 0.0 { a } else { b }].at(at))
+            }
+            Node::Reduce(op, x) => {
+                let last: Vec<usize> = dims.len().checked_sub(1).into_iter().collect();
+                let rows = reduce(op, &values[x], &last);
+                each(&|at| rows.broadcast_at(at))
+            }
         };
         values.push(value);
     }
-    formula.roots().iter().map(|&root| values[root]).collect()
-}
-
-/// A formula of one output at every element of broadcast inputs.
-pub fn map(formula: &Formula, inputs: &[&Array], scalars: &[f64]) -> Array {
-    Array::from_fn(&broadcast_dims(inputs), |index| {
-        let point: Vec<f64> = inputs.iter().map(|x| x.broadcast_at(index)).collect();
-        evaluate(formula, &point, scalars)[0]
-    })
+    values.swap_remove(formula.roots()[0])
 }
 
 /// A reduction over the axes in `axes`, which stay with size 1.

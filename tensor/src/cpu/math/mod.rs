@@ -36,7 +36,7 @@ pub(super) use trigonometry::{LARGEST_ANGLE, cos, sin, turn};
 /// `a · b + c`, fused where the instruction set has it. Without it the library's fused operation
 /// would be a slow call.
 #[inline(always)]
-fn fma<const FMA: bool>(a: f32, b: f32, c: f32) -> f32 {
+pub(super) fn fma<const FMA: bool>(a: f32, b: f32, c: f32) -> f32 {
     if FMA { a.mul_add(b, c) } else { a * b + c }
 }
 
