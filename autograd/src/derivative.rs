@@ -13,7 +13,7 @@ use std::collections::HashMap;
 use std::f64::consts::FRAC_2_SQRT_PI;
 use std::sync::{Arc, LazyLock, Mutex, OnceLock, PoisonError};
 
-use plies_tensor::{Binary, Expr, Formula, Node, Unary};
+use plies_tensor::{Binary, Expr, Formula, Node, Reduce, Unary};
 
 use crate::Reads;
 
@@ -140,6 +140,11 @@ fn differentiate(formula: &Formula, i: usize, y_is_known: bool) -> Option<Formul
                 d_x = Some(share.within(0).value);
                 continue;
             }
+            let share = match nodes[id] {
+                // What is added up over the row must be 0 in the elements of other branches.
+                Node::Reduce(..) => share.within(0),
+                _ => share,
+            };
             let Share { value: d_y, taken } = share;
             for (operand, d_operand, branch) in operand_gradients(id, nodes, &values, d_y) {
                 if reached[operand]
@@ -331,6 +336,20 @@ fn operand_gradients<'g>(
                 Binary::Lt | Binary::Le | Binary::Eq => return vec![],
             };
             vec![(left, d_a.0, d_a.1), (right, d_b.0, d_b.1)]
+        }
+        // Every element of the row got y, so each of them has a share in it.
+        Node::Reduce(op, operand) => {
+            let x = values[operand];
+            let d_x = match op {
+                Reduce::Sum => d_y.row_sum(),
+                Reduce::Prod => d_y.row_sum() * y / x,
+                // At a tie all get the same.
+                Reduce::Max | Reduce::Min => {
+                    let taken = x.eq(y);
+                    taken.select(d_y.row_sum() / taken.row_sum(), 0.0)
+                }
+            };
+            vec![(operand, d_x, None)]
         }
         Node::Select(decision, a, b) => {
             let branch = |side| Some(Branch { decision, side, condition: values[decision] });

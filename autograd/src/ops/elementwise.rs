@@ -61,11 +61,12 @@ impl Op for MapSum {
             let operand =
                 |&i: &usize| inputs.get(i).unwrap_or(if i == inputs.len() { d_y } else { output });
             let operands: Vec<&Var> = partial.used.iter().map(operand).collect();
-            if broadcast_shape(operands.iter().copied()) == full {
+            let in_one_pass = !partial.compact.reduces_rows() || x.shape() == full;
+            if in_one_pass && broadcast_shape(operands.iter().copied()) == full {
                 return Some(map_sum_to(&partial.compact, &self.scalars, &operands, x.shape()));
             }
             // Inside a sum that was cut to what ∂f/∂xᵢ reads, the gradient is the same along some
-            // axes: compute it once there.
+            // axes: compute it once there. Where rows are reduced, they cannot be added up as well.
             let d_x = Var::map(&partial.compact, &operands, &self.scalars);
             Some(d_x.broadcast_to(full).sum_to(x.shape()))
         };

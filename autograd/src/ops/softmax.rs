@@ -1,7 +1,7 @@
 //! Exponentials that are normalised by their sum. Their gradients need the result, not the steps in
 //! between, so each is one operation.
 
-use plies_tensor::{Elementwise, Tensor, formula};
+use plies_tensor::{Elementwise, Formula, Tensor, formula};
 
 use crate::{Op, Reads, Var, apply};
 
@@ -47,8 +47,7 @@ impl Op for Softmax {
     }
 
     fn vjp(&self, _inputs: &[Var], y: &Var, d_y: &Var) -> Vec<Option<Var>> {
-        let mean = Var::map_sum(formula!(|d, y| d * y), &[d_y, y], &[], &[self.axis], true);
-        vec![Some(Var::map(formula!(|d, y, mean| y * (d - mean)), &[d_y, y, &mean], &[]))]
+        vec![Some(by_rows(formula!(|d, y| y * (d - (d * y).row_sum())), [d_y, y], self.axis))]
     }
 
     fn reads(&self, _inputs: &[&Var]) -> Reads {
@@ -74,13 +73,18 @@ impl Op for LogSoftmax {
     }
 
     fn vjp(&self, _inputs: &[Var], y: &Var, d_y: &Var) -> Vec<Option<Var>> {
-        let sum = d_y.sum(&[self.axis], true);
-        vec![Some(Var::map(formula!(|d, y, sum| d - y.exp() * sum), &[d_y, y, &sum], &[]))]
+        vec![Some(by_rows(formula!(|d, y| d - y.exp() * d.row_sum()), [d_y, y], self.axis))]
     }
 
     fn reads(&self, _inputs: &[&Var]) -> Reads {
         Reads::OUTPUT
     }
+}
+
+/// A formula that reduces rows, along another axis than the last one, too.
+fn by_rows(formula: &Formula, inputs: [&Var; 2], axis: isize) -> Var {
+    let rows = inputs.map(|x| x.transpose(axis, -1));
+    Var::map(formula, &rows.each_ref(), &[]).transpose(axis, -1)
 }
 
 impl Var {

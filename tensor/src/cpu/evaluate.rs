@@ -5,8 +5,9 @@
 //! addresses of its operands and result, which move on with the block or stay where they are. Then a
 //! step costs a call, which is little beside a thousand elements.
 //!
-//! A formula that reduces rows runs over one row at a time, and what it reduces a row to is one number
-//! until the next row: a softmax reads and writes memory once.
+//! A formula that reduces rows runs over whole rows, and reads and writes memory once as well. What a
+//! long row is reduced to is one number until the next row; of short rows a block holds many, and what
+//! they are reduced to is repeated, so that all other steps run over the block.
 
 use super::accumulate::{Reducible, reduction};
 use super::memory::Memory;
@@ -109,8 +110,21 @@ struct Linked<T> {
     code: Code<T>,
     operands: [Address<T>; 3],
     to: Address<T>,
-    /// Whether the loop runs over the whole block, or computes one number.
-    over_block: bool,
+    /// How many values the loop makes.
+    extent: Extent,
+}
+
+/// How far a loop runs.
+#[derive(Clone, Copy, PartialEq)]
+enum Extent {
+    /// It computes one number,
+    One,
+    /// a block,
+    Block,
+    /// one number from all of a block,
+    Whole,
+    /// or one from each row of a block, to be repeated; from the same number for each row, or not.
+    EachRow { of_one: bool },
 }
 
 /// A block that is filled before the steps, or written to its place after them.
@@ -125,10 +139,15 @@ pub(super) struct Evaluator<'a, T> {
     formula: &'a Formula,
     sources: &'a [Source<'a, T>],
     sinks: &'a [Sink<'a, T>],
-    /// The numbers that are one for a call or a row; then the registers; then a block for each
-    /// input and each output that needs one.
+    /// The numbers that are one for the call; those that are one for a row, or a block of each; then
+    /// the registers; then a block for each input and each output that needs one.
     scratch: Memory,
-    n_numbers: usize,
+    /// Where the second and the third begin.
+    rows: usize,
+    registers: usize,
+    /// Length of a row, if the formula reduces rows, and whether a block holds several.
+    row: usize,
+    repeats_rows: bool,
     /// From one register or block to the next: whole cache lines.
     stride: usize,
     /// The steps: few are kept here,
@@ -149,20 +168,19 @@ const FEW: usize = 3;
 const LINE: usize = 16;
 
 impl<'a, T: Reducible> Evaluator<'a, T> {
-    /// Links `formula` to its inputs and outputs of `n` elements each. Outputs that have no sink
-    /// are found by [`values`](Self::values). `longest` is the longest block that will be asked for.
+    /// Links `formula` to its inputs and outputs of `n` elements each, in rows of `row`. Outputs that
+    /// have no sink are found by [`values`](Self::values). `longest` is the longest block that will
+    /// be asked for.
     pub(super) fn new(
         formula: &'a Formula,
         sources: &'a [Source<'a, T>],
         sinks: &'a [Sink<'a, T>],
         scalars: &[f64],
-        longest: usize,
-        n: usize,
+        [n, row, longest]: [usize; 3],
     ) -> Self {
         let schedule = formula.schedule();
-        let has_numbers = !schedule.leaves.is_empty() || schedule.by_rows;
-        let n_numbers =
-            if has_numbers { formula.nodes().len().next_multiple_of(LINE) } else { 0 };
+        let n_numbers = if schedule.leaves.is_empty() { 0 } else { formula.nodes().len() };
+        let rows = n_numbers.next_multiple_of(LINE);
         let stride = longest.next_multiple_of(LINE);
         let all_slices = sources.iter().all(|source| match source {
             Source::Slice(data) => {
@@ -175,19 +193,25 @@ impl<'a, T: Reducible> Evaluator<'a, T> {
         });
         let in_order = !sinks.is_empty() && sinks.iter().all(|sink| sink.layout.is_none());
         let n_blocks = if all_slices && in_order { 0 } else { sources.len() + sinks.len().max(1) };
-        let len = n_numbers + (schedule.n_registers + n_blocks) * stride;
+        let repeats_rows = longest > row;
+        let each_row = if repeats_rows { stride } else { 1 };
+        let registers = (rows + schedule.n_rows * each_row).next_multiple_of(LINE);
+        let len = registers + (schedule.n_registers + n_blocks) * stride;
         let nothing = Linked {
             code: nothing::<T>,
             operands: [Address::NOWHERE; 3],
             to: Address::NOWHERE,
-            over_block: false,
+            extent: Extent::One,
         };
         let mut evaluator = Evaluator {
             formula,
             sources,
             sinks,
             scratch: Memory::allocate(len * size_of::<T>()),
-            n_numbers,
+            rows,
+            registers,
+            row,
+            repeats_rows,
             stride,
             few: [nothing; FEW],
             n_few: 0,
@@ -261,7 +285,7 @@ impl<'a, T: Reducible> Evaluator<'a, T> {
     }
 
     fn register(&self, r: usize) -> *mut T {
-        self.number(self.n_numbers + r * self.stride)
+        self.number(self.registers + r * self.stride)
     }
 
     /// The block of an input, or of an output after those of all inputs.
@@ -274,6 +298,10 @@ impl<'a, T: Reducible> Evaluator<'a, T> {
         let moving = |base| Address { base, moves: 1 };
         match place {
             Place::One(node) => (Address::fixed(self.number(node)), true),
+            Place::Row(k) if self.repeats_rows => {
+                (Address::fixed(self.number(self.rows + k * self.stride)), false)
+            }
+            Place::Row(k) => (Address::fixed(self.number(self.rows + k)), true),
             Place::Register(r) => (Address::fixed(self.register(r)), false),
             Place::Input(i) => match self.sources[i] {
                 Source::One(x) => (Address::fixed(std::ptr::from_ref(x).cast_mut()), true),
@@ -301,11 +329,16 @@ impl<'a, T: Reducible> Evaluator<'a, T> {
         }
         let operands = operands.map(|(address, _)| address);
         let (to, one) = self.address(step.to);
-        let (code, over_block) = match step.action {
-            Action::Reduce(op) => (reduction::<T>(op, singles & 1 == 1), true),
-            action => (T::code(action, singles), !one),
+        let (code, extent) = match step.action {
+            Action::Reduce(op) => {
+                let of_one = singles == 1;
+                let extent =
+                    if self.repeats_rows { Extent::EachRow { of_one } } else { Extent::Whole };
+                (reduction::<T>(op, of_one), extent)
+            }
+            action => (T::code(action, singles), if one { Extent::One } else { Extent::Block }),
         };
-        Linked { code, operands, to, over_block }
+        Linked { code, operands, to, extent }
     }
 
     /// Evaluates the elements `start..start + len` and writes them to the sinks.
@@ -315,17 +348,30 @@ impl<'a, T: Reducible> Evaluator<'a, T> {
     #[inline]
     pub(super) unsafe fn run(&mut self, start: usize, len: usize) {
         assert!(start + len <= self.n && len <= self.longest);
+        debug_assert!(!self.formula.schedule().by_rows() || len.is_multiple_of(self.row));
         for gathered in &self.gathers {
             // SAFETY: layouts were checked against their buffers, blocks have room for `longest`.
             unsafe { gather(gathered.data, &gathered.walk, start, gathered.block, len) };
         }
         let steps = if self.many.is_empty() { &self.few[..self.n_few] } else { &self.many };
         for step in steps {
-            let operands = step.operands.map(|x| x.at(start).cast_const());
-            let n = if step.over_block { len } else { 1 };
+            let (operands, to) =
+                (step.operands.map(|x| x.at(start).cast_const()), step.to.at(start));
             // SAFETY: slices have `n` elements in all, registers and blocks room for `longest`; the
             // caller keeps other threads away; numbers are asked for as such.
-            unsafe { (step.code)(operands, step.to.at(start), n) };
+            unsafe {
+                match step.extent {
+                    Extent::Block | Extent::Whole => (step.code)(operands, to, len),
+                    Extent::One => (step.code)(operands, to, 1),
+                    Extent::EachRow { of_one } => {
+                        for at in (0..len).step_by(self.row) {
+                            let (row, moved) = (to.add(at), if of_one { 0 } else { at });
+                            (step.code)(operands.map(|x| x.wrapping_add(moved)), row, self.row);
+                            std::slice::from_raw_parts_mut(row, self.row).fill(*row);
+                        }
+                    }
+                }
+            }
         }
         for scattered in &self.scatters {
             // SAFETY: as for the gathered.

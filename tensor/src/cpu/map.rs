@@ -35,13 +35,14 @@ pub(super) fn map<T: Reducible>(
     }
     let (sources, sinks) = (&*sources, &*sinks);
 
-    let (block, grain) = match formula.schedule().by_rows {
-        true => (row, grain(formula).div_ceil(row) * row),
-        false => (BLOCK, grain(formula)),
+    // Whole rows if the formula reduces them, several to a block if they are short.
+    let (unit, block) = match formula.schedule().by_rows() {
+        true => (row, row * (BLOCK / row / 2).max(1)),
+        false => (1, BLOCK),
     };
-    for_each_range(n, grain, |range| {
+    for_each_range(n, grain(formula).div_ceil(unit) * unit, |range| {
         let longest = block.min(range.len());
-        let mut evaluator = Evaluator::new(formula, sources, sinks, scalars, longest, n);
+        let mut evaluator = Evaluator::new(formula, sources, sinks, scalars, [n, row, longest]);
         for start in range.clone().step_by(block) {
             // SAFETY: ranges of different threads are disjoint, and a target's layout visits no
             // element twice.

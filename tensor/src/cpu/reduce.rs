@@ -70,7 +70,7 @@ impl<T: Reducible> Task<'_, T> {
 
     fn evaluator(&self, longest: usize) -> Evaluator<'_, T> {
         let n = self.n_kept * self.n_reduced;
-        Evaluator::new(self.formula, self.sources, &[], self.scalars, longest, n)
+        Evaluator::new(self.formula, self.sources, &[], self.scalars, [n, n, longest])
     }
 
     /// The reduced axes are innermost: each result is a line of `n_reduced` consecutive elements.

@@ -121,6 +121,11 @@ impl Formula {
         }
     }
 
+    /// Whether rows are reduced, so that it cannot be evaluated for part of a row.
+    pub fn reduces_rows(&self) -> bool {
+        self.schedule().by_rows()
+    }
+
     pub(crate) fn schedule(&self) -> &Schedule {
         &self.0.schedule
     }

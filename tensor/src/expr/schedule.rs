@@ -6,9 +6,11 @@ use crate::Reduce;
 /// Where values are when a block is evaluated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Place {
-    /// One number: a constant, a scalar, a reduction of a row, or a function of those. The number of
+    /// One number for the whole call: a constant, a scalar, or a function of those. The number of
     /// node n has place n.
     One(usize),
+    /// The n-th of the numbers that are one for each row: reductions and functions of those.
+    Row(usize),
     /// A block of the n-th input.
     Input(usize),
     /// A scratch block.
@@ -73,8 +75,15 @@ pub(crate) struct Schedule {
     pub(crate) steps: Vec<Step>,
     /// Scratch blocks needed.
     pub(crate) n_registers: usize,
-    /// Whether rows are reduced: then a block is a row.
-    pub(crate) by_rows: bool,
+    /// Numbers that are one for each row.
+    pub(crate) n_rows: usize,
+}
+
+impl Schedule {
+    /// Whether rows are reduced, so that only whole rows can be evaluated.
+    pub(crate) fn by_rows(&self) -> bool {
+        self.n_rows > 0
+    }
 }
 
 /// How often a node's value changes.
@@ -113,10 +122,7 @@ impl Schedule {
                     _ => Action::Binary(op),
                 },
                 Node::Select(..) => Action::Select,
-                Node::Reduce(op, _) => {
-                    schedule.by_rows = true;
-                    Action::Reduce(op)
-                }
+                Node::Reduce(op, _) => Action::Reduce(op),
             };
             if fused.contains(&Some(id)) {
                 continue;
@@ -181,10 +187,14 @@ impl Schedule {
             let pace = paces.get(id).copied().unwrap_or(Pace::Element);
             let from = |k: usize| places[operands[k.min(operands.len() - 1)]];
             let from = [from(0), from(1), from(2)];
-            let to = match direct.get(id).copied().flatten() {
-                _ if pace != Pace::Element => Place::One(id),
-                Some(output) => Place::Output(output),
-                None => Place::Register(free.pop().unwrap_or_else(|| {
+            let to = match (pace, direct.get(id).copied().flatten()) {
+                (Pace::Call, _) => Place::One(id),
+                (Pace::Row, _) => {
+                    schedule.n_rows += 1;
+                    Place::Row(schedule.n_rows - 1)
+                }
+                (Pace::Element, Some(output)) => Place::Output(output),
+                (Pace::Element, None) => Place::Register(free.pop().unwrap_or_else(|| {
                     schedule.n_registers += 1;
                     schedule.n_registers - 1
                 })),
@@ -275,6 +285,13 @@ mod tests {
         let f = formula!(|x, y| [x + y, x * y]);
         let last = f.schedule().steps.last().unwrap();
         assert_eq!((last.action, last.to), (Action::Copy, Place::Output(0)));
+    }
+
+    #[test]
+    fn what_follows_from_a_row_alone_is_computed_once_for_it() {
+        let f = Formula::new(|[x]| x - x.exp().row_sum().ln());
+        let places: Vec<Place> = f.schedule().steps.iter().map(|step| step.to).collect();
+        assert_eq!(places, [Place::Register(0), Place::Row(0), Place::Row(1), Place::Output(0)]);
     }
 
     #[test]

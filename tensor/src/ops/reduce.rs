@@ -78,6 +78,7 @@ impl Tensor {
     ) -> Tensor {
         let (shape, dtype) = check_operands(formula, inputs, scalars);
         assert!(formula.n_outputs() == 1, "map_reduce: the formula must have one output");
+        assert!(!formula.reduces_rows(), "{name}: {formula} reduces rows already; map it first");
         let mask = axis_mask(name, axes, shape.len());
         let out = reduced(shape, &mask, keepdim);
         if matches!(op, Reduce::Max | Reduce::Min) {
@@ -264,35 +265,39 @@ impl Tensor {
         Self::reduction("norm_p", op, formula, &[self], &[], axes, keepdim)
     }
 
-    /// exp(x) / Σ exp(x) along an axis, computed from x - max.
+    /// exp(x) / Σ exp(x) along an axis, computed from x - max in one pass.
     ///
     /// # Panics
     /// On integers.
     #[track_caller]
     pub fn softmax(&self, axis: isize) -> Tensor {
-        self.check_float("softmax");
-        resolve_axis("softmax", axis, self.rank());
-        if self.elem_count() == 0 {
-            return self.clone();
-        }
-        let m = self.max(&[axis], true);
-        let exp = Self::evaluate(formula!(|x, m| (x - m).exp()), &[self, &m], &[]);
-        let sum = exp.sum(&[axis], true);
-        let mut out = exp;
-        Tensor::update(&mut [&mut out], formula!(|e, sum| e / sum), &[&sum], &[]);
-        out
+        let f = formula!(|x| {
+            let e = (x - x.row_max()).exp();
+            e * e.row_sum().recip()
+        });
+        self.by_rows("softmax", f, axis)
     }
 
-    /// x - ln Σ exp(x) along an axis.
+    /// x - ln Σ exp(x) along an axis, in one pass.
     ///
     /// # Panics
     /// On integers.
     #[track_caller]
     pub fn log_softmax(&self, axis: isize) -> Tensor {
-        self.check_float("log_softmax");
-        resolve_axis("log_softmax", axis, self.rank());
-        let total = self.logsumexp(&[axis], true);
-        Self::evaluate(formula!(|x, total| x - total), &[self, &total], &[])
+        let f = formula!(|x| {
+            let d = x - x.row_max();
+            d - d.exp().row_sum().ln()
+        });
+        self.by_rows("log_softmax", f, axis)
+    }
+
+    /// A formula that reduces rows, along another axis than the last one, too.
+    #[track_caller]
+    fn by_rows(&self, name: &str, formula: &Formula, axis: isize) -> Tensor {
+        self.check_float(name);
+        resolve_axis(name, axis, self.rank());
+        let rows = self.transpose(axis, -1);
+        Self::evaluate(formula, &[&rows], &[]).transpose(axis, -1)
     }
 
     #[track_caller]
