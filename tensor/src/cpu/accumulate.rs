@@ -1,8 +1,11 @@
 //! Joining numbers: in vector lanes within a block, in wider accumulators between blocks.
 
-use super::isa::{Loop, vectorised};
-use super::primitive::{Code, Primitive};
+use std::ops::{Deref, DerefMut};
+
 use super::evaluate::BLOCK;
+use super::isa::{Loop, vectorised};
+use super::memory::Memory;
+use super::primitive::{Code, Primitive};
 use crate::Reduce;
 
 /// Partial results that become one at the end: a vector register.
@@ -184,11 +187,41 @@ impl Wide {
 }
 
 /// A [`Wide`] for each place of a row, its parts in arrays of their own so that vectors hold several.
-#[derive(Clone, Default)]
+#[derive(Default)]
 pub(super) struct WideRow {
-    value: Vec<f64>,
-    lost: Vec<f64>,
+    value: Row,
+    lost: Row,
     integer: Vec<i64>,
+}
+
+/// Numbers in recycled memory: a fresh row for each sum would cost more than the sum.
+struct Row(Memory);
+
+impl Default for Row {
+    fn default() -> Self {
+        Row(Memory::allocate(0))
+    }
+}
+
+impl Row {
+    fn of(value: f64, len: usize) -> Self {
+        let mut row = Row(Memory::allocate(len * size_of::<f64>()));
+        row.fill(value);
+        row
+    }
+}
+
+impl Deref for Row {
+    type Target = [f64];
+    fn deref(&self) -> &[f64] {
+        self.0.as_slice()
+    }
+}
+
+impl DerefMut for Row {
+    fn deref_mut(&mut self) -> &mut [f64] {
+        self.0.as_slice_mut()
+    }
 }
 
 impl WideRow {
@@ -197,7 +230,7 @@ impl WideRow {
         if T::IS_INTEGER {
             return WideRow { integer: vec![integer; len], ..WideRow::default() };
         }
-        WideRow { value: vec![value; len], lost: vec![lost; len], integer: Vec::new() }
+        WideRow { value: Row::of(value, len), lost: Row::of(lost, len), integer: Vec::new() }
     }
 
     /// Joins a row of elements.
@@ -222,7 +255,7 @@ impl WideRow {
             return self.join_integers(op, other.integer.iter().copied());
         }
         self.join(op, &other.value);
-        for (lost, x) in self.lost.iter_mut().zip(&other.lost) {
+        for (lost, x) in self.lost.iter_mut().zip(&*other.lost) {
             *lost += x;
         }
     }
@@ -251,7 +284,7 @@ impl<T: Reducible> Loop for AddRow<'_, T> {
     /// Knuth's two-sum: what rounding takes from the sum, whichever of the two is larger.
     #[inline(always)]
     fn run<const FMA: bool>(self) {
-        let sums = self.wide.value.iter_mut().zip(&mut self.wide.lost);
+        let sums = self.wide.value.iter_mut().zip(&mut *self.wide.lost);
         for ((value, lost), x) in sums.zip(self.row) {
             let x = x.to_f64();
             let sum = *value + x;
@@ -288,8 +321,7 @@ impl<T: Copy, J: Fn(T, T) -> T> Loop for Fold<'_, T, J> {
     fn run<const FMA: bool>(self) {
         let Fold { block, start, join, out } = self;
         let mut lanes = [start; LANES];
-        let groups = block.chunks_exact(8 * LANES);
-        let rest = groups.remainder();
+        let (groups, rest) = block.as_chunks::<{ 8 * LANES }>();
         for group in groups {
             for (i, lane) in lanes.iter_mut().enumerate() {
                 let pair = |k: usize| join(group[k * LANES + i], group[(k + 1) * LANES + i]);
@@ -297,19 +329,18 @@ impl<T: Copy, J: Fn(T, T) -> T> Loop for Fold<'_, T, J> {
                 *lane = join(*lane, eight);
             }
         }
-        for part in rest.chunks(LANES) {
-            for (lane, &x) in lanes.iter_mut().zip(part) {
+        let (vectors, rest) = rest.as_chunks::<LANES>();
+        for vector in vectors {
+            for (lane, &x) in lanes.iter_mut().zip(vector) {
                 *lane = join(*lane, x);
             }
         }
-        let mut width = LANES;
-        while width > 1 {
-            width /= 2;
-            for i in 0..width {
-                lanes[i] = join(lanes[i], lanes[i + width]);
-            }
+        for (lane, &x) in lanes.iter_mut().zip(rest) {
+            *lane = join(*lane, x);
         }
-        *out = lanes[0];
+        let eight: [T; 8] = std::array::from_fn(|i| join(lanes[i], lanes[i + 8]));
+        let four: [T; 4] = std::array::from_fn(|i| join(eight[i], eight[i + 4]));
+        *out = join(join(four[0], four[2]), join(four[1], four[3]));
     }
 }
 
@@ -354,27 +385,42 @@ fn fold_long<T: Reducible>(op: Reduce, values: &[T]) -> T {
     wide.finish()
 }
 
-/// `acc[i] = join(acc[i], row[i])`
-pub(super) fn fold_rows<T: Reducible>(op: Reduce, acc: &mut [T], row: &[T]) {
+/// Joins rows to `sums`, place by place: eight rows at a time in a tree.
+pub(super) fn fold_rows<T: Reducible>(op: Reduce, sums: &mut [T], rows: &[T]) {
     match op {
-        Reduce::Sum => vectorised(FoldRows { acc, row, join: T::add }),
-        Reduce::Prod => vectorised(FoldRows { acc, row, join: T::mul }),
-        Reduce::Max => vectorised(FoldRows { acc, row, join: T::max }),
-        Reduce::Min => vectorised(FoldRows { acc, row, join: T::min }),
+        Reduce::Sum => vectorised(FoldRows { sums, rows, join: T::add }),
+        Reduce::Prod => vectorised(FoldRows { sums, rows, join: T::mul }),
+        Reduce::Max => vectorised(FoldRows { sums, rows, join: T::max }),
+        Reduce::Min => vectorised(FoldRows { sums, rows, join: T::min }),
     }
 }
 
 struct FoldRows<'a, T, J> {
-    acc: &'a mut [T],
-    row: &'a [T],
+    sums: &'a mut [T],
+    rows: &'a [T],
     join: J,
 }
 
 impl<T: Copy, J: Fn(T, T) -> T> Loop for FoldRows<'_, T, J> {
     #[inline(always)]
     fn run<const FMA: bool>(self) {
-        for (a, &x) in self.acc.iter_mut().zip(self.row) {
-            *a = (self.join)(*a, x);
+        let FoldRows { sums, rows, join } = self;
+        let width = sums.len();
+        let groups = rows.chunks_exact(8 * width);
+        let rest = groups.remainder();
+        for group in groups {
+            for (i, sum) in sums.iter_mut().enumerate() {
+                // SAFETY: a group is eight rows long, and i is below the width.
+                let at = |k: usize| unsafe { *group.get_unchecked(k * width + i) };
+                let pair = |k: usize| join(at(k), at(k + 1));
+                let eight = join(join(pair(0), pair(2)), join(pair(4), pair(6)));
+                *sum = join(*sum, eight);
+            }
+        }
+        for row in rest.chunks_exact(width) {
+            for (sum, &x) in sums.iter_mut().zip(row) {
+                *sum = join(*sum, x);
+            }
         }
     }
 }

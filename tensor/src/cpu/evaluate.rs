@@ -13,8 +13,8 @@ use super::accumulate::{Reducible, reduction};
 use super::memory::Memory;
 use super::primitive::{Code, Operand, Singles};
 use super::walk::{Walk, gather, scatter};
-use crate::expr::{Action, Formula, Node, Place, Schedule, Step};
 use crate::Layout;
+use crate::expr::{Action, Formula, Node, Place, Schedule, Step};
 
 /// Elements evaluated at once. A handful of such blocks fits the first-level cache.
 pub(super) const BLOCK: usize = 1024;
@@ -145,7 +145,7 @@ pub(super) struct Evaluator<'a, T> {
     /// Where the second and the third begin.
     rows: usize,
     registers: usize,
-    /// Length of a row, if the formula reduces rows, and whether a block holds several.
+    /// Length of a row, and whether a block holds several.
     row: usize,
     repeats_rows: bool,
     /// From one register or block to the next: whole cache lines.
@@ -168,9 +168,9 @@ const FEW: usize = 3;
 const LINE: usize = 16;
 
 impl<'a, T: Reducible> Evaluator<'a, T> {
-    /// Links `formula` to its inputs and outputs of `n` elements each, in rows of `row`. Outputs that
-    /// have no sink are found by [`values`](Self::values). `longest` is the longest block that will
-    /// be asked for.
+    /// Links `formula` to its inputs and outputs of `n` elements each, in rows of `row`: all blocks
+    /// that will be asked for, the longest of which has `longest` elements, begin with a row. Outputs
+    /// that have no sink are found by [`values`](Self::values).
     pub(super) fn new(
         formula: &'a Formula,
         sources: &'a [Source<'a, T>],
@@ -269,8 +269,14 @@ impl<'a, T: Reducible> Evaluator<'a, T> {
                 },
                 _ => continue,
             };
-            let block = self.block(i);
-            self.gathers.push(Transfer { data, walk: Walk::new(layout), block });
+            let (walk, block) = (Walk::new(layout), self.block(i));
+            if walk.repeats(self.row) && !matches!(source, Source::Old(_)) {
+                // The same in all blocks.
+                // SAFETY: as in `run`.
+                unsafe { gather(data, &walk, 0, block, self.longest.min(self.n)) };
+            } else {
+                self.gathers.push(Transfer { data, walk, block });
+            }
         }
         for (j, sink) in self.sinks.iter().enumerate() {
             if let Some(layout) = sink.layout {
@@ -320,7 +326,8 @@ impl<'a, T: Reducible> Evaluator<'a, T> {
 
     fn link(&self, step: &Step) -> Linked<T> {
         let mut operands = step.operands.map(|place| self.address(place));
-        if let (Action::MulAdd(_), (_, false), (_, true)) = (step.action, operands[0], operands[1]) {
+        if let (Action::MulAdd(_), (_, false), (_, true)) = (step.action, operands[0], operands[1])
+        {
             operands.swap(0, 1);
         }
         let mut singles: Singles = 0;
@@ -348,12 +355,19 @@ impl<'a, T: Reducible> Evaluator<'a, T> {
     #[inline]
     pub(super) unsafe fn run(&mut self, start: usize, len: usize) {
         assert!(start + len <= self.n && len <= self.longest);
-        debug_assert!(!self.formula.schedule().by_rows() || len.is_multiple_of(self.row));
+        debug_assert!(start.is_multiple_of(self.row));
         for gathered in &self.gathers {
             // SAFETY: layouts were checked against their buffers, blocks have room for `longest`.
             unsafe { gather(gathered.data, &gathered.walk, start, gathered.block, len) };
         }
         let steps = if self.many.is_empty() { &self.few[..self.n_few] } else { &self.many };
+        if steps.len() > 2 && self.n - (start + len) >= len {
+            for source in self.sources {
+                if let Source::Slice(data) = source {
+                    prefetch(&data[start + len..][..len]);
+                }
+            }
+        }
         for step in steps {
             let (operands, to) =
                 (step.operands.map(|x| x.at(start).cast_const()), step.to.at(start));
@@ -399,6 +413,18 @@ impl<'a, T: Reducible> Evaluator<'a, T> {
                 Operand::Slice(std::slice::from_raw_parts(at, len))
             }
         }
+    }
+}
+
+/// Asks for values that will soon be read. Steps in the first-level cache leave the memory idle; this
+/// lets it work ahead.
+#[inline]
+fn prefetch<T>(values: &[T]) {
+    #[cfg(target_arch = "x86_64")]
+    for i in (0..values.len()).step_by(64 / size_of::<T>()) {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        // SAFETY: the address is inside the slice.
+        unsafe { _mm_prefetch(values.as_ptr().add(i).cast(), _MM_HINT_T0) };
     }
 }
 

@@ -35,12 +35,14 @@ pub(super) fn map<T: Reducible>(
     }
     let (sources, sinks) = (&*sources, &*sinks);
 
-    // Whole rows if the formula reduces them, several to a block if they are short.
-    let (unit, block) = match formula.schedule().by_rows() {
-        true => (row, row * (BLOCK / row / 2).max(1)),
+    // Whole rows where a formula reduces them, and where inputs may be the same in all of them;
+    // several to a block if they are short.
+    let broadcasts = sources.iter().any(|source| matches!(source, Source::Strided(..)));
+    let (row, block) = match formula.schedule().by_rows() || broadcasts && row <= 4 * BLOCK {
+        true => (row, row * (BLOCK / row).max(1)),
         false => (1, BLOCK),
     };
-    for_each_range(n, grain(formula).div_ceil(unit) * unit, |range| {
+    for_each_range(n, grain(formula).next_multiple_of(row), |range| {
         let longest = block.min(range.len());
         let mut evaluator = Evaluator::new(formula, sources, sinks, scalars, [n, row, longest]);
         for start in range.clone().step_by(block) {

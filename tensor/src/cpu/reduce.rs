@@ -15,8 +15,10 @@ use crate::{Formula, Layout, Reduce, View};
 /// Elements joined before results of different threads meet.
 const CHUNK: usize = 1 << 16;
 
-/// Rows added in the element type before they enter the wide accumulators.
+/// Rows added in the element type before they enter the wide accumulators, and the longest of them
+/// that are taken as a whole.
 const ROWS: usize = 16;
+const WIDEST: usize = 4 * BLOCK;
 
 /// The axes marked (or not) by the mask, as a permutation prefix.
 fn axes_where(mask: &[bool], marked: bool) -> impl Iterator<Item = isize> {
@@ -70,7 +72,7 @@ impl<T: Reducible> Task<'_, T> {
 
     fn evaluator(&self, longest: usize) -> Evaluator<'_, T> {
         let n = self.n_kept * self.n_reduced;
-        Evaluator::new(self.formula, self.sources, &[], self.scalars, [n, n, longest])
+        Evaluator::new(self.formula, self.sources, &[], self.scalars, [n, 1, longest])
     }
 
     /// The reduced axes are innermost: each result is a line of `n_reduced` consecutive elements.
@@ -147,20 +149,19 @@ impl<T: Reducible> Task<'_, T> {
     /// The reduced axes are outermost: rows of `n_kept` elements are added up.
     fn sum_rows(&self, out: &mut [T]) {
         let Task { op, n_kept, n_reduced, .. } = *self;
-        let tile = BLOCK.min(n_kept);
+        let tile = WIDEST.min(n_kept);
         let tiles = n_kept.div_ceil(tile);
-        // Rows that one thread adds before results meet.
-        let rows_per_chunk = (CHUNK / tile).max(ROWS);
+        // Rows that one thread adds before results meet, and rows that are evaluated together:
+        // only whole rows follow one another.
+        let rows_per_chunk = (4 * CHUNK / tile).next_multiple_of(ROWS);
+        let together = if tiles == 1 { ROWS.min(n_reduced) } else { 1 };
         let chunks = n_reduced.div_ceil(rows_per_chunk);
-        let mut partial = vec![WideRow::default(); tiles * chunks];
+        let mut partial: Vec<WideRow> = (0..tiles * chunks).map(|_| WideRow::default()).collect();
         let slots = Slots::new(&mut partial);
         let work = tile * rows_per_chunk.min(n_reduced);
         for_each_range(tiles * chunks, self.grain().div_ceil(work), |range| {
-            // Narrow rows are evaluated several at a time.
-            let together = if tiles == 1 { (BLOCK / n_kept).clamp(1, ROWS) } else { 1 };
-            let longest = together * tile;
-            let mut evaluator = self.evaluator(longest);
-            let mut acc = vec![T::default(); tile];
+            let mut evaluator = self.evaluator(together * tile);
+            let mut sums = vec![T::default(); tile];
             for at in range {
                 let (t, chunk) = (at % tiles, at / tiles);
                 let column = t * tile;
@@ -168,27 +169,23 @@ impl<T: Reducible> Task<'_, T> {
                 let (first, last) =
                     (chunk * rows_per_chunk, n_reduced.min((chunk + 1) * rows_per_chunk));
                 let mut wide = WideRow::new::<T>(op, width);
+                let sums = &mut sums[..width];
                 for group in (first..last).step_by(ROWS) {
                     let group_end = last.min(group + ROWS);
-                    acc.fill(identity(op));
+                    sums.fill(identity(op));
                     for row in (group..group_end).step_by(together) {
                         let count = together.min(group_end - row);
                         match evaluator.values(row * n_kept + column, count * width) {
-                            Operand::Slice(values) => {
-                                for row in values.chunks_exact(width) {
-                                    fold_rows(op, &mut acc[..width], row);
-                                }
-                            }
+                            Operand::Slice(rows) => fold_rows(op, sums, rows),
                             Operand::Scalar(x) => {
-                                for _ in 0..count {
-                                    acc[..width]
-                                        .iter_mut()
-                                        .for_each(|a| fold_rows(op, std::slice::from_mut(a), &[x]));
-                                }
+                                let x = repeat(op, x, count);
+                                sums.iter_mut().for_each(|sum| {
+                                    fold_rows(op, std::slice::from_mut(sum), &[x]);
+                                });
                             }
                         }
                     }
-                    wide.join(op, &acc[..width]);
+                    wide.join(op, sums);
                 }
                 // SAFETY: (chunk, tile) pairs of different threads are different.
                 unsafe { slots.set(at, wide) };

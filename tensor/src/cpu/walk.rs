@@ -34,6 +34,11 @@ impl Walk {
         Walk { shape, strides, offset: layout.offset() }
     }
 
+    /// Whether every `row` elements the same ones come again.
+    pub(super) fn repeats(&self, row: usize) -> bool {
+        matches!(self.shape[..], [_, last] if last == row) && self.strides[0] == 0
+    }
+
     /// Calls `run(place, buffer index, stride, length)` on the constant-stride runs that make up
     /// the elements `start..start + len`; `place` counts from 0.
     pub(super) fn runs(

@@ -260,7 +260,9 @@ impl fmt::Display for Formula {
                     format!("({} {infix} {})", text[x], text[y])
                 }
                 Node::Select(c, a, b) => format!("select({}, {}, {})", text[c], text[a], text[b]),
-                Node::Reduce(op, x) => format!("row_{}({})", format!("{op:?}").to_lowercase(), text[x]),
+                Node::Reduce(op, x) => {
+                    format!("row_{}({})", format!("{op:?}").to_lowercase(), text[x])
+                }
             };
             text.push(term);
         }
