@@ -127,6 +127,85 @@ enum Extent {
     EachRow { of_one: bool },
 }
 
+/// Joins an action to its operands, of which some are single numbers.
+#[inline]
+fn linked<T: Reducible>(
+    action: Action,
+    mut operands: [(Address<T>, bool); 3],
+    (to, one): (Address<T>, bool),
+    repeats_rows: bool,
+) -> Linked<T> {
+    if let (Action::MulAdd(_), (_, false), (_, true)) = (action, operands[0], operands[1]) {
+        operands.swap(0, 1);
+    }
+    let mut singles: Singles = 0;
+    for (k, &(_, single)) in operands.iter().enumerate().take(action.arity()) {
+        singles |= u8::from(single) << k;
+    }
+    let operands = operands.map(|(address, _)| address);
+    let (code, extent) = match action {
+        Action::Reduce(op) => {
+            let of_one = singles == 1;
+            let extent = if repeats_rows { Extent::EachRow { of_one } } else { Extent::Whole };
+            (reduction::<T>(op, of_one), extent)
+        }
+        action => (T::code(action, singles), if one { Extent::One } else { Extent::Block }),
+    };
+    Linked { code, operands, to, extent }
+}
+
+/// Does the work of an [`Evaluator`] for what most formulas of an eager program are, one step from
+/// slices to a slice, without preparing anything. Returns whether it was that.
+#[inline]
+pub(super) fn run_single_step<T: Reducible>(
+    formula: &Formula,
+    sources: &[Source<'_, T>],
+    sinks: &[Sink<'_, T>],
+    scalars: &[f64],
+    n: usize,
+) -> bool {
+    let schedule = formula.schedule();
+    let ([step], [Sink { data, layout: None }], []) =
+        (&schedule.steps[..], sinks, &schedule.once[..])
+    else {
+        return false;
+    };
+    if step.to != Place::Output(0) || matches!(step.action, Action::Reduce(_)) {
+        return false;
+    }
+    let mut numbers = [T::default(); 3];
+    let mut operands = [(Address::NOWHERE, false); 3];
+    for k in 0..step.action.arity() {
+        let number = match step.operands[k] {
+            Place::Input(i) => match &sources[i] {
+                Source::One(x) => **x,
+                Source::Slice(data) => {
+                    assert!(data.len() >= n);
+                    operands[k].0 = Address::fixed(data.as_ptr().cast_mut());
+                    continue;
+                }
+                Source::Old(_) => {
+                    operands[k].0 = Address::fixed(*data);
+                    continue;
+                }
+                Source::Strided(..) => return false,
+            },
+            Place::One(node) => match formula.nodes()[node] {
+                Node::Scalar(i) => T::from_f64(scalars[i]),
+                Node::Const(bits) => T::from_f64(f64::from_bits(bits)),
+                _ => return false,
+            },
+            Place::Row(_) | Place::Register(_) | Place::Output(_) => return false,
+        };
+        numbers[k] = number;
+        operands[k] = (Address::fixed(&raw mut numbers[k]), true);
+    }
+    let step = linked(step.action, operands, (Address::fixed(*data), false), false);
+    // SAFETY: slices have `n` elements, and so has the sink, which is exclusively borrowed.
+    unsafe { (step.code)(step.operands.map(|x| x.base.cast_const()), step.to.base, n) };
+    true
+}
+
 /// A block that is filled before the steps, or written to its place after them.
 struct Transfer<T> {
     data: *mut T,
@@ -325,27 +404,8 @@ impl<'a, T: Reducible> Evaluator<'a, T> {
     }
 
     fn link(&self, step: &Step) -> Linked<T> {
-        let mut operands = step.operands.map(|place| self.address(place));
-        if let (Action::MulAdd(_), (_, false), (_, true)) = (step.action, operands[0], operands[1])
-        {
-            operands.swap(0, 1);
-        }
-        let mut singles: Singles = 0;
-        for (k, &(_, single)) in operands.iter().enumerate().take(step.action.arity()) {
-            singles |= u8::from(single) << k;
-        }
-        let operands = operands.map(|(address, _)| address);
-        let (to, one) = self.address(step.to);
-        let (code, extent) = match step.action {
-            Action::Reduce(op) => {
-                let of_one = singles == 1;
-                let extent =
-                    if self.repeats_rows { Extent::EachRow { of_one } } else { Extent::Whole };
-                (reduction::<T>(op, of_one), extent)
-            }
-            action => (T::code(action, singles), if one { Extent::One } else { Extent::Block }),
-        };
-        Linked { code, operands, to, extent }
+        let operands = step.operands.map(|place| self.address(place));
+        linked(step.action, operands, self.address(step.to), self.repeats_rows)
     }
 
     /// Evaluates the elements `start..start + len` and writes them to the sinks.

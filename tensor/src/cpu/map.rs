@@ -1,10 +1,13 @@
 //! Element-wise formulas: every target element from the input elements at the same place.
 
 use super::accumulate::Reducible;
-use super::evaluate::{BLOCK, Evaluator, Sink, Source, grain};
+use super::evaluate::{BLOCK, Evaluator, Sink, Source, grain, run_single_step};
 use super::memory::{Memory, elements};
 use super::parallel::for_each_range;
 use crate::{Formula, Target, View};
+
+/// Elements up to which preparing for blocks would take longer than the loop.
+const SMALL: usize = 16 * BLOCK;
 
 pub(super) fn map<T: Reducible>(
     formula: &Formula,
@@ -35,6 +38,10 @@ pub(super) fn map<T: Reducible>(
     }
     let (sources, sinks) = (&*sources, &*sinks);
 
+    let grain = grain(formula);
+    if n <= grain.min(SMALL) && run_single_step(formula, sources, sinks, scalars, n) {
+        return;
+    }
     // Whole rows where a formula reduces them, and where inputs may be the same in all of them;
     // several to a block if they are short.
     let broadcasts = sources.iter().any(|source| matches!(source, Source::Strided(..)));
@@ -42,7 +49,7 @@ pub(super) fn map<T: Reducible>(
         true => (row, row * (BLOCK / row).max(1)),
         false => (1, BLOCK),
     };
-    for_each_range(n, grain(formula).next_multiple_of(row), |range| {
+    for_each_range(n, grain.next_multiple_of(row), |range| {
         let longest = block.min(range.len());
         let mut evaluator = Evaluator::new(formula, sources, sinks, scalars, [n, row, longest]);
         for start in range.clone().step_by(block) {
