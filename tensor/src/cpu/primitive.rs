@@ -243,6 +243,26 @@ macro_rules! binary {
     };
 }
 
+macro_rules! replace {
+    ($t:ty, $op:ident, $singles:ident; $($name:ident: $compare:tt;)*) => {
+        match $op {
+            $(Binary::$name => {
+                struct F;
+                impl Function<$t> for F {
+                    const ARITY: usize = 3;
+                    #[inline(always)]
+                    fn at<const FMA: bool>([x, y, b]: [$t; 3]) -> $t {
+                        std::hint::select_unpredictable(x $compare y, y, b)
+                    }
+                }
+                // The schedule sees to it that what is compared with is a single number.
+                map!(F, $singles, [2 3 6 7])
+            })*
+            _ => unreachable!("{:?} compares nothing", $op),
+        }
+    };
+}
+
 macro_rules! mul_add {
     ($t:ty, $signs:ident, $singles:ident; $($name:ident: |$a:ident, $b:ident, $c:ident| $value:expr;)*) => {
         match $signs {
@@ -311,6 +331,7 @@ impl Primitive for f32 {
             Action::Binary(op) => {
                 float_binary!(f32, op, singles, |a, b| math::pow::<FMA>(a, b))
             }
+            Action::Replace(op) => replace! { f32, op, singles; Lt: <; Le: <=; Eq: ==; },
             Action::MulAdd(signs) => mul_add! { f32, signs, singles;
                 Plus: |a, b, c| math::fma::<FMA>(a, b, c);
                 Minus: |a, b, c| math::fma::<FMA>(a, b, -c);
@@ -428,6 +449,7 @@ impl Primitive for f64 {
                 Round: |x| x.round_ties_even();
             },
             Action::Binary(op) => float_binary!(f64, op, singles, |a, b| a.powf(b)),
+            Action::Replace(op) => replace! { f64, op, singles; Lt: <; Le: <=; Eq: ==; },
             Action::MulAdd(signs) => mul_add! { f64, signs, singles;
                 Plus: |a, b, c| if FMA { a.mul_add(b, c) } else { a * b + c };
                 Minus: |a, b, c| if FMA { a.mul_add(b, -c) } else { a * b - c };
@@ -484,6 +506,7 @@ impl Primitive for i32 {
                 Le: |a, b| i32::from(a <= b);
                 Eq: |a, b| i32::from(a == b);
             },
+            Action::Replace(op) => replace! { i32, op, singles; Lt: <; Le: <=; Eq: ==; },
             Action::MulAdd(signs) => mul_add! { i32, signs, singles;
                 Plus: |a, b, c| a.wrapping_mul(b).wrapping_add(c);
                 Minus: |a, b, c| a.wrapping_mul(b).wrapping_sub(c);

@@ -28,6 +28,8 @@ pub(crate) enum Action {
     Select,
     /// ±a·b ± c, rounded once where the processor can.
     MulAdd(Signs),
+    /// The second where the first compares with it so, else the third: x ≤ 0 gives 0, else x.
+    Replace(Binary),
     Copy,
     /// The row's values joined.
     Reduce(Reduce),
@@ -39,7 +41,7 @@ impl Action {
         match self {
             Action::Unary(_) | Action::Copy | Action::Reduce(_) => 1,
             Action::Binary(_) => 2,
-            Action::Select | Action::MulAdd(_) => 3,
+            Action::Select | Action::MulAdd(_) | Action::Replace(_) => 3,
         }
     }
 }
@@ -104,37 +106,26 @@ impl Schedule {
     pub(super) fn new(nodes: &[Node], roots: &[usize]) -> Self {
         let mut schedule = Schedule::default();
         let paces = paces(nodes);
-        let fused = products_to_fuse(nodes, roots, &paces);
+        let merged = merged(nodes, roots, &paces);
         // What is done, on nodes.
         let mut work: Vec<(Action, Vec<usize>, usize)> = Vec::new();
         for (id, node) in nodes.iter().enumerate() {
             let action = match *node {
+                _ if merged.iter().flatten().any(|with| with.part == id) => continue,
                 Node::Input(_) => continue,
                 Node::Scalar(_) | Node::Const(_) => {
                     schedule.leaves.push(id);
                     continue;
                 }
                 Node::Unary(op, _) => Action::Unary(op),
-                Node::Binary(op, x, y) => match (fused[id], op) {
-                    (Some(_), Binary::Add) => Action::MulAdd(Signs::Plus),
-                    (Some(product), _) if product == x => Action::MulAdd(Signs::Minus),
-                    (Some(product), _) if product == y => Action::MulAdd(Signs::From),
-                    _ => Action::Binary(op),
-                },
+                Node::Binary(op, ..) => Action::Binary(op),
                 Node::Select(..) => Action::Select,
                 Node::Reduce(op, _) => Action::Reduce(op),
             };
-            if fused.contains(&Some(id)) {
-                continue;
-            }
-            let mut operands: Vec<usize> = node.operands().collect();
-            if let Some(product) = fused[id] {
-                // Where both are products, or the same one, the first is meant.
-                let at = operands.iter().position(|&x| x == product).unwrap_or_default();
-                let summand = operands[1 - at];
-                operands = nodes[product].operands().chain([summand]).collect();
-            }
-            work.push((action, operands, id));
+            work.push(match merged[id] {
+                Some(Merged { action, operands, .. }) => (action, operands.to_vec(), id),
+                None => (action, node.operands().collect(), id),
+            });
         }
         // Roots that are inputs or numbers, or that several outputs share, are copied at the end;
         // old values that another output will overwrite are put aside before.
@@ -235,23 +226,42 @@ fn paces(nodes: &[Node]) -> Vec<Pace> {
     paces
 }
 
-/// For each sum or difference the product in it that nothing else reads.
-fn products_to_fuse(nodes: &[Node], roots: &[usize], paces: &[Pace]) -> Vec<Option<usize>> {
+/// Two nodes that are one step.
+#[derive(Clone, Copy)]
+struct Merged {
+    /// The node that is computed on the way; nothing else reads it.
+    part: usize,
+    action: Action,
+    operands: [usize; 3],
+}
+
+/// For each node what it becomes together with an operand.
+fn merged(nodes: &[Node], roots: &[usize], paces: &[Pace]) -> Vec<Option<Merged>> {
     let mut uses = vec![0; nodes.len()];
     nodes.iter().flat_map(Node::operands).for_each(|operand| uses[operand] += 1);
     roots.iter().for_each(|&root| uses[root] += 1);
-    let product = |id: &usize| {
-        matches!(nodes[*id], Node::Binary(Binary::Mul, ..))
-            && uses[*id] == 1
-            && paces[*id] == Pace::Element
-    };
-    nodes
-        .iter()
-        .map(|node| match *node {
-            Node::Binary(Binary::Add | Binary::Sub, x, y) => [y, x].into_iter().find(product),
+    let is_part = |id: usize| uses[id] == 1 && paces[id] == Pace::Element;
+    let merge = |node: &Node| match *node {
+        Node::Binary(op @ (Binary::Add | Binary::Sub), x, y) => {
+            let (part, c, signs) = match (op, nodes[x], nodes[y]) {
+                (Binary::Sub, _, Node::Binary(Binary::Mul, ..)) if is_part(y) => (y, x, Signs::From),
+                (_, _, Node::Binary(Binary::Mul, ..)) if is_part(y) => (y, x, Signs::Plus),
+                (Binary::Sub, Node::Binary(Binary::Mul, ..), _) if is_part(x) => (x, y, Signs::Minus),
+                (_, Node::Binary(Binary::Mul, ..), _) if is_part(x) => (x, y, Signs::Plus),
+                _ => return None,
+            };
+            let Node::Binary(_, a, b) = nodes[part] else { return None };
+            Some(Merged { part, action: Action::MulAdd(signs), operands: [a, b, c] })
+        }
+        Node::Select(part, a, b) if is_part(part) && paces[a] == Pace::Call => match nodes[part] {
+            Node::Binary(op @ (Binary::Lt | Binary::Le | Binary::Eq), x, y) if y == a => {
+                Some(Merged { part, action: Action::Replace(op), operands: [x, y, b] })
+            }
             _ => None,
-        })
-        .collect()
+        },
+        _ => None,
+    };
+    nodes.iter().map(merge).collect()
 }
 
 #[cfg(test)]
@@ -277,6 +287,13 @@ mod tests {
         let f = formula!(|p, g; lr, decay| p - lr * (g + decay * p));
         let actions: Vec<Action> = f.schedule().steps.iter().map(|step| step.action).collect();
         assert_eq!(actions, [Action::MulAdd(Signs::Plus), Action::MulAdd(Signs::From)]);
+    }
+
+    #[test]
+    fn a_rectifier_is_one_step() {
+        let f = Formula::new(|[x]| x.le(0.0).select(0.0, x));
+        let actions: Vec<Action> = f.schedule().steps.iter().map(|step| step.action).collect();
+        assert_eq!(actions, [Action::Replace(Binary::Le)]);
     }
 
     #[test]

@@ -30,6 +30,15 @@ pub(in super::super) fn exp<const FMA: bool>(x: f32) -> f32 {
     (reduced::<FMA>(r) + 1.0) * power_of_two(half) * power_of_two(n - half)
 }
 
+/// eˣ within 1 ULP for x ≤ 0.
+#[inline(always)]
+pub(super) fn exp_below_0<const FMA: bool>(x: f32) -> f32 {
+    const SMALL: f32 = f32::from_bits((127 - 64) << 23); // 2⁻⁶⁴
+    let (n, r) = reduce::<FMA>(if x < -104.0 { -104.0 } else { x });
+    // 2ⁿ⁺⁶⁴ has a full exponent; only the last product rounds.
+    (reduced::<FMA>(r) + 1.0) * power_of_two(n + 64) * SMALL
+}
+
 /// eˣ - 1 = 2ⁿ (eʳ - 1) + (2ⁿ - 1) within 2 ULP; where n is 0 nothing cancels.
 #[inline(always)]
 pub(in super::super) fn exp_m1<const FMA: bool>(x: f32) -> f32 {

@@ -33,7 +33,7 @@ const ROWS: [Row; 9] = [
     ("exp_m1", exp_m1::<false>, exp_m1::<true>, f64::exp_m1, 2.0),
     ("ln", ln::<false>, ln::<true>, f64::ln, 1.0),
     ("ln_1p", ln_1p::<false>, ln_1p::<true>, f64::ln_1p, 2.0),
-    ("tanh", tanh::<false>, tanh::<true>, f64::tanh, 2.0),
+    ("tanh", tanh::<false>, tanh::<true>, f64::tanh, 2.5),
     ("sigmoid", sigmoid::<false>, sigmoid::<true>, |x| 1.0 / (1.0 + (-x).exp()), 2.5),
     ("erf", erf::<false>, erf::<true>, libm::erf, 2.0),
     ("sin", sin::<false>, sin::<true>, f64::sin, 2.0),
