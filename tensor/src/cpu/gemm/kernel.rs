@@ -73,6 +73,15 @@ unsafe fn compute_tile<V: Vector, const ROWS: usize, const VECTORS: usize>(tile:
         let a_rows: [*const V::Element; ROWS] =
             std::array::from_fn(|i| tile.a.wrapping_offset(i as isize * tile.a_row_stride));
         let mut a_offset = 0isize;
+        if tile.accumulate && tile.c_col_stride == 1 {
+            // The tile of C will be there when the sums are.
+            for i in 0..ROWS {
+                for j in 0..VECTORS {
+                    let row = tile.c.wrapping_offset(i as isize * tile.c_row_stride);
+                    prefetch(row.wrapping_add(j * V::LANES));
+                }
+            }
+        }
         for _ in 0..tile.depth {
             let mut b_row = [V::zero(); VECTORS];
             for j in 0..VECTORS {
@@ -98,6 +107,19 @@ unsafe fn compute_tile<V: Vector, const ROWS: usize, const VECTORS: usize>(tile:
             store_columns(tile, sums);
         }
     }
+}
+
+/// Asks for the cache line of an element.
+#[inline(always)]
+fn prefetch<T>(at: *const T) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: a hint about an address is no access.
+    unsafe {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        _mm_prefetch(at.cast(), _MM_HINT_T0);
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = at;
 }
 
 #[inline(always)]
