@@ -14,4 +14,5 @@ pub use checkpoint::checkpoint;
 pub use derivative::derivative;
 pub use graph::{Op, Reads, apply, enable_grad, is_recording, no_grad};
 pub use ops::matmul::linear;
+pub use ops::recurrent::{Cell, recurrent};
 pub use var::Var;

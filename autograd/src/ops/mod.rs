@@ -5,6 +5,7 @@ pub(crate) mod elementwise;
 mod index;
 pub(crate) mod matmul;
 mod movement;
+pub(crate) mod recurrent;
 mod reduce;
 mod softmax;
 mod transfer;

@@ -195,6 +195,17 @@ impl<'a, T: Primitive> Evaluator<'a, T> {
         Evaluator { formula, sources, scratch, n_uniform, stride, start: 0, len: 0 }
     }
 
+    /// The same registers for other inputs, slices or single numbers.
+    pub(super) fn bind<'b>(
+        self,
+        formula: &'b Formula,
+        sources: &'b [Source<'b, T>],
+    ) -> Evaluator<'b, T> {
+        debug_assert!(*formula == *self.formula && !sources.iter().any(Source::needs_block));
+        let Evaluator { scratch, n_uniform, stride, start, len, .. } = self;
+        Evaluator { formula, sources, scratch, n_uniform, stride, start, len }
+    }
+
     /// Where a register begins, or the block of an input, which come after the registers.
     fn register(&self, r: usize) -> usize {
         self.n_uniform + r * self.stride

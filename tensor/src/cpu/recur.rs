@@ -1,0 +1,187 @@
+//! Recurrences: sequences are shared out among threads, each of which walks its own from the first
+//! step to the last, so that threads meet once and not at every step.
+//!
+//! ```text
+//! for each step t
+//!     n = how many sequences have such a step            they stand first, longest first
+//!     p[0..n] = state₀[0..n] · weight                    one small product
+//!     for each of the n sequences
+//!         outputs = cell(p, states, inputs' row)         a row at a time, all of it in L1
+//! ```
+
+use std::ops::Range;
+
+use super::evaluate::{Evaluator, Source, gather_block};
+use super::gemm::{GemmElement, MatrixMut, MatrixRef, gemm_serial};
+use super::memory::{Memory, elements};
+use super::parallel::{Slots, for_each_range};
+use super::primitive::{Operand, Primitive};
+use crate::cpu::evaluate::Walk;
+use crate::{Buffer, Recurrence};
+
+/// A thread that gets fewer floating-point operations than this isn't woken.
+const FLOPS_PER_THREAD: usize = 1 << 22;
+
+pub(super) fn recur<T: Primitive + GemmElement>(
+    recurrence: &Recurrence<'_>,
+    states: &mut [Buffer],
+    kept: &mut [Buffer],
+) {
+    let Recurrence { weight, sequences, .. } = *recurrence;
+    let [depth, columns] = [weight.layout.dims()[0], weight.layout.dims()[1]];
+    // Contiguous, so that each of the many small products reads it where it lies.
+    let mut packed = Memory::allocate(depth * columns * size_of::<T>());
+    gather_block(elements(&weight), &Walk::new(weight.layout), 0, packed.as_slice_mut::<T>());
+
+    let mut order: Vec<usize> = (0..sequences.len()).collect();
+    order.sort_by_key(|&s| std::cmp::Reverse(sequences[s].len()));
+    let steps: usize = sequences.iter().map(|rows| rows.len()).sum();
+    let flops = 2 * steps * depth * columns;
+    let parts = super::threads().min(flops / FLOPS_PER_THREAD).clamp(1, order.len().max(1));
+    let slots = |buffer: &mut Buffer| Slots::new(buffer.memory_mut::<Memory>().as_slice_mut::<T>());
+    let shared = Shared {
+        recurrence,
+        weight: packed.as_slice::<T>(),
+        states: states.iter_mut().map(slots).collect(),
+        kept: kept.iter_mut().map(slots).collect(),
+    };
+    for_each_range(parts, 1, |range| {
+        for part in range {
+            // Every `parts`-th one: each thread gets long ones and short ones.
+            let own: Vec<usize> = order.iter().copied().skip(part).step_by(parts).collect();
+            shared.walk(&own);
+        }
+    });
+}
+
+/// What all threads read, and where each writes the rows of its own sequences.
+struct Shared<'a, T> {
+    recurrence: &'a Recurrence<'a>,
+    weight: &'a [T],
+    states: Vec<Slots<T>>,
+    kept: Vec<Slots<T>>,
+}
+
+impl<T: Primitive + GemmElement> Shared<'_, T> {
+    /// Walks along some sequences, longest first.
+    fn walk(&self, own: &[usize]) {
+        let Recurrence { cell, weight, inputs, sequences, next, kept, width, .. } =
+            *self.recurrence;
+        let [depth, columns] = [weight.layout.dims()[0], weight.layout.dims()[1]];
+        // One row more than a single sequence needs: a product of one row would be another loop,
+        // which adds up in another order, and a sequence would depend on what it is batched with.
+        let height = own.len().max(2);
+        let mut product = Memory::allocate(height * columns * size_of::<T>());
+        let product: &mut [T] = product.as_slice_mut();
+        let mut current: Vec<Vec<T>> = Vec::with_capacity(next.len());
+        for (slots, next) in self.states.iter().zip(next) {
+            let columns = next.len() * width;
+            let mut state = vec![T::default(); height * columns];
+            for (&sequence, row) in own.iter().zip(state.chunks_exact_mut(columns)) {
+                // SAFETY: the row belongs to one sequence, and the sequence to this thread.
+                row.copy_from_slice(unsafe { slots.slice(block(sequence, columns)) });
+            }
+            current.push(state);
+        }
+        // The rows of each input: its elements, where the first row begins, from row to row.
+        let rows_of: Vec<(&[T], usize, isize, usize)> = inputs
+            .iter()
+            .map(|view| {
+                let layout = view.layout;
+                (elements(view), layout.offset(), layout.strides()[0], layout.dims()[1] / width)
+            })
+            .collect();
+        let mut outputs: Vec<Vec<T>> = vec![vec![T::default(); width]; cell.n_outputs()];
+        let mut evaluator = Evaluator::new(cell, &[], &[], width);
+
+        let length = |i: usize| sequences[own[i]].len();
+        let mut n = if self.recurrence.backwards { 0 } else { own.len() };
+        for step in 0..own.first().map_or(0, |&s| sequences[s].len()) {
+            // Backwards the longest sequence begins, and the others join it at their ends.
+            let t = match self.recurrence.backwards {
+                true => length(0) - 1 - step,
+                false => step,
+            };
+            while n < own.len() && length(n) > t {
+                n += 1;
+            }
+            while n > 0 && length(n - 1) <= t {
+                n -= 1;
+            }
+            let rows = n.max(2);
+            let a = MatrixRef::new(&current[0], 0, [rows, depth], [depth as isize, 1]);
+            let b = MatrixRef::new(self.weight, 0, [depth, columns], [columns as isize, 1]);
+            gemm_serial(a, b, MatrixMut::new(product, [rows, columns], columns), false);
+            for (i, &sequence) in own[..n].iter().enumerate() {
+                let row = sequences[sequence].start + t;
+                let mut few = [const { Source::Loaded }; 20];
+                let mut many = Vec::new();
+                let sources = match cell.n_inputs() {
+                    n if n <= few.len() => &mut few[..n],
+                    n => {
+                        many.resize(n, Source::Loaded);
+                        &mut many[..]
+                    }
+                };
+                let mut source = sources.iter_mut();
+                let mut give = |data: &[T]| {
+                    for (block, source) in data.chunks_exact(width).zip(source.by_ref()) {
+                        // SAFETY: lengthens the borrow to that of the sources, which end before
+                        // anything is written to what they look at: the states, after the cell.
+                        let block = unsafe { std::slice::from_raw_parts(block.as_ptr(), width) };
+                        *source = Source::Slice(block);
+                    }
+                };
+                give(&product[block(i, columns)]);
+                for (state, next) in current.iter().zip(next) {
+                    give(&state[block(i, next.len() * width)]);
+                }
+                for &(data, offset, stride, blocks) in &rows_of {
+                    let start = (offset as isize + row as isize * stride) as usize;
+                    give(&data[start..start + blocks * width]);
+                }
+                let mut bound = evaluator.bind(cell, sources);
+                {
+                    let mut slices: Vec<&mut [T]> =
+                        outputs.iter_mut().map(|output| &mut output[..]).collect();
+                    bound.run(0, width, &mut slices);
+                }
+                for (j, output) in outputs.iter_mut().enumerate() {
+                    match bound.output(j) {
+                        Some(Operand::Slice(values)) => output.copy_from_slice(values),
+                        Some(Operand::Scalar(value)) => output.fill(value),
+                        None => {}
+                    }
+                }
+                evaluator = bound.bind(cell, &[]);
+                for (slots, range) in self.kept.iter().zip(kept) {
+                    // SAFETY: the row belongs to one sequence, and the sequence to this thread.
+                    let to = unsafe { slots.slice(block(row, range.len() * width)) };
+                    copy(&outputs[range.clone()], to, width);
+                }
+                for (state, range) in current.iter_mut().zip(next) {
+                    let to = &mut state[block(i, range.len() * width)];
+                    copy(&outputs[range.clone()], to, width);
+                }
+            }
+        }
+        for ((slots, next), state) in self.states.iter().zip(next).zip(&current) {
+            let columns = next.len() * width;
+            for (&sequence, row) in own.iter().zip(state.chunks_exact(columns)) {
+                // SAFETY: as above.
+                unsafe { slots.slice(block(sequence, columns)) }.copy_from_slice(row);
+            }
+        }
+    }
+}
+
+/// Row `i` of rows of `len` elements.
+fn block(i: usize, len: usize) -> Range<usize> {
+    i * len..(i + 1) * len
+}
+
+fn copy<T: Copy>(outputs: &[Vec<T>], to: &mut [T], width: usize) {
+    for (output, to) in outputs.iter().zip(to.chunks_exact_mut(width)) {
+        to.copy_from_slice(output);
+    }
+}
