@@ -219,8 +219,6 @@ const ROWS: &[Row] = &[
     ("recurrent", |x| recur(Cell::Lstm, true, x), OF_LSTM, Unit),
     ("recurrent", |x| recur(Cell::Gru, false, x), OF_GRU, Unit),
     ("recurrent", |x| recur(Cell::Gru, true, x), OF_GRU, Real),
-    ("gates", |x| recur(Cell::Gru, false, x), OF_GRU, Unit),
-    ("states", |x| recur(Cell::Lstm, false, x), OF_LSTM, Unit),
     // Others.
     ("to_dtype", |x| x[0].to_dtype(DType::F64).sqr(), &[&[5]], Real),
     ("to_device", |x| x[0].to_device(&Device::cpu()).unwrap().sqr(), &[&[5]], Real),

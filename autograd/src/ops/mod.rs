@@ -1,6 +1,7 @@
 //! The differentiable operations of [`Var`](crate::Var), one file for each family, under the names
 //! they have on tensors. Forward and vjp of an operation stand side by side.
 
+pub(crate) mod cell;
 pub(crate) mod elementwise;
 mod index;
 pub(crate) mod matmul;
