@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod backend;
+pub mod cells;
 mod convert;
 mod cpu;
 mod device;

@@ -6,6 +6,7 @@
 //! in the workspace with unsafe code.
 
 mod accumulate;
+mod cells;
 mod evaluate;
 mod gemm;
 mod index;

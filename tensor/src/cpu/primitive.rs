@@ -1,8 +1,9 @@
 //! One loop for each primitive and element type, compiled for each instruction set.
 
+use super::cells::Step;
 use super::isa::{Loop, vectorised};
 use super::math;
-use crate::Element;
+use crate::{Element, Formula};
 use crate::expr::{Binary, Unary};
 
 /// A block of values, or one value for the whole block.
@@ -19,6 +20,11 @@ pub(crate) trait Primitive: Element {
 
     /// out[i] = op(x[i], y[i])
     fn binary(op: Binary, x: Operand<'_, Self>, y: Operand<'_, Self>, out: &mut [Self]);
+
+    /// The loop of a cell that has been compiled for rows of these elements.
+    fn compiled(_cell: &Formula) -> Option<Step<Self>> {
+        None
+    }
 
     /// out[i] = a[i] where c[i] ≠ 0, else b[i]
     fn select(c: Operand<'_, Self>, a: Operand<'_, Self>, b: Operand<'_, Self>, out: &mut [Self]) {
@@ -204,6 +210,10 @@ macro_rules! float_binary {
 }
 
 impl Primitive for f32 {
+    fn compiled(cell: &Formula) -> Option<Step<f32>> {
+        super::cells::compiled(cell)
+    }
+
     fn unary(op: Unary, x: &[f32], out: &mut [f32]) {
         unary! { f32, op, x, out;
             Neg: |x| -x;

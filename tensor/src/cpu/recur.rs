@@ -17,7 +17,7 @@ use super::memory::{Memory, elements};
 use super::parallel::{Slots, for_each_range};
 use super::primitive::{Operand, Primitive};
 use crate::cpu::evaluate::Walk;
-use crate::{Buffer, Recurrence};
+use crate::{Buffer, Formula, Recurrence};
 
 /// A thread that gets fewer floating-point operations than this isn't woken.
 const FLOPS_PER_THREAD: usize = 1 << 22;
@@ -91,7 +91,14 @@ impl<T: Primitive + GemmElement> Shared<'_, T> {
                 (elements(view), layout.offset(), layout.strides()[0], layout.dims()[1] / width)
             })
             .collect();
-        let mut outputs: Vec<Vec<T>> = vec![vec![T::default(); width]; cell.n_outputs()];
+        // Where an output goes: to the first matrix that keeps it, or else to a row that nobody does.
+        let home = |j: usize| {
+            let mut places = kept.iter().enumerate();
+            places.find(|(_, range)| range.contains(&j)).map(|(k, range)| (k, j - range.start))
+        };
+        let homes: Vec<_> = (0..cell.n_outputs()).map(home).collect();
+        let mut nowhere = vec![vec![T::default(); width]; cell.n_outputs()];
+        let compiled = T::compiled(cell);
         let mut evaluator = Evaluator::new(cell, &[], &[], width);
 
         let length = |i: usize| sequences[own[i]].len();
@@ -114,22 +121,19 @@ impl<T: Primitive + GemmElement> Shared<'_, T> {
             gemm_serial(a, b, MatrixMut::new(product, [rows, columns], columns), false);
             for (i, &sequence) in own[..n].iter().enumerate() {
                 let row = sequences[sequence].start + t;
-                let mut few = [const { Source::Loaded }; 20];
+                let mut few: [&[T]; 20] = [&[]; 20];
                 let mut many = Vec::new();
-                let sources = match cell.n_inputs() {
+                let blocks = match cell.n_inputs() {
                     n if n <= few.len() => &mut few[..n],
                     n => {
-                        many.resize(n, Source::Loaded);
+                        many.resize(n, &[][..]);
                         &mut many[..]
                     }
                 };
-                let mut source = sources.iter_mut();
-                let mut give = |data: &[T]| {
-                    for (block, source) in data.chunks_exact(width).zip(source.by_ref()) {
-                        // SAFETY: lengthens the borrow to that of the sources, which end before
-                        // anything is written to what they look at: the states, after the cell.
-                        let block = unsafe { std::slice::from_raw_parts(block.as_ptr(), width) };
-                        *source = Source::Slice(block);
+                let mut next_block = blocks.iter_mut();
+                let mut give = |data| {
+                    for (data, block) in <[T]>::chunks_exact(data, width).zip(&mut next_block) {
+                        *block = data;
                     }
                 };
                 give(&product[block(i, columns)]);
@@ -140,28 +144,42 @@ impl<T: Primitive + GemmElement> Shared<'_, T> {
                     let start = (offset as isize + row as isize * stride) as usize;
                     give(&data[start..start + blocks * width]);
                 }
-                let mut bound = evaluator.bind(cell, sources);
-                {
-                    let mut slices: Vec<&mut [T]> =
-                        outputs.iter_mut().map(|output| &mut output[..]).collect();
-                    bound.run(0, width, &mut slices);
+                let mut few: [&mut [T]; 12] = std::array::from_fn(|_| -> &mut [T] { &mut [] });
+                let mut many = Vec::new();
+                let outputs = match homes.len() {
+                    n if n <= few.len() => &mut few[..n],
+                    n => {
+                        many.resize_with(n, || -> &mut [T] { &mut [] });
+                        &mut many[..]
+                    }
+                };
+                for ((to, home), nowhere) in outputs.iter_mut().zip(&homes).zip(&mut nowhere) {
+                    *to = match *home {
+                        Some((k, j)) => {
+                            let at = row * kept[k].len() + j;
+                            // SAFETY: the row belongs to one sequence, the sequence to this thread,
+                            // and these columns of it to this output.
+                            unsafe { self.kept[k].slice(block(at, width)) }
+                        }
+                        None => nowhere,
+                    };
                 }
-                for (j, output) in outputs.iter_mut().enumerate() {
-                    match bound.output(j) {
-                        Some(Operand::Slice(values)) => output.copy_from_slice(values),
-                        Some(Operand::Scalar(value)) => output.fill(value),
-                        None => {}
+                match compiled {
+                    Some(step) => step(blocks, outputs),
+                    None => evaluator = interpret(evaluator, cell, blocks, outputs),
+                }
+                for (k, range) in kept.iter().enumerate() {
+                    for j in range.clone().filter(|&j| homes[j].is_some_and(|home| home.0 != k)) {
+                        let at = row * range.len() + j - range.start;
+                        // SAFETY: as above; this output's first home is in another matrix.
+                        unsafe { self.kept[k].slice(block(at, width)) }.copy_from_slice(outputs[j]);
                     }
                 }
-                evaluator = bound.bind(cell, &[]);
-                for (slots, range) in self.kept.iter().zip(kept) {
-                    // SAFETY: the row belongs to one sequence, and the sequence to this thread.
-                    let to = unsafe { slots.slice(block(row, range.len() * width)) };
-                    copy(&outputs[range.clone()], to, width);
-                }
                 for (state, range) in current.iter_mut().zip(next) {
-                    let to = &mut state[block(i, range.len() * width)];
-                    copy(&outputs[range.clone()], to, width);
+                    let to = state[block(i, range.len() * width)].chunks_exact_mut(width);
+                    for (to, output) in to.zip(&outputs[range.clone()]) {
+                        to.copy_from_slice(output);
+                    }
                 }
             }
         }
@@ -180,8 +198,22 @@ fn block(i: usize, len: usize) -> Range<usize> {
     i * len..(i + 1) * len
 }
 
-fn copy<T: Copy>(outputs: &[Vec<T>], to: &mut [T], width: usize) {
-    for (output, to) in outputs.iter().zip(to.chunks_exact_mut(width)) {
-        to.copy_from_slice(output);
+/// Evaluates a cell at a row; returns the evaluator for the next one.
+fn interpret<'a, T: Primitive>(
+    evaluator: Evaluator<'a, T>,
+    cell: &'a Formula,
+    blocks: &[&[T]],
+    outputs: &mut [&mut [T]],
+) -> Evaluator<'a, T> {
+    let sources: Vec<Source<'_, T>> = blocks.iter().map(|block| Source::Slice(block)).collect();
+    let mut bound = evaluator.bind(cell, &sources);
+    bound.run(0, blocks[0].len(), outputs);
+    for (j, output) in outputs.iter_mut().enumerate() {
+        match bound.output(j) {
+            Some(Operand::Slice(values)) => output.copy_from_slice(values),
+            Some(Operand::Scalar(value)) => output.fill(value),
+            None => {}
+        }
     }
+    bound.bind(cell, &[])
 }
