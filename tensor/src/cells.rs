@@ -3,7 +3,7 @@
 //! because a row of a hundred elements is too short to be interpreted.
 //!
 //! Each function takes what [`Recurrence`](crate::Recurrence) says a cell takes: the blocks of the
-//! product of the state and the weight (`p…`), the states, and the inputs (`x…`). A step forwards
+//! product of the state and the weight (`p…`), the states, and the inputs (`x…`, and biases `b…`). A step forwards
 //! returns what the step back will read, with the states before the step, and the states after it. A
 //! step back is one of the chain rule: its product is what the later step sends back through the
 //! weight, `d` is the gradient of this step's own output, and what it returns first are the gradients
@@ -68,24 +68,24 @@ macro_rules! cells {
 }
 
 cells! {
-    /// h' = tanh(x + p); returns h, h'
-    tanh = Tanh[3, 2] |p, h, x| { [h, (x + p).tanh()] }
+    /// h' = tanh(x + p + b); returns h, h'
+    tanh = Tanh[4, 2] |p, h, x, b| { [h, (x + b + p).tanh()] }
 
     /// The step back of [`tanh`]: reads h'.
     tanh_back = TanhBack[4, 1] |p, _state, y, d| { [(p + d) * (y * y).complement()] }
 
-    /// c' = f c + i g and h' = o tanh(c') with i, f, o = σ(x + p), g = tanh(x + p); returns
+    /// c' = f c + i g and h' = o tanh(c') with i, f, o = σ(x + b + p), g = tanh(x + b + p); returns
     /// i, f, g, o, c, h, h', c'
-    lstm = Lstm[10, 8] |pi, pf, pg, po, h, c, xi, xf, xg, xo| {
-        let (i, f) = ((xi + pi).sigmoid(), (xf + pf).sigmoid());
-        let (g, o) = ((xg + pg).tanh(), (xo + po).sigmoid());
+    lstm = Lstm[14, 8] |pi, pf, pg, po, h, c, xi, xf, xg, xo, bi, bf, bg, bo| {
+        let (i, f) = ((xi + bi + pi).sigmoid(), (xf + bf + pf).sigmoid());
+        let (g, o) = ((xg + bg + pg).tanh(), (xo + bo + po).sigmoid());
         let next = f * c + i * g;
         [i, f, g, o, c, h, o * next.tanh(), next]
     }
 
     /// [`lstm`] without what the step back reads: h', c'
-    lstm_alone = LstmAlone[10, 2] |pi, pf, pg, po, h, c, xi, xf, xg, xo| {
-        let [.., h, c] = Lstm::at([pi, pf, pg, po, h, c, xi, xf, xg, xo]);
+    lstm_alone = LstmAlone[14, 2] |pi, pf, pg, po, h, c, xi, xf, xg, xo, bi, bf, bg, bo| {
+        let [.., h, c] = Lstm::at([pi, pf, pg, po, h, c, xi, xf, xg, xo, bi, bf, bg, bo]);
         [h, c]
     }
 
@@ -103,16 +103,17 @@ cells! {
         ]
     }
 
-    /// h' = n + z (h - n) with r, z = σ(x + p), q = p + b, n = tanh(x + r q); returns r, z, n, q, h, h'
-    gru = Gru[8, 6] |pr, pz, pn, h, xr, xz, xn, b| {
-        let (r, z, q) = ((xr + pr).sigmoid(), (xz + pz).sigmoid(), pn + b);
-        let n = (xn + r * q).tanh();
+    /// h' = n + z (h - n) with r, z = σ(x + b + p), q = p + b_q, n = tanh(x + b + r q); returns
+    /// r, z, n, q, h, h'
+    gru = Gru[11, 6] |pr, pz, pn, h, xr, xz, xn, br, bz, bn, bq| {
+        let (r, z, q) = ((xr + br + pr).sigmoid(), (xz + bz + pz).sigmoid(), pn + bq);
+        let n = (xn + bn + r * q).tanh();
         [r, z, n, q, h, n + z * (h - n)]
     }
 
     /// [`gru`] without what the step back reads: h'
-    gru_alone = GruAlone[8, 1] |pr, pz, pn, h, xr, xz, xn, b| {
-        let [.., h] = Gru::at([pr, pz, pn, h, xr, xz, xn, b]);
+    gru_alone = GruAlone[11, 1] |pr, pz, pn, h, xr, xz, xn, br, bz, bn, bq| {
+        let [.., h] = Gru::at([pr, pz, pn, h, xr, xz, xn, br, bz, bn, bq]);
         [h]
     }
 

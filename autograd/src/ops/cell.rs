@@ -37,7 +37,7 @@ impl Cell {
     pub(super) fn forward(self, saves: bool) -> (&'static Formula, &'static [Range<usize>]) {
         match (self, saves) {
             (Cell::Tanh, _) => (cells::tanh(), &[0..1, 1..2]),
-            (Cell::Relu, _) => (formula!(|p, h, x| [h, (x + p).max(0.0)]), &[0..1, 1..2]),
+            (Cell::Relu, _) => (formula!(|p, h, x, b| [h, (x + b + p).max(0.0)]), &[0..1, 1..2]),
             (Cell::Lstm, true) => (cells::lstm(), &[0..5, 5..6, 6..7]),
             (Cell::Gru, true) => (cells::gru(), &[0..4, 4..5, 5..6]),
             (Cell::Lstm, false) => (cells::lstm_alone(), &[0..1]),

@@ -20,7 +20,7 @@
 use std::ops::Range;
 use std::sync::OnceLock;
 
-use plies_tensor::{Elementwise, Steps, Tensor, formula};
+use plies_tensor::{Elementwise, Steps, Tensor};
 
 use super::cell::Cell;
 use super::matmul::linear;
@@ -53,16 +53,14 @@ impl Recurrent {
             // That of q is inside the product with r.
             Cell::Gru => {
                 let b_rz = b_ih.narrow(0, 0, from_n) + b_hh.narrow(0, 0, from_n);
-                Tensor::cat(&[&b_rz, &b_ih.narrow(0, from_n, hidden)], 0)
+                Tensor::cat(&[&b_rz, &b_ih.slice(0, from_n..), &b_hh.slice(0, from_n..)], 0)
             }
             _ => b_ih + b_hh,
         };
-        let gates = x.matmul_then(&w_ih.t(), formula!(|y, b| y + b), &[&bias], &[]);
-        let b_hn = match self.cell {
-            Cell::Gru => Some(b_hh.narrow(0, from_n, hidden).broadcast_to([rows, hidden])),
-            _ => None,
-        };
-        let inputs: Vec<&Tensor> = [&gates].into_iter().chain(b_hn.as_ref()).collect();
+        // The cell adds the biases: a pass of its own would go through all of the gates.
+        let bias = bias.broadcast_to([rows, bias.dim(0)]);
+        let gates = x.matmul(&w_ih.t());
+        let inputs = [&gates, &bias];
         let (cell, kept) = self.cell.forward(saves);
         let h = kept[kept.len() - 1].clone();
         let next = [h.clone(), h.end..h.end + 1];

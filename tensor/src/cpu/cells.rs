@@ -14,13 +14,13 @@ pub(super) type Step<T> = fn(&[&[T]], &mut [&mut [T]]);
 /// The compiled loop of a cell, if it is one of those.
 pub(super) fn compiled(formula: &Formula) -> Option<Step<f32>> {
     let rows: [(&Formula, Step<f32>); 8] = [
-        (cells::tanh(), step::<cells::Tanh, 3, 2>),
+        (cells::tanh(), step::<cells::Tanh, 4, 2>),
         (cells::tanh_back(), step::<cells::TanhBack, 4, 1>),
-        (cells::lstm(), step::<cells::Lstm, 10, 8>),
-        (cells::lstm_alone(), step::<cells::LstmAlone, 10, 2>),
+        (cells::lstm(), step::<cells::Lstm, 14, 8>),
+        (cells::lstm_alone(), step::<cells::LstmAlone, 14, 2>),
         (cells::lstm_back(), step::<cells::LstmBack, 12, 5>),
-        (cells::gru(), step::<cells::Gru, 8, 6>),
-        (cells::gru_alone(), step::<cells::GruAlone, 8, 1>),
+        (cells::gru(), step::<cells::Gru, 11, 6>),
+        (cells::gru_alone(), step::<cells::GruAlone, 11, 1>),
         (cells::gru_back(), step::<cells::GruBack, 11, 5>),
     ];
     rows.into_iter().find(|(cell, _)| *cell == formula).map(|(_, step)| step)

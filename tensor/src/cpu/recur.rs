@@ -164,6 +164,21 @@ impl<T: Primitive + GemmElement> Shared<'_, T> {
                         None => nowhere,
                     };
                 }
+                // The next step's row of this sequence lies beside this one, and the rows of other
+                // sequences, which come first, far away: the processor wouldn't foresee it.
+                let beside = if self.recurrence.backwards { row.wrapping_sub(1) } else { row + 1 };
+                if sequences[sequence].contains(&beside) {
+                    for &(data, offset, stride, blocks) in &rows_of {
+                        let start = (offset as isize + beside as isize * stride) as usize;
+                        if stride != 0 {
+                            prefetch(&data[start..start + blocks * width]);
+                        }
+                    }
+                    for (slots, range) in self.kept.iter().zip(kept) {
+                        // SAFETY: the row belongs to one sequence, and the sequence to this thread.
+                        prefetch(unsafe { slots.slice(block(beside, range.len() * width)) });
+                    }
+                }
                 match compiled {
                     Some(step) => step(blocks, outputs),
                     None => evaluator = interpret(evaluator, cell, blocks, outputs),
@@ -196,6 +211,18 @@ impl<T: Primitive + GemmElement> Shared<'_, T> {
 /// Row `i` of rows of `len` elements.
 fn block(i: usize, len: usize) -> Range<usize> {
     i * len..(i + 1) * len
+}
+
+/// Asks for the cache lines of a slice.
+fn prefetch<T>(data: &[T]) {
+    #[cfg(target_arch = "x86_64")]
+    for line in data.chunks(64 / size_of::<T>()) {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        // SAFETY: every x86-64 processor has the instruction, and it reads nothing.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().cast()) };
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = data;
 }
 
 /// Evaluates a cell at a row; returns the evaluator for the next one.
