@@ -34,6 +34,7 @@ impl Cell {
 
     /// The step forwards, and what is kept of it: of each matrix its outputs. The last but one
     /// matrix is h before the step, the last one h after it. Without `saves` that is all.
+    #[expect(clippy::single_range_in_vec_init, reason = "one matrix is kept")]
     pub(super) fn forward(self, saves: bool) -> (&'static Formula, &'static [Range<usize>]) {
         match (self, saves) {
             (Cell::Tanh, _) => (cells::tanh(), &[0..1, 1..2]),

@@ -59,7 +59,12 @@ impl Recurrent {
         };
         // The cell adds the biases: a pass of its own would go through all of the gates.
         let bias = bias.broadcast_to([rows, bias.dim(0)]);
-        let gates = x.matmul(&w_ih.t());
+        // The product of a single row adds up in another order; a step alone is to give the bits that
+        // it gives among others.
+        let gates = match rows {
+            1 => Tensor::cat(&[x, x], 0).matmul(&w_ih.t()).narrow(0, 0, 1),
+            _ => x.matmul(&w_ih.t()),
+        };
         let inputs = [&gates, &bias];
         let (cell, kept) = self.cell.forward(saves);
         let h = kept[kept.len() - 1].clone();

@@ -29,8 +29,8 @@ pub use parallel::{set_threads, threads};
 pub(crate) use philox::philox;
 
 use crate::backend::{ArgReduce, Backend, Buffer, Distribution, Epilogue, MemoryUse, Target, View};
-use crate::{DType, Element, Formula, Recurrence, Reduce, Result};
 use crate::recurrence::by_definition;
+use crate::{DType, Element, Formula, Recurrence, Reduce, Result};
 use memory::{Memory, elements};
 
 /// Calls a generic function with the Rust type of a dtype.

@@ -3,8 +3,8 @@
 use super::cells::Step;
 use super::isa::{Loop, vectorised};
 use super::math;
-use crate::{Element, Formula};
 use crate::expr::{Binary, Unary};
+use crate::{Element, Formula};
 
 /// A block of values, or one value for the whole block.
 #[derive(Clone, Copy)]
