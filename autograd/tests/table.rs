@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use plies_autograd::gradcheck::{gradcheck, gradgradcheck};
-use plies_autograd::{Var, checkpoint, linear};
+use plies_autograd::{Cell, Var, checkpoint, linear, recurrent};
 use plies_tensor::{DType, Device, Elementwise, Rng, Tensor, formula};
 
 /// Where the inputs of a row are drawn from.
@@ -30,6 +30,21 @@ fn index() -> Tensor {
 fn truth(x: &Var) -> Var {
     Var::constant(x.value().gt(&x.value().zeros_like()))
 }
+
+/// Three sequences of two inputs, of one, three and two steps, and all that comes out of them.
+fn recur(cell: Cell, backwards: bool, x: &[Var]) -> Var {
+    let (states, weights) = x[1..].split_at(cell.states());
+    let [w_ih, w_hh, b_ih, b_hh] = weights else { panic!("four weights") };
+    let states: Vec<&Var> = states.iter().collect();
+    let sequences = [3..4, 0..3, 4..6];
+    let weights = [w_ih, w_hh, b_ih, b_hh];
+    let (y, states) = recurrent(cell, &x[0], &sequences, backwards, &states, weights);
+    Var::cat(&[y].iter().chain(&states).collect::<Vec<_>>(), 0)
+}
+
+const OF_RNN: &[&[usize]] = &[&[6, 2], &[3, 3], &[3, 2], &[3, 3], &[3], &[3]];
+const OF_LSTM: &[&[usize]] = &[&[6, 2], &[3, 3], &[3, 3], &[12, 2], &[12, 3], &[12], &[12]];
+const OF_GRU: &[&[usize]] = &[&[6, 2], &[3, 3], &[9, 2], &[9, 3], &[9], &[9]];
 
 const ROWS: &[Row] = &[
     // Element-wise functions.
@@ -197,6 +212,13 @@ const ROWS: &[Row] = &[
     ),
     ("index_select", |x| x[0].index_select(1, &index()), &[&[2, 3]], Real),
     ("index_add", |x| x[0].index_add(0, &index(), &x[1]), &[&[3, 2], &[3, 2]], Real),
+    // Recurrences.
+    ("recurrent", |x| recur(Cell::Tanh, false, x), OF_RNN, Unit),
+    ("recurrent", |x| recur(Cell::Relu, true, x), OF_RNN, Positive),
+    ("recurrent", |x| recur(Cell::Lstm, false, x), OF_LSTM, Real),
+    ("recurrent", |x| recur(Cell::Lstm, true, x), OF_LSTM, Unit),
+    ("recurrent", |x| recur(Cell::Gru, false, x), OF_GRU, Unit),
+    ("recurrent", |x| recur(Cell::Gru, true, x), OF_GRU, Real),
     // Others.
     ("to_dtype", |x| x[0].to_dtype(DType::F64).sqr(), &[&[5]], Real),
     ("to_device", |x| x[0].to_device(&Device::cpu()).unwrap().sqr(), &[&[5]], Real),
@@ -318,7 +340,7 @@ const CONSTANT: [&str; 2] = ["argmax", "argmin"];
 
 /// Public methods of Tensor in its files of operations that Var need not have: what they do goes by
 /// another name, or their arguments are integers.
-const OF_TENSORS_ALONE: [&str; 3] = ["map_reduce", "matmul_then", "one_hot"];
+const OF_TENSORS_ALONE: [&str; 4] = ["map_reduce", "matmul_then", "one_hot", "recur"];
 
 #[test]
 fn every_operation_of_tensors_is_one_of_variables() {

@@ -3,8 +3,8 @@
 use plies_autograd::Var;
 use plies_autograd::gradcheck::{gradcheck, gradgradcheck};
 use plies_nn::{
-    Activation, Checkpoint, Dropout, Flatten, Linear, Mlp, Module, Pass, Sequential, Visitor,
-    VisitorMut,
+    Activation, Checkpoint, Directions, Dropout, Flatten, Gru, Linear, Lstm, Mlp, Module, Pass,
+    RecurrentOptions, Rnn, Sequential, Visitor, VisitorMut,
 };
 use plies_tensor::{DType, Device, Rng, Tensor};
 
@@ -24,6 +24,18 @@ fn layers() -> Vec<(String, Make, &'static [usize])> {
         ("linear of no examples", || Box::new(Linear::new(4, 2, &mut Rng::new(3))), &[0, 4]),
         ("dropout", || Box::new(Dropout::new(0.4)), &[3, 5]),
         ("flatten", || Box::new(Flatten), &[2, 3, 2]),
+        ("rnn", || Box::new(Rnn::new(2, 3, &mut Rng::new(3))), &[2, 3, 2]),
+        ("lstm", || Box::new(Lstm::new(2, 3, &mut Rng::new(3)).forget_bias(1.0)), &[2, 3, 2]),
+        (
+            "lstm in layers and both directions",
+            || {
+                let directions = Directions::Both;
+                let options = RecurrentOptions { layers: 2, directions, bias: false, dropout: 0.3 };
+                Box::new(Lstm::with(2, 2, options, &mut Rng::new(3)))
+            },
+            &[2, 3, 2],
+        ),
+        ("gru", || Box::new(Gru::new(2, 3, &mut Rng::new(3))), &[2, 3, 2]),
         (
             "sequential",
             || {
@@ -82,6 +94,9 @@ fn names_are_those_of_pytorch_and_both_walks_agree() {
         assert_eq!(names, again, "{name}");
         match name.as_str() {
             "linear" => assert_eq!(names, ["weight", "bias"]),
+            "lstm" => {
+                assert_eq!(names, ["weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0"])
+            }
             "sequential" => assert_eq!(names, ["1.weight", "1.bias", "4.weight", "4.bias"]),
             "mlp" => assert_eq!((&*names[0], &*names[5]), ("layers.0.weight", "layers.2.bias")),
             _ => {}

@@ -29,6 +29,11 @@ const CASES: &[(usize, usize, usize, Order)] = &[
     (4096, 32, 64, Plain),
     (784, 64, 512, ATransposed),
     (64, 512, 784, BTransposed),
+    (32, 128, 512, Plain),
+    (32, 512, 128, Plain),
+    (3200, 128, 512, BTransposed),
+    (512, 3200, 128, ATransposed),
+    (3200, 512, 128, Plain),
 ];
 
 fn operands((m, k, n, order): (usize, usize, usize, Order)) -> (Tensor, Tensor) {

@@ -5,7 +5,8 @@
 use std::any::Any;
 use std::fmt;
 
-use crate::{DType, Device, Formula, Layout, Result};
+use crate::recurrence::by_definition;
+use crate::{DType, Device, Formula, Layout, Recurrence, Result};
 
 /// Elements on a device, without a shape. The backend that allocated the memory is the only one
 /// that knows its form.
@@ -215,6 +216,15 @@ pub trait Backend: Send + Sync + 'static {
     /// `out[…, M, N] = a[…, M, K] · b[…, K, N]`, leading dimensions equal (broadcast by stride 0).
     /// Any strides are allowed: transposed operands are packed, not copied first.
     fn matmul(&self, a: View<'_>, b: View<'_>, epilogue: Option<Epilogue<'_>>, out: &mut Buffer);
+
+    /// Applies a cell along sequences. `states` [B, ...] hold the values before the first step and
+    /// then those after the last; `kept` [R, ...] are written. All are row-major.
+    ///
+    /// What a step does, and what this method does unless a backend knows better, is told at
+    /// [`Recurrence`]: one product and one map for each step of each sequence.
+    fn recur(&self, recurrence: &Recurrence<'_>, states: &mut [Buffer], kept: &mut [Buffer]) {
+        by_definition(self, recurrence, states, kept);
+    }
 
     /// `out[i, …, j, …] = input[i, …, index[i, …, j, …], …]` with the index at `axis`; `out` has the
     /// dimensions of `index` (I32), which equal the input's except at `axis`.

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod backend;
+pub mod cells;
 mod convert;
 mod cpu;
 mod device;
@@ -14,6 +15,7 @@ mod io;
 mod layout;
 mod ops;
 mod random;
+mod recurrence;
 mod shape;
 mod tensor;
 #[cfg(feature = "testing")]
@@ -30,6 +32,8 @@ pub use expr::{Binary, Expr, Formula, Graph, IntoExpr, Node, Roots, Unary};
 pub use io::replace_file;
 pub use layout::Layout;
 pub use ops::elementwise::Elementwise;
+pub use ops::recur::Steps;
 pub use random::Rng;
+pub use recurrence::Recurrence;
 pub use shape::{MAX_RANK, Shape};
 pub use tensor::Tensor;

@@ -333,6 +333,20 @@ impl Tensor {
         }
     }
 
+    /// Lends the buffers of tensors that nobody shares.
+    pub(crate) fn with_buffers_mut(tensors: &mut [Tensor], write: impl FnOnce(&mut [Buffer])) {
+        let take = |tensor: &mut Tensor| {
+            let empty = Arc::new(Buffer::allocate(tensor.device(), tensor.dtype(), 0));
+            Arc::try_unwrap(std::mem::replace(&mut tensor.buffer, empty)).ok()
+        };
+        let mut buffers: Vec<Buffer> = tensors.iter_mut().filter_map(take).collect();
+        debug_assert!(buffers.len() == tensors.len(), "with_buffers_mut: a buffer is shared");
+        write(&mut buffers);
+        for (tensor, buffer) in tensors.iter_mut().zip(buffers) {
+            tensor.buffer = Arc::new(buffer);
+        }
+    }
+
     pub(crate) fn with_layout(&self, layout: Layout) -> Tensor {
         Tensor { buffer: self.buffer.clone(), layout }
     }

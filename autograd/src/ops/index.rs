@@ -5,6 +5,13 @@ use plies_tensor::Tensor;
 
 use crate::{Op, Reads, Var, apply};
 
+/// Zeros in the shape of `x`, one number that is repeated: what is added to them is the only pass
+/// over that much memory, which for a table of embeddings is most of the work.
+fn zeros_like(x: &Var) -> Var {
+    let zero = Tensor::zeros([], x.dtype(), x.device());
+    Var::constant(zero.broadcast_to(x.shape()))
+}
+
 /// y[…, j, …] = x[…, index[…, j, …], …]
 ///
 /// # Gradient
@@ -24,8 +31,7 @@ impl Op for Gather {
     }
 
     fn vjp(&self, inputs: &[Var], _output: &Var, d_y: &Var) -> Vec<Option<Var>> {
-        let zeros = Var::constant(inputs[0].value().zeros_like());
-        vec![Some(zeros.scatter_add(self.axis, &self.index, d_y))]
+        vec![Some(zeros_like(&inputs[0]).scatter_add(self.axis, &self.index, d_y))]
     }
 
     fn reads(&self, _inputs: &[&Var]) -> Reads {
@@ -81,8 +87,7 @@ impl Op for IndexSelect {
     }
 
     fn vjp(&self, inputs: &[Var], _output: &Var, d_y: &Var) -> Vec<Option<Var>> {
-        let zeros = Var::constant(inputs[0].value().zeros_like());
-        vec![Some(zeros.index_add(self.axis, &self.index, d_y))]
+        vec![Some(zeros_like(&inputs[0]).index_add(self.axis, &self.index, d_y))]
     }
 
     fn reads(&self, _inputs: &[&Var]) -> Reads {

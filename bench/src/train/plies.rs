@@ -2,10 +2,12 @@
 
 use plies_autograd::Var;
 use plies_nn::optim;
-use plies_nn::{Activation, Mlp, Module, Pass, loss};
+use plies_nn::{
+    Activation, Embedding, Gru, Linear, Lstm, Mlp, Module, Pass, Visitor, VisitorMut, loss,
+};
 use plies_tensor::{Rng, Tensor};
 
-use super::{Case, Network, Optimizer, integers};
+use super::{Case, Network, Optimizer, STEPS, VOCABULARY, integers};
 use crate::gemm::numbers;
 
 /// One step of `case`; `None` for a network that there is no layer for yet.
@@ -21,7 +23,17 @@ pub(super) fn step(case: &Case) -> Option<Box<dyn FnMut()>> {
             Box::new(Mlp::new(&[64, 32, 10], Activation::Relu, rng)),
             Tensor::from_slice(&numbers(b * 64), [b, 64]),
         ),
-        Network::LeNet | Network::Lstm | Network::Gru => return None,
+        Network::Lstm | Network::Gru => {
+            let cell = match case.network {
+                Network::Lstm => Cell::Lstm(Lstm::new(128, 128, rng)),
+                _ => Cell::Gru(Gru::new(128, 128, rng)),
+            };
+            let embedding = Embedding::new(VOCABULARY, 128, rng);
+            let model = Recurrent { embedding, cell, output: Linear::new(128, 2, rng) };
+            let tokens = integers(b * STEPS, VOCABULARY).into_iter().map(|i| i as i32);
+            (Box::new(model), Tensor::from_vec(tokens.collect::<Vec<i32>>(), [b, STEPS]))
+        }
+        Network::LeNet => return None,
     };
     let targets = integers(b, case.network.classes()).into_iter().map(|y| y as i32);
     let targets = Tensor::from(targets.collect::<Vec<i32>>());
@@ -45,4 +57,45 @@ fn repeat(
         optimizer.step(&mut *model);
         model.zero_grad();
     })
+}
+
+enum Cell {
+    Lstm(Lstm),
+    Gru(Gru),
+}
+
+/// Tokens to classes by way of the last state.
+struct Recurrent {
+    embedding: Embedding,
+    cell: Cell,
+    output: Linear,
+}
+
+impl Module for Recurrent {
+    fn forward(&self, tokens: &Var, pass: &mut Pass) -> Var {
+        let x = self.embedding.forward(tokens, pass);
+        let state = match &self.cell {
+            Cell::Lstm(lstm) => lstm.run(&x, None, None, pass).1[0].select(0, 0),
+            Cell::Gru(gru) => gru.run(&x, None, None, pass).1.select(0, 0),
+        };
+        self.output.forward(&state, pass)
+    }
+
+    fn visit(&self, visitor: &mut Visitor<'_>) {
+        visitor.child("embedding", &self.embedding);
+        match &self.cell {
+            Cell::Lstm(lstm) => visitor.child("cell", lstm),
+            Cell::Gru(gru) => visitor.child("cell", gru),
+        }
+        visitor.child("output", &self.output);
+    }
+
+    fn visit_mut(&mut self, visitor: &mut VisitorMut<'_>) {
+        visitor.child("embedding", &mut self.embedding);
+        match &mut self.cell {
+            Cell::Lstm(lstm) => visitor.child("cell", lstm),
+            Cell::Gru(gru) => visitor.child("cell", gru),
+        }
+        visitor.child("output", &mut self.output);
+    }
 }

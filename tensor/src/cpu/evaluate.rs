@@ -64,6 +64,11 @@ unsafe impl<T: Send> Sync for Sink<'_, T> {}
 impl<'a, T: Reducible> Sink<'a, T> {
     pub(super) const NONE: Self = Sink { data: std::ptr::null_mut(), layout: None };
 
+    /// A slice in the order of the iteration.
+    pub(super) fn slice(data: &'a mut [T]) -> Self {
+        Sink { data: data.as_mut_ptr(), layout: None }
+    }
+
     /// The elements of a buffer in the order of a layout.
     pub(super) fn new(data: &'a mut [T], layout: &'a Layout) -> Self {
         if layout.is_contiguous() {

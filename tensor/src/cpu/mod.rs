@@ -6,6 +6,7 @@
 //! in the workspace with unsafe code.
 
 mod accumulate;
+mod cells;
 mod evaluate;
 mod gemm;
 mod index;
@@ -17,6 +18,7 @@ mod memory;
 mod parallel;
 mod philox;
 mod primitive;
+mod recur;
 mod reduce;
 mod scan;
 mod walk;
@@ -28,7 +30,8 @@ pub use parallel::{set_threads, threads};
 pub(crate) use philox::philox;
 
 use crate::backend::{ArgReduce, Backend, Buffer, Distribution, Epilogue, MemoryUse, Target, View};
-use crate::{DType, Element, Formula, Reduce, Result};
+use crate::recurrence::by_definition;
+use crate::{DType, Element, Formula, Recurrence, Reduce, Result};
 use memory::{Memory, elements};
 
 /// Calls a generic function with the Rust type of a dtype.
@@ -145,6 +148,14 @@ impl Backend for Cpu {
         if let Some(Epilogue { formula, inputs, scalars }) = epilogue {
             let target = Target { buffer: out, layout: &crate::Layout::contiguous(dims) };
             self.map(formula, inputs, scalars, &mut [target], true);
+        }
+    }
+
+    fn recur(&self, recurrence: &Recurrence<'_>, states: &mut [Buffer], kept: &mut [Buffer]) {
+        match recurrence.weight.buffer.dtype() {
+            DType::F32 => recur::recur::<f32>(recurrence, states, kept),
+            DType::F64 => recur::recur::<f64>(recurrence, states, kept),
+            DType::I32 => by_definition(self, recurrence, states, kept),
         }
     }
 

@@ -73,4 +73,13 @@ impl<T> Slots<T> {
         // SAFETY: in bounds, and ours by the caller's promise.
         unsafe { *self.0.add(at) = value };
     }
+
+    /// # Safety
+    /// No other thread may use these slots.
+    #[allow(clippy::mut_from_ref)] // Disjointness is the caller's promise.
+    pub(super) unsafe fn slice(&self, range: Range<usize>) -> &mut [T] {
+        assert!(range.start <= range.end && range.end <= self.1);
+        // SAFETY: in bounds, and ours by the caller's promise.
+        unsafe { std::slice::from_raw_parts_mut(self.0.add(range.start), range.len()) }
+    }
 }

@@ -3,10 +3,11 @@
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 
+use super::cells::Step;
 use super::isa::Isa;
 use super::math;
-use crate::Element;
 use crate::expr::{Action, Binary, Signs, Unary};
+use crate::{Element, Formula};
 
 /// A block of values, or one value for the whole block.
 #[derive(Clone, Copy)]
@@ -30,6 +31,11 @@ pub(super) type Singles = u8;
 pub(super) trait Primitive: Element {
     /// The loop of an action on elements, for the best instruction set.
     fn code(action: Action, singles: Singles) -> Code<Self>;
+
+    /// The loop of a cell that has been compiled for rows of these elements.
+    fn compiled(_cell: &Formula) -> Option<Step<Self>> {
+        None
+    }
 }
 
 /// A function of up to three numbers; `FMA` says whether the instruction set has a fused
@@ -308,6 +314,10 @@ macro_rules! float_binary {
 }
 
 impl Primitive for f32 {
+    fn compiled(cell: &Formula) -> Option<Step<f32>> {
+        super::cells::compiled(cell)
+    }
+
     fn code(action: Action, singles: Singles) -> Code<f32> {
         match action {
             Action::Unary(Unary::Sin) if singles == 0 => compiled::<_, Angles<Sin, 0>>(),

@@ -244,9 +244,13 @@ fn merged(nodes: &[Node], roots: &[usize], paces: &[Pace]) -> Vec<Option<Merged>
     let merge = |node: &Node| match *node {
         Node::Binary(op @ (Binary::Add | Binary::Sub), x, y) => {
             let (part, c, signs) = match (op, nodes[x], nodes[y]) {
-                (Binary::Sub, _, Node::Binary(Binary::Mul, ..)) if is_part(y) => (y, x, Signs::From),
+                (Binary::Sub, _, Node::Binary(Binary::Mul, ..)) if is_part(y) => {
+                    (y, x, Signs::From)
+                }
                 (_, _, Node::Binary(Binary::Mul, ..)) if is_part(y) => (y, x, Signs::Plus),
-                (Binary::Sub, Node::Binary(Binary::Mul, ..), _) if is_part(x) => (x, y, Signs::Minus),
+                (Binary::Sub, Node::Binary(Binary::Mul, ..), _) if is_part(x) => {
+                    (x, y, Signs::Minus)
+                }
                 (_, Node::Binary(Binary::Mul, ..), _) if is_part(x) => (x, y, Signs::Plus),
                 _ => return None,
             };

@@ -6,4 +6,5 @@ pub(crate) mod elementwise;
 mod index;
 mod matmul;
 mod movement;
+pub(crate) mod recur;
 mod reduce;

@@ -1,0 +1,121 @@
+//! Long short-term memory.
+//!
+//! ```text
+//! i = σ(x W_iiᵀ + b_ii + h W_hiᵀ + b_hi)        what is let in
+//! f = σ(x W_ifᵀ + b_if + h W_hfᵀ + b_hf)        what is kept
+//! g = tanh(x W_igᵀ + b_ig + h W_hgᵀ + b_hg)     what there is to let in
+//! o = σ(x W_ioᵀ + b_io + h W_hoᵀ + b_ho)        what is shown
+//! c' = f c + i g
+//! h' = o tanh(c')
+//! ```
+
+use plies_autograd::{Cell, Var};
+use plies_tensor::Rng;
+
+use crate::recurrent::{RecurrentOptions, Stack};
+use crate::{Module, Pass, Visitor, VisitorMut};
+
+/// Long short-term memory over sequences, in layers and both directions if wanted.
+///
+/// # Shapes
+/// x [B, T, I] -> [B, T, H], or [B, T, 2H] in both directions. Parameters as in PyTorch, gates in the
+/// order i, f, g, o: `weight_ih_l0` [4H, I], `weight_hh_l0` [4H, H], `bias_ih_l0` [4H], `bias_hh_l0`
+/// [4H].
+///
+/// # Gradient
+/// Through time, from the last step to the first: d_c = d_c' f + d_h o (1 - tanh² c)
+///
+/// # Source
+/// Hochreiter, Schmidhuber: Long short-term memory, Neural Computation 9 (1997); the forget gate is
+/// Gers, Schmidhuber, Cummins: Learning to forget (2000).
+///
+/// # Example
+/// ```
+/// use plies_autograd::Var;
+/// use plies_nn::{Lstm, Pass};
+/// use plies_tensor::{DType, Device, Rng, Tensor};
+/// let layer = Lstm::new(3, 5, &mut Rng::new(1));
+/// let x = Var::constant(Tensor::ones([2, 4, 3], DType::F32, &Device::cpu()));
+/// let (y, [h, c]) = layer.run(&x, Some(&[4, 2]), None, &mut Pass::eval());
+/// assert_eq!((y.dims(), h.dims(), c.dims()), (&[2, 4, 5][..], &[1, 2, 5][..], &[1, 2, 5][..]));
+/// // The second sequence ends after two steps.
+/// let last = y.select(0, 1).select(0, 1);
+/// assert_eq!(last.to_vec::<f32>().unwrap(), h.select(0, 0).select(0, 1).to_vec::<f32>().unwrap());
+/// assert_eq!(y.select(0, 1).slice(0, 2..).abs().sum_all().item().unwrap(), 0.0);
+/// # use plies_tensor::Elementwise;
+/// ```
+#[derive(Debug)]
+pub struct Lstm {
+    stack: Stack,
+}
+
+impl Lstm {
+    /// One layer from I inputs to H units in F32, weights and biases uniform in ±1/√H.
+    pub fn new(inputs: usize, hidden: usize, rng: &mut Rng) -> Self {
+        Self::with(inputs, hidden, RecurrentOptions::default(), rng)
+    }
+
+    /// Layers like `options` says.
+    ///
+    /// # Panics
+    /// When there is no layer or no unit, or the dropout is not a probability.
+    #[track_caller]
+    pub fn with(inputs: usize, hidden: usize, options: RecurrentOptions, rng: &mut Rng) -> Self {
+        Lstm { stack: Stack::new("lstm", Cell::Lstm, inputs, hidden, options, rng) }
+    }
+
+    /// Adds to the biases of the forget gates. With 1 a new layer keeps most of what it has seen,
+    /// which helps with long sequences; PyTorch, and [`new`](Lstm::new), add nothing.
+    ///
+    /// # Source
+    /// Jozefowicz, Zaremba, Sutskever: An empirical exploration of recurrent network architectures
+    /// (2015), section 2.2.
+    pub fn forget_bias(mut self, value: f64) -> Self {
+        self.stack.add_to_bias(1, value);
+        self
+    }
+
+    /// The outputs, and the states h and c after the last steps, from initial states or from zeros.
+    ///
+    /// With `lengths`, sequence b of the batch has `lengths[b]` steps, in any order of lengths; what x
+    /// holds beyond is not read, outputs there are 0, and the states are those after each
+    /// sequence's own last step. The work is that of the steps there are. L counts layers, N
+    /// directions; the states of layer l are those numbered l·N, and of the backward direction
+    /// l·N + 1.
+    ///
+    /// # Shapes
+    /// x [B, T, I], initial h and c [L·N, B, H] -> y [B, T, N·H], h and c [L·N, B, H]
+    ///
+    /// # Panics
+    /// When the shapes are others, or a length is not in 1..=T: a sequence of no steps has no output.
+    #[track_caller]
+    pub fn run(
+        &self,
+        x: &Var,
+        lengths: Option<&[usize]>,
+        initial: Option<[&Var; 2]>,
+        pass: &mut Pass,
+    ) -> (Var, [Var; 2]) {
+        let initial = initial.as_ref().map(|states| &states[..]);
+        let (y, mut states) = self.stack.run(x, lengths, initial, pass);
+        let c = states.pop().unwrap_or_else(|| y.clone());
+        let h = states.pop().unwrap_or_else(|| y.clone());
+        (y, [h, c])
+    }
+}
+
+impl Module for Lstm {
+    /// The outputs for whole sequences, from zeros.
+    #[track_caller]
+    fn forward(&self, x: &Var, pass: &mut Pass) -> Var {
+        self.run(x, None, None, pass).0
+    }
+
+    fn visit(&self, visitor: &mut Visitor<'_>) {
+        self.stack.visit(visitor);
+    }
+
+    fn visit_mut(&mut self, visitor: &mut VisitorMut<'_>) {
+        self.stack.visit_mut(visitor);
+    }
+}
