@@ -3,6 +3,7 @@
 
 mod activation;
 mod checkpoint;
+mod conv;
 pub mod data;
 mod dropout;
 mod flatten;
@@ -13,6 +14,7 @@ pub mod metrics;
 mod mlp;
 mod module;
 pub mod optim;
+mod pool;
 mod sequential;
 mod stream;
 pub mod train;
@@ -24,10 +26,12 @@ pub use plies_tensor;
 
 pub use activation::Activation;
 pub use checkpoint::{Checkpoint, CheckpointError};
+pub use conv::{Conv1d, Conv2d};
 pub use dropout::Dropout;
 pub use flatten::Flatten;
 pub use linear::Linear;
 pub use mlp::Mlp;
 pub use module::{Module, Pass};
+pub use pool::{MaxPool1d, MaxPool2d};
 pub use sequential::Sequential;
 pub use visitor::{Visitor, VisitorMut};

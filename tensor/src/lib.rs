@@ -18,9 +18,11 @@ mod shape;
 mod tensor;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod window;
 
 pub use backend::{
-    ArgReduce, Backend, Buffer, Distribution, Epilogue, MemoryUse, Reduce, Target, View,
+    ArgReduce, Backend, Buffer, Contraction, Distribution, Epilogue, MemoryUse, Reduce, Target,
+    View, Windows,
 };
 pub use cpu::{instruction_set, set_threads, threads};
 pub use device::Device;
@@ -33,3 +35,4 @@ pub use ops::elementwise::Elementwise;
 pub use random::Rng;
 pub use shape::{MAX_RANK, Shape};
 pub use tensor::Tensor;
+pub use window::{Conv, PerAxis, Pool};

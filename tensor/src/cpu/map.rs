@@ -37,6 +37,18 @@ pub(super) fn map<T: Primitive>(
     }
 }
 
+/// A formula on a slice in place, whose old values are its first input.
+pub(super) fn map_old<T: Primitive>(
+    formula: &Formula,
+    inputs: &[View<'_>],
+    scalars: &[f64],
+    out: &mut [T],
+) {
+    let others = inputs.iter().map(|view| Source::new(elements(view), view.layout));
+    let sources: Vec<Source<'_, T>> = [Source::Loaded].into_iter().chain(others).collect();
+    map_slice(formula, &sources, scalars, out, true);
+}
+
 /// What nearly every call comes to: one target that is a slice.
 fn map_slice<T: Primitive>(
     formula: &Formula,

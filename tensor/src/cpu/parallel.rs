@@ -90,7 +90,7 @@ impl<T> Slots<T> {
     /// # Safety
     /// No other thread may use these slots.
     #[allow(clippy::mut_from_ref)] // Disjointness is the caller's promise.
-    unsafe fn slice(&self, range: Range<usize>) -> &mut [T] {
+    pub(super) unsafe fn slice(&self, range: Range<usize>) -> &mut [T] {
         assert!(range.start <= range.end && range.end <= self.1);
         // SAFETY: in bounds, and ours by the caller's promise.
         unsafe { std::slice::from_raw_parts_mut(self.0.add(range.start), range.len()) }
