@@ -181,6 +181,19 @@ const ROWS: &[Row] = &[
         Real,
     ),
     ("max_pool", |x| x[0].max_pool(&Pool::new(3).stride(2)).0, &[&[2, 1, 6]], Real),
+    (
+        "avg_pool",
+        |x| x[0].avg_pool(&Pool::new([2, 3]).stride([1, 2]).padding(1).count_padding(false)),
+        &[&[2, 1, 3, 4]],
+        Real,
+    ),
+    ("avg_pool", |x| x[0].avg_pool(&Pool::new(2).padding(1)).sqr(), &[&[1, 2, 5]], Real),
+    (
+        "avg_pool_gradient",
+        |x| x[0].avg_pool_gradient([1, 2, 5, 4], &Pool::new(2)),
+        &[&[1, 2, 2, 2]],
+        Real,
+    ),
     // Movement.
     ("t", |x| x[0].t(), &[&[2, 3, 4]], Real),
     ("transpose", |x| x[0].transpose(0, -1), &[&[2, 3, 4]], Real),

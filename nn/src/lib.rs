@@ -32,6 +32,6 @@ pub use flatten::Flatten;
 pub use linear::Linear;
 pub use mlp::Mlp;
 pub use module::{Module, Pass};
-pub use pool::{MaxPool1d, MaxPool2d};
+pub use pool::{AvgPool1d, AvgPool2d, MaxPool1d, MaxPool2d};
 pub use sequential::Sequential;
 pub use visitor::{Visitor, VisitorMut};

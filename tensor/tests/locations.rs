@@ -125,6 +125,9 @@ fn a_mistake_is_reported_at_the_callers_line_by_the_name_of_what_was_called() {
         ("max_pool", &|| drop(y.max_pool(&Pool::new(0)))),
         ("max_pool", &|| drop(y.max_pool(&Pool::new([2, 2])))),
         ("max_pool", &|| drop(y.max_pool(&Pool::new(2).padding(2)))),
+        ("avg_pool", &|| drop(x.avg_pool(&Pool::new(2)))),
+        ("avg_pool", &|| drop(ints.reshape([1, 2, 3]).avg_pool(&Pool::new(2)))),
+        ("avg_pool_gradient", &|| drop(y.avg_pool_gradient([2, 3, 5], &Pool::new(2)))),
         // Views and copies.
         ("t", &|| drop(scalar.t())),
         ("transpose", &|| drop(x.transpose(0, 2))),

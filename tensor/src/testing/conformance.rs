@@ -26,6 +26,7 @@ const ROWS: &[(&str, Case)] = &[
     ("matmul", matmul),
     ("conv", conv),
     ("max_pool", max_pool),
+    ("avg_pool", avg_pool),
     ("gather", gather),
     ("scatter_add", scatter_add),
     ("one_hot", one_hot),
@@ -484,6 +485,35 @@ fn max_pool(rng: &mut Rng, device: &Device, dtype: DType) -> Result<(), String> 
     let image = |y: Tensor| if sequence { y.unsqueeze(2) } else { y };
     check(&image(y), &values, dtype).map_err(|e| format!("{dims:?}, {pool:?}: {e}"))?;
     check(&image(at), &positions, DType::I32).map_err(|e| format!("{dims:?}, {pool:?}: {e}"))
+}
+
+fn avg_pool(rng: &mut Rng, device: &Device, dtype: DType) -> Result<(), String> {
+    if !dtype.is_float() {
+        return Ok(());
+    }
+    let channels = 1 + rng.below(3);
+    let (dims, size, mut sliding, sequence) = images(rng, channels, 4);
+    sliding.dilation = [1, 1];
+    sliding.padding = [0, 1].map(|a| sliding.padding[a].min(size[a] / 2));
+    let x = draw(rng, device, dtype, &dims);
+    let count_padding = rng.below(2) == 0;
+    let pool = Pool::new(per_axis(size, sequence))
+        .stride(per_axis(sliding.stride, sequence))
+        .padding(per_axis(sliding.padding, sequence))
+        .count_padding(count_padding);
+    let average = |window: &[(f64, usize)]| {
+        let n = if count_padding { size[0] * size[1] } else { window.len() };
+        window.iter().map(|(x, _)| x).sum::<f64>() / n as f64
+    };
+    let expected = reference::pool(&Array::of(&x), size, &sliding, average);
+    let y = as_drawn(&x, sequence).avg_pool(&pool);
+    let image = |y: Tensor| if sequence { y.unsqueeze(2) } else { y };
+    check(&image(y.clone()), &expected, dtype).map_err(|e| format!("{dims:?}, {pool:?}: {e}"))?;
+    let d_y = draw(rng, device, dtype, y.dims());
+    let d_x = d_y.avg_pool_gradient(as_drawn(&x, sequence).shape(), &pool);
+    let d_y = Array::of(&image(d_y));
+    let expected = reference::avg_pool_gradient(&d_y, &dims, size, &sliding, count_padding);
+    check(&image(d_x), &expected, dtype).map_err(|e| format!("{dims:?}, {pool:?}: {e}"))
 }
 
 fn index_into(rng: &mut Rng, device: &Device, dims: &[usize], size: usize) -> Tensor {

@@ -304,3 +304,24 @@ pub fn pool(
         f(&indices(&size).into_iter().filter_map(element).collect::<Vec<_>>())
     })
 }
+
+/// Each element of d_y [N, C, OH, OW], shared out among its window in an input of `dims`.
+pub fn avg_pool_gradient(
+    d_y: &Array,
+    dims: &[usize],
+    size: [usize; 2],
+    sliding: &Sliding,
+    count_padding: bool,
+) -> Array {
+    let mut d_x = zeros(dims);
+    for y in indices(&d_y.dims) {
+        let places = indices(&size).into_iter();
+        let inside = |k: Vec<usize>| sliding.inside(&dims[2..], [y[2], y[3]], [k[0], k[1]]);
+        let places: Vec<[usize; 2]> = places.filter_map(inside).collect();
+        let n = if count_padding { size[0] * size[1] } else { places.len() };
+        for [row, column] in places {
+            add(&mut d_x, &[y[0], y[1], row, column], d_y.at(&y) / n as f64);
+        }
+    }
+    d_x
+}

@@ -114,6 +114,18 @@ impl Axes {
     }
 }
 
+impl Axes {
+    /// The offsets of `first` and of what follows it one step of the outermost axis after another.
+    #[inline(always)]
+    pub(super) fn outer_offsets(&self, first: usize, offsets: &mut [isize]) {
+        let mut offset = self.runs(first, 1).offset;
+        for to in offsets {
+            *to = offset;
+            offset += self.strides[0];
+        }
+    }
+}
+
 pub(super) struct Runs<'a> {
     axes: &'a Axes,
     position: [usize; MAX_RANK],

@@ -31,22 +31,36 @@ pub(super) unsafe fn spread<V: Vector>(job: Spread<'_, V::Element>) {
     let inner = if m.is_multiple_of(window) { window } else { 1 };
     let (col_stride, _) = cols.run();
     let mut offsets = [0isize; DEPTH];
-    let mut places = [0usize; DEPTH];
     for i in 0..inner {
         let count = (m - i).div_ceil(inner);
         for start in (0..count).step_by(DEPTH) {
-            let count = DEPTH.min(count - start);
-            for (c, place) in places[..count].iter_mut().enumerate() {
-                let row = i + (start + c) * inner;
-                rows.offsets(first[0] + row, &mut offsets[c..c + 1]);
-                *place = row * n;
+            let offsets = &mut offsets[..DEPTH.min(count - start)];
+            if inner == 1 {
+                rows.offsets(first[0] + start, offsets);
+            } else {
+                rows.outer_offsets(first[0] + i + start * inner, offsets);
             }
+            let row = i + start * inner;
             for (place, offset, run) in cols.runs(first[1], n) {
                 // SAFETY: the caller vouches for the places; the product has `n` elements a row.
                 unsafe {
-                    let (from, to) = (product.as_ptr().add(place), to.offset(offset));
-                    for (row, &offset) in places[..count].iter().zip(&offsets) {
-                        put::<V>(from.add(*row), run, to.offset(offset), col_stride, add);
+                    let mut from = product.as_ptr().add(row * n + place);
+                    let to = to.offset(offset);
+                    if col_stride == 1 {
+                        let mask = V::mask(if run.is_multiple_of(V::LANES) {
+                            V::LANES
+                        } else {
+                            run % V::LANES
+                        });
+                        for &row in &*offsets {
+                            put::<V>(from, run, mask, to.offset(row), add);
+                            from = from.wrapping_add(inner * n);
+                        }
+                    } else {
+                        for &row in &*offsets {
+                            put_apart::<V>(from, run, to.offset(row), col_stride, add);
+                            from = from.wrapping_add(inner * n);
+                        }
                     }
                 }
             }
@@ -54,36 +68,44 @@ pub(super) unsafe fn spread<V: Vector>(job: Spread<'_, V::Element>) {
     }
 }
 
+/// One row of results side by side.
 #[inline(always)]
 unsafe fn put<V: Vector>(
+    from: *const V::Element,
+    run: usize,
+    mask: V::Mask,
+    to: *mut V::Element,
+    add: bool,
+) {
+    // SAFETY: the caller vouches for `run` elements of both, the last of them those of the mask.
+    unsafe {
+        let mut c = 0;
+        while c + V::LANES < run {
+            let x = V::load(from.add(c));
+            let x = if add { V::load(to.add(c)).add(x) } else { x };
+            x.store(to.add(c));
+            c += V::LANES;
+        }
+        let x = V::load_masked(from.add(c), mask);
+        let x = if add { V::load_masked(to.add(c), mask).add(x) } else { x };
+        x.store_masked(to.add(c), mask);
+    }
+}
+
+/// One row of results that lie apart.
+#[inline(always)]
+unsafe fn put_apart<V: Vector>(
     from: *const V::Element,
     run: usize,
     to: *mut V::Element,
     stride: isize,
     add: bool,
 ) {
-    // SAFETY: the caller vouches for `run` elements of both.
-    unsafe {
-        if stride != 1 {
-            for c in 0..run {
-                let to = to.offset(c as isize * stride);
-                *to = if add { *to + *from.add(c) } else { *from.add(c) };
-            }
-            return;
-        }
-        let whole = run / V::LANES * V::LANES;
-        let mut c = 0;
-        while c < whole {
-            let x = V::load(from.add(c));
-            let x = if add { V::load(to.add(c)).add(x) } else { x };
-            x.store(to.add(c));
-            c += V::LANES;
-        }
-        if c < run {
-            let mask = V::mask(run - c);
-            let x = V::load_masked(from.add(c), mask);
-            let x = if add { V::load_masked(to.add(c), mask).add(x) } else { x };
-            x.store_masked(to.add(c), mask);
+    for c in 0..run {
+        // SAFETY: the caller vouches for `run` elements of both.
+        unsafe {
+            let to = to.offset(c as isize * stride);
+            *to = if add { *to + *from.add(c) } else { *from.add(c) };
         }
     }
 }
