@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
 use std::sync::Mutex;
 
 use plies_autograd::{Var, checkpoint, linear, no_grad};
-use plies_tensor::{DType, Device, Elementwise, Tensor, formula};
+use plies_tensor::{Conv, DType, Device, Elementwise, Pool, Tensor, formula};
 
 /// How the message begins, and the mistake.
 type Row<'a> = (&'a str, &'a dyn Fn());
@@ -18,6 +18,7 @@ fn a_mistake_is_reported_at_the_callers_line_by_the_name_of_what_was_called() {
     let index = Tensor::from([0, 1]);
     let wrong_index = Tensor::from([[0, 1]]);
     let sum = formula!(|x, y| x + y);
+    let conv = Conv::default();
     let rows: &[Row<'_>] = &[
         // Variables and gradients.
         ("leaf", &|| drop(Var::leaf(Tensor::from(1)))),
@@ -65,6 +66,14 @@ fn a_mistake_is_reported_at_the_callers_line_by_the_name_of_what_was_called() {
         ("matmul", &|| drop(x.matmul(&x))),
         ("matmul", &|| drop(x.matmul(&scalar))),
         ("linear", &|| drop(linear(&x, &y, None))),
+        // Convolution and pooling.
+        ("conv", &|| drop(y.conv(&x, None, &conv))),
+        ("conv_transpose", &|| drop(y.conv_transpose(&y, None, &conv, 0))),
+        ("conv_input_gradient", &|| drop(y.conv_input_gradient(&y, [2, 3, 5], &conv))),
+        ("conv_weight_gradient", &|| drop(y.conv_weight_gradient(&y, [3, 3, 2], &conv))),
+        ("max_pool", &|| drop(y.max_pool(&Pool::new(6)))),
+        ("avg_pool", &|| drop(y.avg_pool(&Pool::new(6)))),
+        ("avg_pool_gradient", &|| drop(y.avg_pool_gradient([2, 3, 5], &Pool::new(2)))),
         // Views and copies.
         ("t", &|| drop(scalar.t())),
         ("transpose", &|| drop(x.transpose(0, 2))),

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use plies_autograd::gradcheck::{gradcheck, gradgradcheck};
 use plies_autograd::{Cell, Var, checkpoint, linear, recurrent};
-use plies_tensor::{DType, Device, Elementwise, Rng, Tensor, formula};
+use plies_tensor::{Conv, DType, Device, Elementwise, Pool, Rng, Tensor, formula};
 
 /// Where the inputs of a row are drawn from.
 #[derive(Clone, Copy)]
@@ -156,6 +156,59 @@ const ROWS: &[Row] = &[
     ("matmul", |x| x[0].t().matmul(&x[1].t()), &[&[4, 3], &[2, 2, 4]], Real),
     ("linear", |x| linear(&x[0], &x[1], None), &[&[3, 4], &[5, 4]], Real),
     ("linear", |x| linear(&x[0], &x[1], Some(&x[2])), &[&[4], &[5, 4], &[5]], Real),
+    // Convolution.
+    (
+        "conv",
+        |x| x[0].conv(&x[1], Some(&x[2]), &Conv::default().stride(2).padding([1, 0])),
+        &[&[2, 2, 3, 5], &[3, 2, 2, 3], &[3]],
+        Real,
+    ),
+    (
+        "conv",
+        |x| x[0].conv(&x[1], None, &Conv::default().dilation(2).groups(2)),
+        &[&[2, 4, 6], &[4, 2, 3]],
+        Real,
+    ),
+    ("conv", |x| x[0].conv(&x[1], None, &Conv::default()), &[&[0, 1, 3], &[2, 1, 2]], Real),
+    (
+        "conv_transpose",
+        |x| x[0].conv_transpose(&x[1], Some(&x[2]), &Conv::default().stride(2).padding(1), [1, 0]),
+        &[&[2, 2, 2, 3], &[2, 3, 3, 2], &[3]],
+        Real,
+    ),
+    (
+        "conv_input_gradient",
+        |x| x[0].conv_input_gradient(&x[1], [2, 2, 8], &Conv::default().stride(3).groups(2)),
+        &[&[2, 2, 3], &[2, 1, 2]],
+        Real,
+    ),
+    (
+        "conv_weight_gradient",
+        |x| x[0].conv_weight_gradient(&x[1], [2, 2, 2, 1], &Conv::default().padding([1, 0])),
+        &[&[2, 2, 2, 3], &[2, 2, 3, 3]],
+        Real,
+    ),
+    ("max_pool", |x| x[0].max_pool(&Pool::new(2)).0, &[&[2, 1, 4, 6]], Real),
+    (
+        "max_pool",
+        |x| x[0].max_pool(&Pool::new([3, 2]).stride([2, 1]).padding([1, 0])).0.sqr(),
+        &[&[1, 2, 4, 3]],
+        Real,
+    ),
+    ("max_pool", |x| x[0].max_pool(&Pool::new(3).stride(2)).0, &[&[2, 1, 6]], Real),
+    (
+        "avg_pool",
+        |x| x[0].avg_pool(&Pool::new([2, 3]).stride([1, 2]).padding(1).count_padding(false)),
+        &[&[2, 1, 3, 4]],
+        Real,
+    ),
+    ("avg_pool", |x| x[0].avg_pool(&Pool::new(2).padding(1)).sqr(), &[&[1, 2, 5]], Real),
+    (
+        "avg_pool_gradient",
+        |x| x[0].avg_pool_gradient([1, 2, 5, 4], &Pool::new(2)),
+        &[&[1, 2, 2, 2]],
+        Real,
+    ),
     // Movement.
     ("t", |x| x[0].t(), &[&[2, 3, 4]], Real),
     ("transpose", |x| x[0].transpose(0, -1), &[&[2, 3, 4]], Real),

@@ -9,8 +9,10 @@ use divan::counter::ItemsCount;
 use plies_autograd::Var;
 use plies_nn::data::{Loader, TensorDataset};
 use plies_nn::optim::{Adam, Optimizer, Sgd};
-use plies_nn::{Activation, Mlp, Module, Pass, loss};
-use plies_tensor::{DType, Device, Rng, Tensor, set_threads};
+use plies_nn::{
+    Activation, Conv2d, Flatten, Linear, MaxPool2d, Mlp, Module, Pass, Sequential, loss,
+};
+use plies_tensor::{Conv, DType, Device, Pool, Rng, Tensor, set_threads};
 
 const BATCH: usize = 64;
 const SIZES: &[usize] = &[784, 512, 512, 10];
@@ -29,8 +31,18 @@ fn network() -> Mlp {
     Mlp::new(SIZES, Activation::Relu, &mut Rng::new(2))
 }
 
-fn steps(bencher: Bencher<'_, '_>, mut model: Mlp, mut optimizer: impl Optimizer) {
+fn steps(bencher: Bencher<'_, '_>, model: Mlp, optimizer: impl Optimizer) {
     let (x, targets) = data(BATCH);
+    steps_on(bencher, model, x, targets, optimizer);
+}
+
+fn steps_on(
+    bencher: Bencher<'_, '_>,
+    mut model: impl Module,
+    x: Tensor,
+    targets: Tensor,
+    mut optimizer: impl Optimizer,
+) {
     let x = Var::constant(x);
     let mut rng = Rng::new(3);
     bencher.counter(ItemsCount::new(BATCH)).bench_local(|| {
@@ -46,6 +58,26 @@ fn steps(bencher: Bencher<'_, '_>, mut model: Mlp, mut optimizer: impl Optimizer
 fn sgd(bencher: Bencher<'_, '_>, threads: usize) {
     set_threads(threads);
     steps(bencher, network(), Sgd::new(0.01));
+}
+
+/// LeNet: two convolutions, each halved by its maxima, and two affine layers.
+#[divan::bench(args = [1, 2])]
+fn lenet(bencher: Bencher<'_, '_>, threads: usize) {
+    set_threads(threads);
+    let mut rng = Rng::new(2);
+    let model = Sequential::new()
+        .push(Conv2d::new(1, 16, [5, 5], Conv::default(), &mut rng))
+        .push(Activation::Relu)
+        .push(MaxPool2d(Pool::new(2)))
+        .push(Conv2d::new(16, 32, [5, 5], Conv::default(), &mut rng))
+        .push(Activation::Relu)
+        .push(MaxPool2d(Pool::new(2)))
+        .push(Flatten)
+        .push(Linear::new(512, 128, &mut rng))
+        .push(Activation::Relu)
+        .push(Linear::new(128, 10, &mut rng));
+    let (x, targets) = data(BATCH);
+    steps_on(bencher, model, x.reshape([BATCH, 1, 28, 28]), targets, Sgd::new(0.01));
 }
 
 #[divan::bench(args = [1, 2])]

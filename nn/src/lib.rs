@@ -3,6 +3,7 @@
 
 mod activation;
 mod checkpoint;
+mod conv;
 pub mod data;
 mod dropout;
 mod embedding;
@@ -16,6 +17,7 @@ pub mod metrics;
 mod mlp;
 mod module;
 pub mod optim;
+mod pool;
 mod recurrent;
 mod rnn;
 mod sequential;
@@ -29,6 +31,7 @@ pub use plies_tensor;
 
 pub use activation::Activation;
 pub use checkpoint::{Checkpoint, CheckpointError};
+pub use conv::{Conv1d, Conv2d};
 pub use dropout::Dropout;
 pub use embedding::Embedding;
 pub use flatten::Flatten;
@@ -37,6 +40,7 @@ pub use linear::Linear;
 pub use lstm::Lstm;
 pub use mlp::Mlp;
 pub use module::{Module, Pass};
+pub use pool::{AvgPool1d, AvgPool2d, MaxPool1d, MaxPool2d};
 pub use recurrent::{Directions, RecurrentOptions};
 pub use rnn::Rnn;
 pub use sequential::Sequential;

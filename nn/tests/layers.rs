@@ -3,10 +3,11 @@
 use plies_autograd::Var;
 use plies_autograd::gradcheck::{gradcheck, gradgradcheck};
 use plies_nn::{
-    Activation, Checkpoint, Directions, Dropout, Flatten, Gru, Linear, Lstm, Mlp, Module, Pass,
-    RecurrentOptions, Rnn, Sequential, Visitor, VisitorMut,
+    Activation, AvgPool1d, AvgPool2d, Checkpoint, Conv1d, Conv2d, Directions, Dropout, Flatten,
+    Gru, Linear, Lstm, MaxPool1d, MaxPool2d, Mlp, Module, Pass, RecurrentOptions, Rnn, Sequential,
+    Visitor, VisitorMut,
 };
-use plies_tensor::{DType, Device, Rng, Tensor};
+use plies_tensor::{Conv, DType, Device, Pool, Rng, Tensor};
 
 type Make = Box<dyn Fn() -> Box<dyn Module>>;
 
@@ -22,6 +23,31 @@ fn layers() -> Vec<(String, Make, &'static [usize])> {
         ),
         ("linear over time", || Box::new(Linear::new(4, 2, &mut Rng::new(3))), &[2, 3, 4]),
         ("linear of no examples", || Box::new(Linear::new(4, 2, &mut Rng::new(3))), &[0, 4]),
+        (
+            "conv1d",
+            || Box::new(Conv1d::new(2, 3, 2, Conv::default().stride(2), &mut Rng::new(3))),
+            &[2, 2, 5],
+        ),
+        (
+            "conv2d",
+            || {
+                let conv = Conv::default().padding([1, 0]).groups(2);
+                Box::new(Conv2d::new(4, 2, [3, 2], conv, &mut Rng::new(3)))
+            },
+            &[2, 4, 2, 3],
+        ),
+        (
+            "conv2d without bias",
+            || {
+                let conv = Conv::default().dilation(2);
+                Box::new(Conv2d::new(1, 2, [2, 2], conv, &mut Rng::new(3)).without_bias())
+            },
+            &[1, 1, 4, 3],
+        ),
+        ("max_pool1d", || Box::new(MaxPool1d(Pool::new(2))), &[2, 2, 5]),
+        ("max_pool2d", || Box::new(MaxPool2d(Pool::new(3).stride(1).padding(1))), &[1, 2, 3, 4]),
+        ("avg_pool1d", || Box::new(AvgPool1d(Pool::new(2))), &[2, 2, 5]),
+        ("avg_pool2d", || Box::new(AvgPool2d(Pool::new(3).stride(1).padding(1))), &[1, 2, 3, 4]),
         ("dropout", || Box::new(Dropout::new(0.4)), &[3, 5]),
         ("flatten", || Box::new(Flatten), &[2, 3, 2]),
         ("rnn", || Box::new(Rnn::new(2, 3, &mut Rng::new(3))), &[2, 3, 2]),
@@ -93,7 +119,7 @@ fn names_are_those_of_pytorch_and_both_walks_agree() {
         layer.for_each_parameter_mut(&mut |name, _| again.push(name.to_owned()));
         assert_eq!(names, again, "{name}");
         match name.as_str() {
-            "linear" => assert_eq!(names, ["weight", "bias"]),
+            "linear" | "conv1d" | "conv2d" => assert_eq!(names, ["weight", "bias"]),
             "lstm" => {
                 assert_eq!(names, ["weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0"])
             }
@@ -119,6 +145,33 @@ fn a_small_network_gives_the_numbers_worked_out_by_hand() {
     // Hidden, before ReLU: (-0.5, 2), (-1.5, -2.5), (2.5, 5.5).
     let y = model.forward(&x, &mut Pass::eval());
     assert_eq!(y.value().to_vec::<f32>().unwrap(), [-3.75, 0.25, -3.25]);
+}
+
+#[test]
+fn convolution_and_pooling_give_the_numbers_worked_out_by_hand() {
+    let image = Tensor::from([[[[1f32, 2.0, 3.0], [4.0, 5.0, 6.0], [7.0, 8.0, 10.0]]]]);
+    let image = Var::constant(image);
+    let weight = Tensor::from([[[[1f32, 0.0], [0.0, -1.0]]], [[[0.0, 1.0], [1.0, 0.0]]]]);
+    let bias = Tensor::from([0.5f32, -1.0]);
+    let conv = Conv2d::from_weights(weight, Some(bias), Conv::default());
+    let y = conv.forward(&image, &mut Pass::eval());
+    assert_eq!(y.dims(), [1, 2, 2, 2]);
+    let expected = [-3.5, -3.5, -3.5, -4.5, 5.0, 7.0, 11.0, 13.0];
+    assert_eq!(y.value().to_vec::<f32>().unwrap(), expected);
+    let pool = Pool::new(2).stride(1);
+    let y = MaxPool2d(pool).forward(&image, &mut Pass::eval());
+    assert_eq!(y.value().to_vec::<f32>().unwrap(), [5.0, 6.0, 8.0, 10.0]);
+    let y = AvgPool2d(pool).forward(&image, &mut Pass::eval());
+    assert_eq!(y.value().to_vec::<f32>().unwrap(), [3.0, 4.0, 6.0, 7.25]);
+    // Corners see four elements, and five zeros that are not counted.
+    let same = Pool::new(3).stride(2).padding(1);
+    let y = AvgPool2d(same.count_padding(false)).forward(&image, &mut Pass::eval());
+    assert_eq!(y.value().to_vec::<f32>().unwrap(), [3.0, 4.0, 6.0, 7.25]);
+    let y = AvgPool2d(same).forward(&image, &mut Pass::eval());
+    let expected = [12.0, 16.0, 24.0, 29.0];
+    for (y, expected) in y.value().to_vec::<f32>().unwrap().into_iter().zip(expected) {
+        assert!((y * 9.0 - expected).abs() < 1e-5, "{y}");
+    }
 }
 
 /// Values and slopes far from 0, where eˣ is infinite or 0 in F32.

@@ -126,6 +126,36 @@ pub enum Distribution {
     Normal,
 }
 
+/// The nested loops of a contraction: how many of them, from the outside, play which part. A matrix
+/// product has one of each but the batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Contraction {
+    /// In both operands and the result: images, groups.
+    pub batch: usize,
+    /// In the first operand and the result.
+    pub rows: usize,
+    /// In both operands: these are summed over.
+    pub inner: usize,
+    /// In the second operand and the result.
+    pub columns: usize,
+    /// Whether the sums are added to what is there. Only then may the result's layout visit an
+    /// element several times, within one place of the batch; all that arrives there is added.
+    pub add: bool,
+}
+
+/// Windows that move over the last two axes of a tensor, rows and columns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Windows {
+    /// Size of a window.
+    pub size: [usize; 2],
+    /// From one window to the next.
+    pub stride: [usize; 2],
+    /// How far the first window begins outside.
+    pub padding: [usize; 2],
+    /// How many windows there are.
+    pub count: [usize; 2],
+}
+
 /// Element-wise work on a matrix product, done while the product is still in cache.
 #[derive(Clone, Copy, Debug)]
 pub struct Epilogue<'a> {
@@ -217,6 +247,20 @@ pub trait Backend: Send + Sync + 'static {
     /// Any strides are allowed: transposed operands are packed, not copied first.
     fn matmul(&self, a: View<'_>, b: View<'_>, epilogue: Option<Epilogue<'_>>, out: &mut Buffer);
 
+    /// `out[batch, rows, columns] = Σ a[batch, rows, inner] · b[batch, inner, columns]`, each word a
+    /// group of axes. All layouts, those of the epilogue's inputs too, have the dimensions of all
+    /// the loops in the order of [`Contraction`], with stride 0 along those that they do not depend
+    /// on. Elements may be visited many times: a convolution reads windows that overlap, and the
+    /// gradient of its input adds to them.
+    fn contract(
+        &self,
+        loops: Contraction,
+        a: View<'_>,
+        b: View<'_>,
+        epilogue: Option<Epilogue<'_>>,
+        out: Target<'_>,
+    );
+
     /// Applies a cell along sequences. `states` [B, ...] hold the values before the first step and
     /// then those after the last; `kept` [R, ...] are written. All are row-major.
     ///
@@ -244,6 +288,18 @@ pub trait Backend: Send + Sync + 'static {
         axis: usize,
         index: View<'_>,
         source: View<'_>,
+    );
+
+    /// The largest element of each window over the last two axes of a row-major input, and its
+    /// position in its plane of H rows and W columns, row · W + column, as I32: the first of equals,
+    /// and the first NaN if any. What is outside the plane is not part of a window; each window has
+    /// an element inside.
+    fn max_pool(
+        &self,
+        input: View<'_>,
+        windows: Windows,
+        values: &mut Buffer,
+        positions: &mut Buffer,
     );
 
     /// Fills `out` from Philox4x32-10 with the key `seed`, starting at counter `block`: the element

@@ -171,6 +171,26 @@ impl Layout {
         out
     }
 
+    /// Windows of `size` elements, `dilation` apart, along an axis; each begins `stride` elements
+    /// after the one before. The axis becomes that of the windows, and what is in a window a new
+    /// last axis. At least one window fits.
+    pub(crate) fn windows(
+        mut self,
+        axis: usize,
+        size: usize,
+        stride: usize,
+        dilation: usize,
+    ) -> Self {
+        let span = (size - 1) * dilation + 1;
+        debug_assert!(span <= self.shape[axis]);
+        let step = self.strides[axis];
+        self.shape[axis] = (self.shape[axis] - span) / stride + 1;
+        self.strides[axis] = step * stride as isize;
+        self.strides[self.shape.len()] = step * dilation as isize;
+        self.shape.push(size);
+        self
+    }
+
     /// Inserts an axis of size 1 before `axis` (`-1`: at the end).
     #[track_caller]
     pub(crate) fn unsqueeze(mut self, axis: isize) -> Self {
@@ -195,7 +215,8 @@ impl Layout {
         self
     }
 
-    fn remove_axis(&mut self, axis: usize) {
+    /// Forgets an axis: what is left is its first element, or the one that it repeats.
+    pub(crate) fn remove_axis(&mut self, axis: usize) {
         self.shape.remove(axis);
         self.strides.copy_within(axis + 1.., axis);
         self.strides[self.shape.len()] = 0;

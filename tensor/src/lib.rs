@@ -20,9 +20,11 @@ mod shape;
 mod tensor;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod window;
 
 pub use backend::{
-    ArgReduce, Backend, Buffer, Distribution, Epilogue, MemoryUse, Reduce, Target, View,
+    ArgReduce, Backend, Buffer, Contraction, Distribution, Epilogue, MemoryUse, Reduce, Target,
+    View, Windows,
 };
 pub use cpu::{instruction_set, set_threads, threads};
 pub use device::Device;
@@ -37,3 +39,4 @@ pub use random::Rng;
 pub use recurrence::Recurrence;
 pub use shape::{MAX_RANK, Shape};
 pub use tensor::Tensor;
+pub use window::{Conv, PerAxis, Pool};

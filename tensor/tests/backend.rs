@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use plies_tensor::testing::conformance;
 use plies_tensor::{
-    ArgReduce, Backend, Buffer, DType, Device, Distribution, Epilogue, Formula, Reduce, Result,
-    Target, Tensor, View,
+    ArgReduce, Backend, Buffer, Contraction, DType, Device, Distribution, Epilogue, Formula,
+    Reduce, Result, Target, Tensor, View, Windows,
 };
 
 /// Hands everything to the CPU; with a fault, maximum and minimum are exchanged.
@@ -74,6 +74,25 @@ impl Backend for Shadow {
     }
     fn matmul(&self, a: View<'_>, b: View<'_>, epilogue: Option<Epilogue<'_>>, out: &mut Buffer) {
         self.cpu.backend().matmul(a, b, epilogue, out);
+    }
+    fn contract(
+        &self,
+        loops: Contraction,
+        a: View<'_>,
+        b: View<'_>,
+        epilogue: Option<Epilogue<'_>>,
+        out: Target<'_>,
+    ) {
+        self.cpu.backend().contract(loops, a, b, epilogue, out);
+    }
+    fn max_pool(
+        &self,
+        input: View<'_>,
+        windows: Windows,
+        values: &mut Buffer,
+        positions: &mut Buffer,
+    ) {
+        self.cpu.backend().max_pool(input, windows, values, positions);
     }
     fn gather(&self, input: View<'_>, axis: usize, index: View<'_>, out: &mut Buffer) {
         self.cpu.backend().gather(input, axis, index, out);

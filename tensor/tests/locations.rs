@@ -5,7 +5,7 @@ use std::sync::Mutex;
 
 use plies_tensor::testing::assert_close;
 use plies_tensor::{
-    DType, Device, Elementwise, Formula, Layout, Reduce, Rng, Shape, Tensor, formula,
+    Conv, DType, Device, Elementwise, Formula, Layout, Pool, Reduce, Rng, Shape, Tensor, formula,
 };
 
 /// How the message begins, and the mistake.
@@ -22,6 +22,7 @@ fn a_mistake_is_reported_at_the_callers_line_by_the_name_of_what_was_called() {
     let sum = formula!(|x, y| x + y);
     let halves = formula!(|x| [x, x + 1.0]);
     let index = Tensor::from([0, 1]);
+    let conv = Conv::default();
     let rows: &[Row<'_>] = &[
         // Making and looking.
         ("from_slice", &|| drop(Tensor::from_slice(&[1f32], [2]))),
@@ -97,6 +98,36 @@ fn a_mistake_is_reported_at_the_callers_line_by_the_name_of_what_was_called() {
         ("exp: not defined on i32", &|| {
             drop(ints.matmul_then(&ints.t(), formula!(|x| x.exp()), &[], &[]));
         }),
+        // Convolution and pooling.
+        ("conv", &|| drop(x.conv(&y, None, &conv))),
+        ("conv", &|| drop(y.conv(&zeros(&[1, 2, 1]), None, &conv))),
+        ("conv", &|| drop(y.conv(&zeros(&[1, 3, 6]), None, &conv))),
+        ("conv", &|| drop(y.conv(&zeros(&[1, 3, 0]), None, &conv))),
+        ("conv", &|| drop(y.conv(&zeros(&[1, 3, 1]), Some(&scalar), &conv))),
+        ("conv", &|| drop(y.conv(&zeros(&[1, 3, 1]), None, &conv.stride(0)))),
+        ("conv", &|| drop(y.conv(&zeros(&[1, 3, 1]), None, &conv.padding([1, 1])))),
+        ("conv", &|| drop(y.conv(&zeros(&[2, 1, 1]), None, &conv.groups(3)))),
+        ("conv", &|| drop(y.conv(&Tensor::zeros([1, 3, 1], DType::F64, &cpu), None, &conv))),
+        ("conv_transpose", &|| drop(y.conv_transpose(&y, None, &conv, 0))),
+        ("conv_transpose", &|| drop(y.conv_transpose(&zeros(&[3, 1, 2]), None, &conv, 1))),
+        ("conv_transpose", &|| {
+            drop(y.conv_transpose(&zeros(&[3, 1, 1]), None, &conv.padding(3), 0));
+        }),
+        ("conv_transpose", &|| {
+            drop(y.conv_transpose(&zeros(&[3, 1, 1]), Some(&x), &conv, 0));
+        }),
+        ("conv_input_gradient", &|| {
+            drop(y.conv_input_gradient(&zeros(&[3, 1, 1]), [2, 1, 4], &conv));
+        }),
+        ("conv_weight_gradient", &|| drop(y.conv_weight_gradient(&y, [3, 3, 2], &conv))),
+        ("max_pool", &|| drop(x.max_pool(&Pool::new(2)))),
+        ("max_pool", &|| drop(y.max_pool(&Pool::new(6)))),
+        ("max_pool", &|| drop(y.max_pool(&Pool::new(0)))),
+        ("max_pool", &|| drop(y.max_pool(&Pool::new([2, 2])))),
+        ("max_pool", &|| drop(y.max_pool(&Pool::new(2).padding(2)))),
+        ("avg_pool", &|| drop(x.avg_pool(&Pool::new(2)))),
+        ("avg_pool", &|| drop(ints.reshape([1, 2, 3]).avg_pool(&Pool::new(2)))),
+        ("avg_pool_gradient", &|| drop(y.avg_pool_gradient([2, 3, 5], &Pool::new(2)))),
         // Views and copies.
         ("t", &|| drop(scalar.t())),
         ("transpose", &|| drop(x.transpose(0, 2))),

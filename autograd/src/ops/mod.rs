@@ -2,10 +2,12 @@
 //! they have on tensors. Forward and vjp of an operation stand side by side.
 
 pub(crate) mod cell;
+mod conv;
 pub(crate) mod elementwise;
 mod index;
 pub(crate) mod matmul;
 mod movement;
+mod pool;
 pub(crate) mod recurrent;
 mod reduce;
 mod softmax;

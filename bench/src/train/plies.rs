@@ -3,15 +3,16 @@
 use plies_autograd::Var;
 use plies_nn::optim;
 use plies_nn::{
-    Activation, Embedding, Gru, Linear, Lstm, Mlp, Module, Pass, Visitor, VisitorMut, loss,
+    Activation, Conv2d, Embedding, Flatten, Gru, Linear, Lstm, MaxPool2d, Mlp, Module, Pass,
+    Sequential, Visitor, VisitorMut, loss,
 };
-use plies_tensor::{Rng, Tensor};
+use plies_tensor::{Conv, Pool, Rng, Tensor};
 
 use super::{Case, Network, Optimizer, STEPS, VOCABULARY, integers};
 use crate::gemm::numbers;
 
-/// One step of `case`; `None` for a network that there is no layer for yet.
-pub(super) fn step(case: &Case) -> Option<Box<dyn FnMut()>> {
+/// One step of `case`.
+pub(super) fn step(case: &Case) -> Box<dyn FnMut()> {
     let rng = &mut Rng::new(1);
     let b = case.batch;
     let (model, x): (Box<dyn Module>, Tensor) = match case.network {
@@ -33,14 +34,27 @@ pub(super) fn step(case: &Case) -> Option<Box<dyn FnMut()>> {
             let tokens = integers(b * STEPS, VOCABULARY).into_iter().map(|i| i as i32);
             (Box::new(model), Tensor::from_vec(tokens.collect::<Vec<i32>>(), [b, STEPS]))
         }
-        Network::LeNet => return None,
+        Network::LeNet => {
+            let model = Sequential::new()
+                .push(Conv2d::new(1, 16, [5, 5], Conv::default(), rng))
+                .push(Activation::Relu)
+                .push(MaxPool2d(Pool::new(2)))
+                .push(Conv2d::new(16, 32, [5, 5], Conv::default(), rng))
+                .push(Activation::Relu)
+                .push(MaxPool2d(Pool::new(2)))
+                .push(Flatten)
+                .push(Linear::new(512, 128, rng))
+                .push(Activation::Relu)
+                .push(Linear::new(128, 10, rng));
+            (Box::new(model), Tensor::from_slice(&numbers(b * 784), [b, 1, 28, 28]))
+        }
     };
     let targets = integers(b, case.network.classes()).into_iter().map(|y| y as i32);
     let targets = Tensor::from(targets.collect::<Vec<i32>>());
-    Some(match case.optimizer {
+    match case.optimizer {
         Optimizer::Sgd => repeat(model, x, targets, optim::Sgd::new(0.01)),
         Optimizer::Adam => repeat(model, x, targets, optim::Adam::new(0.001)),
-    })
+    }
 }
 
 fn repeat(

@@ -1,7 +1,7 @@
 //! Reading and adding at positions that an index tensor names.
 
 use super::memory::elements;
-use super::parallel::for_each_range;
+use super::parallel::{Slots, for_each_range};
 use crate::{Element, Layout, View};
 
 /// The index of each element of `index`, checked against the size of the axis.
@@ -76,7 +76,7 @@ pub(super) fn scatter_add<T: Element>(
     axis: usize,
     index: View<'_>,
     source: View<'_>,
-    add: fn(T, T) -> T,
+    add: impl Fn(T, T) -> T + Sync,
 ) {
     let values: &[T] = elements(&source);
     let indices: &[i32] = elements(&index);
@@ -87,6 +87,25 @@ pub(super) fn scatter_add<T: Element>(
     }
     assert!(size > 0, "scatter_add: the axis is empty, there is nothing to add to");
     let shape = index.layout.shape();
+    if axis + 1 == dims.len() && index.layout.is_contiguous() && source.layout.is_contiguous() {
+        let n = shape[axis];
+        let values = &values[source.layout.offset()..];
+        let indices = &indices[index.layout.offset()..];
+        let lines = target.len() / size;
+        let target = Slots::new(target);
+        return for_each_range(lines, (50_000 / (size + 4 * n)).max(1), |range| {
+            // SAFETY: lines of different threads are disjoint.
+            let lines = unsafe { target.slice(range.start * size..range.end * size) };
+            let part = range.start * n..range.end * n;
+            let from = values[part.clone()].chunks_exact(n).zip(indices[part].chunks_exact(n));
+            for (line, (values, indices)) in lines.chunks_exact_mut(size).zip(from) {
+                for (&value, &at) in values.iter().zip(indices) {
+                    let to = &mut line[checked("scatter_add", at, size) as usize];
+                    *to = add(*to, value);
+                }
+            }
+        });
+    }
     let (row, rank) = row_length(index.layout, source.layout, axis);
     let target_base = layout.slice(axis as isize, 0, 1, 1).broadcast_to(shape);
     // Rows also need the target to be contiguous over them, which a row-major target is.

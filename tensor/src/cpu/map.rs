@@ -19,9 +19,6 @@ pub(super) fn map<T: Reducible>(
     let old = if in_place { targets.len() } else { 0 };
     let row = targets[0].layout.dims().last().copied().unwrap_or(1);
     let n = targets[0].layout.elem_count();
-    if n == 0 {
-        return;
-    }
     // Few enough to need no list on the heap, nearly always.
     let (mut few, mut many) = ([Source::<T>::Old(0); 6], Vec::new());
     let sources = first_or_many(&mut few, &mut many, old + inputs.len());
@@ -36,8 +33,34 @@ pub(super) fn map<T: Reducible>(
     for (sink, target) in sinks.iter_mut().zip(targets) {
         *sink = Sink::new(target.buffer.memory_mut::<Memory>().as_slice_mut(), target.layout);
     }
-    let (sources, sinks) = (&*sources, &*sinks);
+    evaluate(formula, sources, sinks, scalars, [n, row]);
+}
 
+/// A formula on a slice in place, whose old values are its first input.
+pub(super) fn map_old<T: Reducible>(
+    formula: &Formula,
+    inputs: &[View<'_>],
+    scalars: &[f64],
+    out: &mut [T],
+) {
+    let row = inputs.first().and_then(|view| view.layout.dims().last().copied()).unwrap_or(1);
+    let others = inputs.iter().map(|view| Source::new(elements(view), view.layout));
+    let sources: Vec<Source<'_, T>> = [Source::Old(0)].into_iter().chain(others).collect();
+    let n = out.len();
+    evaluate(formula, &sources, &[Sink::slice(out)], scalars, [n, row]);
+}
+
+/// Evaluates all `n` elements, in rows of `row`.
+fn evaluate<T: Reducible>(
+    formula: &Formula,
+    sources: &[Source<'_, T>],
+    sinks: &[Sink<'_, T>],
+    scalars: &[f64],
+    [n, row]: [usize; 2],
+) {
+    if n == 0 {
+        return;
+    }
     let grain = grain(formula);
     if n <= grain.min(SMALL) && run_single_step(formula, sources, sinks, scalars, n) {
         return;

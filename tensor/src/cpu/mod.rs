@@ -7,6 +7,7 @@
 
 mod accumulate;
 mod cells;
+mod contract;
 mod evaluate;
 mod gemm;
 mod index;
@@ -17,6 +18,7 @@ mod matmul;
 mod memory;
 mod parallel;
 mod philox;
+mod pool;
 mod primitive;
 mod recur;
 mod reduce;
@@ -29,7 +31,10 @@ pub use isa::instruction_set;
 pub use parallel::{set_threads, threads};
 pub(crate) use philox::philox;
 
-use crate::backend::{ArgReduce, Backend, Buffer, Distribution, Epilogue, MemoryUse, Target, View};
+use crate::backend::{
+    ArgReduce, Backend, Buffer, Contraction, Distribution, Epilogue, MemoryUse, Target, View,
+    Windows,
+};
 use crate::recurrence::by_definition;
 use crate::{DType, Element, Formula, Recurrence, Reduce, Result};
 use memory::{Memory, elements};
@@ -159,6 +164,17 @@ impl Backend for Cpu {
         }
     }
 
+    fn contract(
+        &self,
+        loops: Contraction,
+        a: View<'_>,
+        b: View<'_>,
+        epilogue: Option<Epilogue<'_>>,
+        out: Target<'_>,
+    ) {
+        contract::contract(loops, a, b, epilogue, out);
+    }
+
     fn gather(&self, input: View<'_>, axis: usize, index: View<'_>, out: &mut Buffer) {
         with_element!(out.dtype(), T => {
             index::gather::<T>(input, axis, index, slice_mut(out));
@@ -187,6 +203,18 @@ impl Backend for Cpu {
                 index::scatter_add(target, dims, axis, index, source, i32::wrapping_add);
             }
         }
+    }
+
+    fn max_pool(
+        &self,
+        input: View<'_>,
+        windows: Windows,
+        values: &mut Buffer,
+        positions: &mut Buffer,
+    ) {
+        with_element!(values.dtype(), T => {
+            pool::max_pool::<T>(input, windows, slice_mut(values), slice_mut(positions));
+        });
     }
 
     fn random(&self, distribution: Distribution, seed: u64, block: u64, out: &mut Buffer) {

@@ -239,7 +239,7 @@ impl Tensor {
 }
 
 /// Copies a tensor to a part of a buffer.
-fn place(part: &Tensor, buffer: &mut Buffer, layout: &Layout) {
+pub(super) fn place(part: &Tensor, buffer: &mut Buffer, layout: &Layout) {
     if layout.elem_count() > 0 {
         let backend = part.device().backend();
         backend.map(formula!(|x| x), &[part.view()], &[], &mut [Target { buffer, layout }], false);

@@ -1,11 +1,11 @@
 //! Every operation on a device, against its definition.
 
 use super::close::compare;
-use super::reference::{self, Array};
+use super::reference::{self, Array, Sliding};
 use super::strategies::random_view;
 use crate::{
-    ArgReduce, Binary, DType, Device, Elementwise, Formula, Reduce, Rng, Shape, Tensor, Unary,
-    formula,
+    ArgReduce, Binary, Conv, DType, Device, Elementwise, Formula, PerAxis, Pool, Reduce, Rng,
+    Shape, Tensor, Unary, formula,
 };
 
 /// A case: random shapes from `Rng`, the operation on a device, the comparison.
@@ -24,6 +24,9 @@ const ROWS: &[(&str, Case)] = &[
     ("cumsum", cumsum),
     ("sort and topk", sort),
     ("matmul", matmul),
+    ("conv", conv),
+    ("max_pool", max_pool),
+    ("avg_pool", avg_pool),
     ("gather", gather),
     ("scatter_add", scatter_add),
     ("one_hot", one_hot),
@@ -370,6 +373,147 @@ fn matmul(rng: &mut Rng, device: &Device, dtype: DType) -> Result<(), String> {
         check(&found, &reference::map(plus, &[&Array::of(&plain), &Array::of(extra)], &[]), dtype)?;
     }
     Ok(())
+}
+
+/// Images, or sequences as images of one row, and how windows of a size move over them.
+fn images(rng: &mut Rng, channels: usize, most: usize) -> (Vec<usize>, [usize; 2], Sliding, bool) {
+    let sequence = rng.below(3) == 0;
+    let mut pair = |least: usize, n: usize, flat: usize| {
+        let [row, column] = [least + rng.below(n), least + rng.below(n)];
+        if sequence { [flat, column] } else { [row, column] }
+    };
+    let (size, stride, dilation) = (pair(1, most, 1), pair(1, 3, 1), pair(1, 2, 1));
+    let padding = pair(0, 3, 0).map(|p| p.min(most / 2));
+    let more = pair(0, 13, 0);
+    let sliding = Sliding { stride, padding, dilation, groups: 1 };
+    // Now and then wide enough for several registers, or more than a block.
+    let wide = [0, 0, 0, 30, 130][rng.below(5)];
+    let span = |a: usize| (size[a] - 1) * dilation[a] + 1 + more[a] + if a == 1 { wide } else { 0 };
+    let n = [0, 1, 2, 3][rng.below(4)];
+    let dims = vec![n, channels, if sequence { 1 } else { span(0) }, span(1)];
+    (dims, size, sliding, sequence)
+}
+
+/// As an operation sees it: images of one row are sequences.
+fn as_drawn(x: &Tensor, sequence: bool) -> Tensor {
+    if sequence { x.squeeze(2) } else { x.clone() }
+}
+
+fn per_axis(n: [usize; 2], sequence: bool) -> PerAxis {
+    if sequence { [n[1]].into() } else { n.into() }
+}
+
+fn conv(rng: &mut Rng, device: &Device, dtype: DType) -> Result<(), String> {
+    let groups = [1, 1, 2, 3][rng.below(4)];
+    let (c, o) = (1 + rng.below(4), 1 + rng.below(20));
+    let (dims, size, sliding, sequence) = images(rng, c * groups, 5);
+    let sliding = Sliding { groups, ..sliding };
+    let weight = [o * groups, c, size[0], size[1]];
+    let (x, w) = (draw(rng, device, dtype, &dims), draw(rng, device, dtype, &weight));
+    let bias = draw(rng, device, dtype, &[o * groups]);
+    let conv = Conv::default()
+        .stride(per_axis(sliding.stride, sequence))
+        .padding(per_axis(sliding.padding, sequence))
+        .dilation(per_axis(sliding.dilation, sequence))
+        .groups(groups);
+    let (sliding_x, sliding_w) = (as_drawn(&x, sequence), as_drawn(&w, sequence));
+    let named = |name: &str, e: String| format!("{name}: {dims:?} x {weight:?}, {conv:?}: {e}");
+    let image = |y: Tensor| if sequence { y.unsqueeze(2) } else { y };
+
+    let expected = reference::conv(&Array::of(&x), &Array::of(&w), &sliding);
+    let y = image(sliding_x.conv(&sliding_w, None, &conv));
+    check(&y, &expected, dtype).map_err(|e| named("conv", e))?;
+    let with_bias = reference::map(
+        formula!(|y, b| y + b),
+        &[&expected, &Array::of(&bias.reshape([o * groups, 1, 1]))],
+        &[],
+    );
+    let y = image(sliding_x.conv(&sliding_w, Some(&bias), &conv));
+    check(&y, &with_bias, dtype).map_err(|e| named("conv with bias", e))?;
+
+    let d_y = draw(rng, device, dtype, y.dims());
+    let sliding_d_y = as_drawn(&d_y, sequence);
+    let expected =
+        reference::conv_input_gradient(&Array::of(&d_y), &Array::of(&w), &dims, &sliding);
+    let d_x = sliding_d_y.conv_input_gradient(&sliding_w, sliding_x.shape(), &conv);
+    check(&image(d_x), &expected, dtype).map_err(|e| named("conv_input_gradient", e))?;
+    // The same operation by its other name; what no window reaches is output padding.
+    let rest = [0, 1].map(|a| {
+        let span = (size[a] - 1) * sliding.dilation[a] + 1;
+        (dims[a + 2] + 2 * sliding.padding[a] - span) % sliding.stride[a]
+    });
+    if dims[2..].iter().all(|&dim| dim > 0) {
+        let rest = per_axis(rest, sequence);
+        let x = image(sliding_d_y.conv_transpose(&sliding_w, None, &conv, rest));
+        check(&x, &expected, dtype).map_err(|e| named("conv_transpose", e))?;
+    }
+    let expected =
+        reference::conv_weight_gradient(&Array::of(&x), &Array::of(&d_y), &weight, &sliding);
+    let d_w = sliding_x.conv_weight_gradient(&sliding_d_y, sliding_w.shape(), &conv);
+    check(&image(d_w), &expected, dtype).map_err(|e| named("conv_weight_gradient", e))
+}
+
+fn max_pool(rng: &mut Rng, device: &Device, dtype: DType) -> Result<(), String> {
+    let channels = 1 + rng.below(3);
+    let (mut dims, mut size, mut sliding, mut sequence) = images(rng, channels, 4);
+    sliding.dilation = [1, 1];
+    sliding.padding = [0, 1].map(|a| sliding.padding[a].min(size[a] / 2));
+    if rng.below(3) == 0 {
+        // Side by side, which has loops of its own.
+        (size, sliding.stride, sliding.padding) = ([2, 2], [2, 2], [0, 0]);
+        sequence = false;
+        dims[2..].iter_mut().for_each(|dim| *dim = 2 * dim.div_ceil(2));
+    }
+    let mut x = draw(rng, device, dtype, &dims);
+    if dtype.is_float() && rng.below(3) == 0 {
+        // Small numbers become NaN, -∞ or stay.
+        let special = formula!(|x; nan, low| x.eq(1.0).select(nan, x.lt(0.0).select(low, x)));
+        x = Tensor::map(special, &[&x], &[f64::NAN, f64::NEG_INFINITY]);
+    }
+    let first_largest = |window: &[(f64, usize)]| {
+        let better = |a: f64, b: f64| !a.is_nan() && (b.is_nan() || b > a);
+        let first = window[0];
+        window.iter().fold(first, |best, &x| if better(best.0, x.0) { x } else { best })
+    };
+    let array = Array::of(&x);
+    let values = reference::pool(&array, size, &sliding, |w| first_largest(w).0);
+    let positions = reference::pool(&array, size, &sliding, |w| first_largest(w).1 as f64);
+    let pool = Pool::new(per_axis(size, sequence))
+        .stride(per_axis(sliding.stride, sequence))
+        .padding(per_axis(sliding.padding, sequence));
+    let (y, at) = as_drawn(&x, sequence).max_pool(&pool);
+    let image = |y: Tensor| if sequence { y.unsqueeze(2) } else { y };
+    check(&image(y), &values, dtype).map_err(|e| format!("{dims:?}, {pool:?}: {e}"))?;
+    check(&image(at), &positions, DType::I32).map_err(|e| format!("{dims:?}, {pool:?}: {e}"))
+}
+
+fn avg_pool(rng: &mut Rng, device: &Device, dtype: DType) -> Result<(), String> {
+    if !dtype.is_float() {
+        return Ok(());
+    }
+    let channels = 1 + rng.below(3);
+    let (dims, size, mut sliding, sequence) = images(rng, channels, 4);
+    sliding.dilation = [1, 1];
+    sliding.padding = [0, 1].map(|a| sliding.padding[a].min(size[a] / 2));
+    let x = draw(rng, device, dtype, &dims);
+    let count_padding = rng.below(2) == 0;
+    let pool = Pool::new(per_axis(size, sequence))
+        .stride(per_axis(sliding.stride, sequence))
+        .padding(per_axis(sliding.padding, sequence))
+        .count_padding(count_padding);
+    let average = |window: &[(f64, usize)]| {
+        let n = if count_padding { size[0] * size[1] } else { window.len() };
+        window.iter().map(|(x, _)| x).sum::<f64>() / n as f64
+    };
+    let expected = reference::pool(&Array::of(&x), size, &sliding, average);
+    let y = as_drawn(&x, sequence).avg_pool(&pool);
+    let image = |y: Tensor| if sequence { y.unsqueeze(2) } else { y };
+    check(&image(y.clone()), &expected, dtype).map_err(|e| format!("{dims:?}, {pool:?}: {e}"))?;
+    let d_y = draw(rng, device, dtype, y.dims());
+    let d_x = d_y.avg_pool_gradient(as_drawn(&x, sequence).shape(), &pool);
+    let d_y = Array::of(&image(d_y));
+    let expected = reference::avg_pool_gradient(&d_y, &dims, size, &sliding, count_padding);
+    check(&image(d_x), &expected, dtype).map_err(|e| format!("{dims:?}, {pool:?}: {e}"))
 }
 
 fn index_into(rng: &mut Rng, device: &Device, dims: &[usize], size: usize) -> Tensor {

@@ -201,3 +201,128 @@ pub fn scatter_add(x: &Array, axis: usize, index: &Array, source: &Array) -> Arr
     }
     y
 }
+
+/// How windows move over rows and columns.
+#[derive(Clone, Copy, Debug)]
+pub struct Sliding {
+    /// From one window to the next.
+    pub stride: [usize; 2],
+    /// Elements on either side.
+    pub padding: [usize; 2],
+    /// From one element of a window to the next.
+    pub dilation: [usize; 2],
+    /// Groups of channels.
+    pub groups: usize,
+}
+
+impl Sliding {
+    /// How many windows of a size there are on each axis of an image.
+    pub fn count(&self, image: &[usize], size: &[usize]) -> [usize; 2] {
+        [0, 1].map(|a| {
+            let span = (size[a] - 1) * self.dilation[a] + 1;
+            (image[a] + 2 * self.padding[a] - span) / self.stride[a] + 1
+        })
+    }
+
+    /// The element k of window i, unless it is padding.
+    fn inside(&self, image: &[usize], i: [usize; 2], k: [usize; 2]) -> Option<[usize; 2]> {
+        let at = |a: usize| {
+            let padded = i[a] * self.stride[a] + k[a] * self.dilation[a];
+            padded.checked_sub(self.padding[a]).filter(|&at| at < image[a])
+        };
+        Some([at(0)?, at(1)?])
+    }
+}
+
+/// Calls `f` with the indices in x [N, C, H, W], w [O, C / groups, KH, KW] and y [N, O, OH, OW] of
+/// every product of a convolution.
+fn convolve(
+    x: &[usize],
+    w: &[usize],
+    sliding: &Sliding,
+    mut f: impl FnMut([usize; 4], [usize; 4], [usize; 4]),
+) {
+    let [oh, ow] = sliding.count(&x[2..], &w[2..]);
+    let window = indices(&w[1..]);
+    for y in indices(&[x[0], w[0], oh, ow]) {
+        let [n, o, i, j] = y[..] else { continue };
+        let group = o / (w[0] / sliding.groups);
+        for k in &window {
+            let [c, k, l] = k[..] else { continue };
+            let Some([row, column]) = sliding.inside(&x[2..], [i, j], [k, l]) else { continue };
+            f([n, group * w[1] + c, row, column], [o, c, k, l], [n, o, i, j]);
+        }
+    }
+}
+
+fn zeros(dims: &[usize]) -> Array {
+    Array::from_fn(dims, |_| 0.0)
+}
+
+/// Adds to an element.
+fn add(y: &mut Array, at: &[usize], x: f64) {
+    let flat = at.iter().zip(&y.dims).fold(0, |flat, (i, d)| flat * d + i);
+    y.data[flat] += x;
+}
+
+/// The convolution of x [N, C, H, W] with w [O, C / groups, KH, KW].
+pub fn conv(x: &Array, w: &Array, sliding: &Sliding) -> Array {
+    let [oh, ow] = sliding.count(&x.dims[2..], &w.dims[2..]);
+    let mut y = zeros(&[x.dims[0], w.dims[0], oh, ow]);
+    convolve(&x.dims, &w.dims, sliding, |i, j, k| add(&mut y, &k, x.at(&i) * w.at(&j)));
+    y
+}
+
+/// The gradient of its input.
+pub fn conv_input_gradient(d_y: &Array, w: &Array, dims: &[usize], sliding: &Sliding) -> Array {
+    let mut d_x = zeros(dims);
+    convolve(dims, &w.dims, sliding, |i, j, k| add(&mut d_x, &i, d_y.at(&k) * w.at(&j)));
+    d_x
+}
+
+/// The gradient of its weight.
+pub fn conv_weight_gradient(x: &Array, d_y: &Array, dims: &[usize], sliding: &Sliding) -> Array {
+    let mut d_w = zeros(dims);
+    convolve(&x.dims, dims, sliding, |i, j, k| add(&mut d_w, &j, x.at(&i) * d_y.at(&k)));
+    d_w
+}
+
+/// The elements of each window of x [N, C, H, W] that are not padding, with their positions in the
+/// plane, as `f` joins them.
+pub fn pool(
+    x: &Array,
+    size: [usize; 2],
+    sliding: &Sliding,
+    f: impl Fn(&[(f64, usize)]) -> f64,
+) -> Array {
+    let image = &x.dims[2..];
+    let [oh, ow] = sliding.count(image, &size);
+    Array::from_fn(&[x.dims[0], x.dims[1], oh, ow], |at| {
+        let element = |k: Vec<usize>| {
+            let [row, column] = sliding.inside(image, [at[2], at[3]], [k[0], k[1]])?;
+            Some((x.at(&[at[0], at[1], row, column]), row * image[1] + column))
+        };
+        f(&indices(&size).into_iter().filter_map(element).collect::<Vec<_>>())
+    })
+}
+
+/// Each element of d_y [N, C, OH, OW], shared out among its window in an input of `dims`.
+pub fn avg_pool_gradient(
+    d_y: &Array,
+    dims: &[usize],
+    size: [usize; 2],
+    sliding: &Sliding,
+    count_padding: bool,
+) -> Array {
+    let mut d_x = zeros(dims);
+    for y in indices(&d_y.dims) {
+        let places = indices(&size).into_iter();
+        let inside = |k: Vec<usize>| sliding.inside(&dims[2..], [y[2], y[3]], [k[0], k[1]]);
+        let places: Vec<[usize; 2]> = places.filter_map(inside).collect();
+        let n = if count_padding { size[0] * size[1] } else { places.len() };
+        for [row, column] in places {
+            add(&mut d_x, &[y[0], y[1], row, column], d_y.at(&y) / n as f64);
+        }
+    }
+    d_x
+}

@@ -3,6 +3,7 @@
 use std::arch::x86_64::*;
 
 use super::block::{Product, product};
+use super::spread::{Spread, spread};
 use super::vector::Vector;
 
 impl Vector for __m512 {
@@ -169,4 +170,20 @@ pub(super) unsafe fn product_f32(job: Product<'_, f32>) {
 pub(super) unsafe fn product_f64(job: Product<'_, f64>) {
     // SAFETY: this function's contract.
     unsafe { product::<__m512d>(job) }
+}
+
+/// # Safety
+/// The CPU must have AVX-512F.
+#[target_feature(enable = "avx512f")]
+pub(super) unsafe fn spread_f32(job: Spread<'_, f32>) {
+    // SAFETY: this function's contract.
+    unsafe { spread::<__m512>(job) }
+}
+
+/// # Safety
+/// The CPU must have AVX-512F.
+#[target_feature(enable = "avx512f")]
+pub(super) unsafe fn spread_f64(job: Spread<'_, f64>) {
+    // SAFETY: this function's contract.
+    unsafe { spread::<__m512d>(job) }
 }

@@ -1,7 +1,8 @@
 //! The loops around the micro-kernel, which keep every operand in the cache it should be in.
 
+use super::groups::Operand;
 use super::kernel::{self, Tile};
-use super::matrix::{MatrixMut, MatrixRef};
+use super::matrix::MatrixMut;
 use super::pack::{Workspace, pack_panels, pack_strip};
 use super::split::parts;
 use super::vector::Vector;
@@ -10,8 +11,8 @@ use super::vector_matrix::{dots, sum_of_rows};
 /// C (+)= A · B, where C has unit stride along its columns or along its rows.
 pub(crate) struct Product<'a, T> {
     pub(super) method: Method,
-    pub(super) a: MatrixRef<'a, T>,
-    pub(super) b: MatrixRef<'a, T>,
+    pub(super) a: Operand<'a, T>,
+    pub(super) b: Operand<'a, T>,
     pub(super) c: MatrixMut<'a, T>,
     pub(super) accumulate: bool,
 }
@@ -53,8 +54,8 @@ pub(super) unsafe fn product<V: Vector>(job: Product<'_, V::Element>) {
 #[inline(always)]
 unsafe fn tiles<V: Vector>(job: Product<'_, V::Element>) {
     let Product { a, b, c, accumulate, .. } = job;
-    let (m, k, n) = (a.rows, a.cols, b.cols);
-    assert!(b.rows == k && c.rows == m && c.cols == n);
+    let ([m, k], [b_rows, n]) = (a.dims(), b.dims());
+    assert!(b_rows == k && c.rows == m && c.cols == n);
     assert!(c.col_stride == 1 || c.row_stride == 1);
     let element = size_of::<V::Element>();
     let max_vectors = WIDTH_BYTES / element / V::LANES;
@@ -64,7 +65,7 @@ unsafe fn tiles<V: Vector>(job: Product<'_, V::Element>) {
     for (first, vectors) in parts(n.div_ceil(V::LANES), max_vectors) {
         let j = first * V::LANES;
         let cols = (vectors * V::LANES).min(n - j);
-        let pack_a = vectors >= 4 * V::TILE_VECTORS;
+        let pack_a = vectors >= 4 * V::TILE_VECTORS || matches!(a, Operand::Groups(_));
         for (p, depth) in parts(k, DEPTH) {
             let panels_len = if pack_b { vectors * V::LANES * depth } else { 0 };
             let strips_len = if pack_a { STRIP_ROWS.min(m) * depth } else { 0 };
@@ -77,11 +78,13 @@ unsafe fn tiles<V: Vector>(job: Product<'_, V::Element>) {
             }
             let strip_rows = if pack_a { STRIP_ROWS } else { V::TILE_ROWS };
             for (i, rows) in parts(m, strip_rows) {
-                let mut strip = a.block([i, p], [rows, depth]);
-                if pack_a {
+                let strip = a.block([i, p], [rows, depth]);
+                let strip = if pack_a {
                     // SAFETY: this function's contract.
-                    strip = unsafe { pack_strip::<V>(strip, strips) };
-                }
+                    unsafe { pack_strip::<V>(strip, strips) }
+                } else {
+                    strip.matrix()
+                };
                 for (r, rows) in parts(rows, V::TILE_ROWS) {
                     for (v, count) in parts(vectors, V::TILE_VECTORS) {
                         let (tile_b, b_stride) = if pack_b {
@@ -89,6 +92,7 @@ unsafe fn tiles<V: Vector>(job: Product<'_, V::Element>) {
                             let panel = &panels[v * V::LANES * depth..];
                             (panel.as_ptr(), (count * V::LANES) as isize)
                         } else {
+                            let b_block = b_block.matrix();
                             (b_block.at(0, v * V::LANES), b_block.row_stride)
                         };
                         let tile = Tile {
@@ -118,7 +122,8 @@ unsafe fn tiles<V: Vector>(job: Product<'_, V::Element>) {
 
 /// Whether B is read where it lies: its rows are contiguous and so few rows of A use it that a
 /// packed copy wouldn't pay, or it is so small that it is in L1 anyway.
-fn reads_in_place<V: Vector>(b: &MatrixRef<'_, V::Element>, m: usize) -> bool {
+fn reads_in_place<V: Vector>(b: &Operand<'_, V::Element>, m: usize) -> bool {
+    let Operand::Matrix(b) = b else { return false };
     let whole = V::MASKED_LOADS || b.cols.is_multiple_of(V::LANES);
     let bytes = b.rows * b.cols * size_of::<V::Element>();
     b.col_stride == 1 && whole && (m <= 128 || bytes <= 32 << 10)

@@ -40,6 +40,16 @@ impl<'a, T> MatrixRef<'a, T> {
         view.with_canonical_strides()
     }
 
+    /// A part of a view that was checked when it was made.
+    #[inline(always)]
+    pub(super) fn part(
+        start: *const T,
+        [rows, cols]: [usize; 2],
+        [row_stride, col_stride]: [isize; 2],
+    ) -> Self {
+        MatrixRef { start, rows, cols, row_stride, col_stride, lifetime: PhantomData }
+    }
+
     /// The stride of an axis of length one is never used; calling it 1 lets such a view pass for
     /// contiguous.
     fn with_canonical_strides(mut self) -> Self {
@@ -107,6 +117,18 @@ impl<'a, T> MatrixMut<'a, T> {
             col_stride: 1,
             lifetime: PhantomData,
         }
+    }
+
+    /// A view of the elements from `start` on, with rows `row_stride` apart.
+    ///
+    /// # Safety
+    /// They exist, and nobody else uses them while the view lives.
+    pub(crate) unsafe fn from_raw(
+        start: *mut T,
+        [rows, cols]: [usize; 2],
+        row_stride: isize,
+    ) -> Self {
+        MatrixMut { start, rows, cols, row_stride, col_stride: 1, lifetime: PhantomData }
     }
 
     pub(super) fn t(self) -> Self {

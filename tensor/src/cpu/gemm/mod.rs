@@ -29,6 +29,8 @@
 //!   and how many threads share C. No sum is ever divided between threads, and the order of
 //!   summation depends on the shapes alone: the bits of the result don't depend on the threads.
 //! - `vector_matrix` has the loops for one row or one column, `batch` those over many products.
+//! - `groups` lets rows and columns be groups of axes, so that overlapping windows are an operand
+//!   without being copied first; `spread` adds a product to windows that overlap.
 //! - `avx512`, `avx2` and `portable` say what a register is (`vector`); the loops are written
 //!   once and compiled for each of them.
 //!
@@ -42,6 +44,7 @@ mod avx2;
 mod avx512;
 mod batch;
 mod block;
+mod groups;
 mod integer;
 mod kernel;
 mod matrix;
@@ -49,17 +52,21 @@ mod pack;
 mod plan;
 mod portable;
 mod split;
+mod spread;
 #[cfg(test)]
 mod tests;
 mod vector;
 mod vector_matrix;
 
 use super::isa::Isa;
-use block::Product;
+use block::{Method, Product};
 
 pub(crate) use batch::{Batch, gemm_batched};
+pub(crate) use groups::{Axes, Operand};
 pub(crate) use integer::gemm_i32;
 pub(crate) use matrix::{MatrixMut, MatrixRef};
+pub(crate) use plan::worthwhile_threads;
+pub(crate) use spread::Spread;
 
 /// The element types that have micro-kernels: `f32` and `f64`.
 pub(crate) trait GemmElement:
@@ -73,6 +80,9 @@ pub(crate) trait GemmElement:
 
     /// Runs a product on this thread by the micro-kernels of `isa`, which this CPU has.
     fn product(isa: Isa, job: Product<'_, Self>);
+
+    /// Hands the elements of a product out, as [`product`](GemmElement::product) computes them.
+    fn spread(isa: Isa, job: Spread<'_, Self>);
 }
 
 const FUSES: bool = cfg!(any(target_feature = "fma", target_arch = "aarch64"));
@@ -96,6 +106,18 @@ impl GemmElement for f32 {
             _ => portable::product_f32(job),
         }
     }
+
+    fn spread(isa: Isa, job: Spread<'_, f32>) {
+        match isa {
+            // SAFETY: `Isa` names only instruction sets that this CPU was found to have.
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 => unsafe { avx512::spread_f32(job) },
+            // SAFETY: as above.
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2 => unsafe { avx2::spread_f32(job) },
+            _ => portable::spread_f32(job),
+        }
+    }
 }
 
 impl GemmElement for f64 {
@@ -115,6 +137,18 @@ impl GemmElement for f64 {
             #[cfg(target_arch = "x86_64")]
             Isa::Avx2 => unsafe { avx2::product_f64(job) },
             _ => portable::product_f64(job),
+        }
+    }
+
+    fn spread(isa: Isa, job: Spread<'_, f64>) {
+        match isa {
+            // SAFETY: `Isa` names only instruction sets that this CPU was found to have.
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 => unsafe { avx512::spread_f64(job) },
+            // SAFETY: as above.
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2 => unsafe { avx2::spread_f64(job) },
+            _ => portable::spread_f64(job),
         }
     }
 }
@@ -171,4 +205,31 @@ fn gemm_with<T: GemmElement>(
     } else if !accumulate {
         c.fill(T::ZERO);
     }
+}
+
+/// C = A · B, or C += A · B, for operands whose rows and columns are groups of axes; by the loops
+/// for tiles, since groups that a single stride describes are matrices.
+#[track_caller]
+pub(crate) fn gemm_groups<T: GemmElement>(
+    threads: usize,
+    a: Operand<'_, T>,
+    b: Operand<'_, T>,
+    c: MatrixMut<'_, T>,
+    accumulate: bool,
+) {
+    if let (Operand::Matrix(a), Operand::Matrix(b)) = (a, b) {
+        return gemm_with(Isa::detected(), threads, a, b, c, accumulate);
+    }
+    let job = Product { method: Method::Tiles, a, b, c, accumulate };
+    plan::run(Isa::detected(), threads, job);
+}
+
+/// Whether Cᵀ = Bᵀ · Aᵀ is the quicker way for operands of groups of axes.
+pub(crate) fn swaps<T: GemmElement>(a: &Operand<'_, T>, b: &Operand<'_, T>) -> bool {
+    plan::swaps(Isa::detected(), a, b)
+}
+
+/// Runs a [`Spread`] by the vectors of this CPU.
+pub(crate) fn spread<T: GemmElement>(job: Spread<'_, T>) {
+    T::spread(Isa::detected(), job);
 }

@@ -3,6 +3,8 @@
 use std::cell::Cell;
 
 use super::GemmElement;
+use super::block::DEPTH;
+use super::groups::{GroupsRef, Operand};
 use super::matrix::MatrixRef;
 use super::split::parts;
 use super::vector::Vector;
@@ -52,10 +54,18 @@ impl Workspace {
 /// # Safety
 /// The CPU has the instruction set of `V`.
 #[inline(always)]
-pub(super) unsafe fn pack_panels<V: Vector>(
-    b: MatrixRef<'_, V::Element>,
-    packed: &mut [V::Element],
-) {
+pub(super) unsafe fn pack_panels<V: Vector>(b: Operand<'_, V::Element>, packed: &mut [V::Element]) {
+    // SAFETY: passed on.
+    unsafe {
+        match b {
+            Operand::Matrix(b) => pack_matrix::<V>(b, packed),
+            Operand::Groups(b) => pack_groups::<V>(b, packed),
+        }
+    }
+}
+
+#[inline(always)]
+unsafe fn pack_matrix<V: Vector>(b: MatrixRef<'_, V::Element>, packed: &mut [V::Element]) {
     let vectors = b.cols.div_ceil(V::LANES);
     assert!(packed.len() >= vectors * V::LANES * b.rows);
     for (first, count) in parts(vectors, V::TILE_VECTORS) {
@@ -154,13 +164,140 @@ unsafe fn pack_elements<V: Vector>(
     }
 }
 
-/// Copies some rows of A side by side, keeping the direction that is contiguous. Broadcasts don't
-/// mind the order, only how many pages and cache lines they touch.
+/// Panels of a B whose rows and columns are groups of axes.
+#[inline(always)]
+unsafe fn pack_groups<V: Vector>(b: GroupsRef<'_, V::Element>, packed: &mut [V::Element]) {
+    let vectors = b.cols.div_ceil(V::LANES);
+    assert!(packed.len() >= vectors * V::LANES * b.rows && b.rows <= DEPTH);
+    let mut rows = [0isize; DEPTH];
+    let rows = &mut rows[..b.rows];
+    b.row_axes.offsets(b.first[0], rows);
+    let (col_stride, col_run) = b.col_axes.run();
+    let (row_stride, row_run) = b.row_axes.run();
+    for (first, count) in parts(vectors, V::TILE_VECTORS) {
+        let width = count * V::LANES;
+        let to = &mut packed[first * V::LANES * b.rows..][..width * b.rows];
+        let j = b.first[1] + first * V::LANES;
+        let cols = width.min(b.cols - first * V::LANES);
+        // SAFETY: every (i, j) of the block lies inside the view that was checked when it was made,
+        // and the panel has room for `width` elements of each row.
+        unsafe {
+            if row_stride == 1
+                && row_run >= V::LANES / 2
+                && (col_stride != 1 || col_run < V::LANES / 2)
+                && let Some(col_stride) = b.col_axes.stride()
+            {
+                for (p, offset, run) in b.row_axes.runs(b.first[0], b.rows) {
+                    let from = b.start.offset(offset).offset(j as isize * col_stride);
+                    let part = MatrixRef::part(from, [run, cols], [1, col_stride]);
+                    pack_columns::<V>(part, width, &mut to[p * width..]);
+                }
+                continue;
+            }
+            if cols < width {
+                for row in to.chunks_exact_mut(width) {
+                    V::zero().store(row.as_mut_ptr().add(width - V::LANES));
+                }
+            }
+            for (place, offset, run) in b.col_axes.runs(j, cols) {
+                let from = b.start.offset(offset);
+                let to = to.as_mut_ptr().add(place);
+                if col_stride == 1 {
+                    copy_runs::<V>(from, rows, run, to, width);
+                } else {
+                    for (p, &row) in rows.iter().enumerate() {
+                        let (from, to) = (from.offset(row), to.add(p * width));
+                        for c in 0..run {
+                            *to.add(c) = *from.offset(c as isize * col_stride);
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Copies a run of elements from the same place of every row: `to[p, ..run] = from[rows[p]..]`.
+#[inline(always)]
+unsafe fn copy_runs<V: Vector>(
+    from: *const V::Element,
+    rows: &[isize],
+    run: usize,
+    to: *mut V::Element,
+    to_stride: usize,
+) {
+    // SAFETY: the caller vouches for `run` elements in each row of both.
+    unsafe {
+        let (whole, rest) = (run / V::LANES * V::LANES, run % V::LANES);
+        let mask = V::mask(if rest == 0 { V::LANES } else { rest });
+        for (p, &row) in rows.iter().enumerate() {
+            let (from, to) = (from.offset(row), to.add(p * to_stride));
+            let mut c = 0;
+            while c < whole {
+                V::load(from.add(c)).store(to.add(c));
+                c += V::LANES;
+            }
+            if rest > 0 {
+                V::load_masked(from.add(c), mask).store_masked(to.add(c), mask);
+            }
+        }
+    }
+}
+
+/// Copies some rows of A side by side. Broadcasts don't mind the order, only how many pages and
+/// cache lines they touch.
 ///
 /// # Safety
 /// The CPU has the instruction set of `V`.
 #[inline(always)]
 pub(super) unsafe fn pack_strip<'a, V: Vector>(
+    a: Operand<'_, V::Element>,
+    packed: &'a mut [V::Element],
+) -> MatrixRef<'a, V::Element> {
+    // SAFETY: passed on.
+    unsafe {
+        match a {
+            Operand::Matrix(a) => pack_matrix_strip::<V>(a, packed),
+            Operand::Groups(a) => pack_groups_strip::<V>(a, packed),
+        }
+    }
+}
+
+/// A strip of an A whose rows and columns are groups of axes: row by row.
+#[inline(always)]
+unsafe fn pack_groups_strip<'a, V: Vector>(
+    a: GroupsRef<'_, V::Element>,
+    packed: &'a mut [V::Element],
+) -> MatrixRef<'a, V::Element> {
+    assert!(packed.len() >= a.rows * a.cols && a.rows <= DEPTH);
+    let mut rows = [0isize; DEPTH];
+    let rows = &mut rows[..a.rows];
+    a.row_axes.offsets(a.first[0], rows);
+    let (col_stride, _) = a.col_axes.run();
+    for (place, offset, run) in a.col_axes.runs(a.first[1], a.cols) {
+        // SAFETY: every (i, j) of the block lies inside the view that was checked when it was
+        // made, and `packed` has room for `cols` elements of each row.
+        unsafe {
+            let from = a.start.offset(offset);
+            let to = packed.as_mut_ptr().add(place);
+            if col_stride == 1 {
+                copy_runs::<V>(from, rows, run, to, a.cols);
+                continue;
+            }
+            for (i, &row) in rows.iter().enumerate() {
+                let (from, to) = (from.offset(row), to.add(i * a.cols));
+                for c in 0..run {
+                    *to.add(c) = *from.offset(c as isize * col_stride);
+                }
+            }
+        }
+    }
+    MatrixRef::new(packed, 0, [a.rows, a.cols], [a.cols as isize, 1])
+}
+
+/// A strip of a matrix, in the direction that is contiguous.
+#[inline(always)]
+unsafe fn pack_matrix_strip<'a, V: Vector>(
     a: MatrixRef<'_, V::Element>,
     packed: &'a mut [V::Element],
 ) -> MatrixRef<'a, V::Element> {

@@ -4,6 +4,7 @@
 //! for any number of threads.
 
 use super::block::{DEPTH, Method, Product};
+use super::groups::Operand;
 use super::{GemmElement, MatrixMut, MatrixRef};
 use crate::cpu::isa::Isa;
 
@@ -33,7 +34,48 @@ pub(super) fn oriented<'a, T: GemmElement>(
         (1, 1, _) => Method::Dots,
         _ => Method::Tiles,
     };
-    Product { method, a, b, c, accumulate }
+    Product { method, a: Operand::Matrix(a), b: Operand::Matrix(b), c, accumulate }
+}
+
+/// Whether Cᵀ = Bᵀ · Aᵀ is the quicker way for operands of groups of axes. C is stored as whole
+/// rows either way.
+pub(super) fn swaps<T: GemmElement>(isa: Isa, a: &Operand<'_, T>, b: &Operand<'_, T>) -> bool {
+    let lanes = register_bytes(isa) / size_of::<T>();
+    let cost = |a: &Operand<'_, T>, b: &Operand<'_, T>| {
+        let ([m, k], [_, n]) = (a.dims(), b.dims());
+        let vectors = n.div_ceil(lanes);
+        let in_flight = m.min(8) * vectors.min(3);
+        let multiply = m * vectors * k * 8 / in_flight.clamp(1, 8) / 2;
+        multiply + k * n * panel_cost(lanes, b) / 16 + m * k * strip_cost(lanes, a) / 16
+    };
+    cost(a, b) > cost(&b.t(), &a.t())
+}
+
+/// Sixteenths of a cycle that it takes to pack an element of B.
+fn panel_cost<T>(lanes: usize, b: &Operand<'_, T>) -> usize {
+    match b {
+        Operand::Matrix(b) if b.col_stride == 1 => 0,
+        Operand::Matrix(b) if b.row_stride == 1 => 8,
+        Operand::Matrix(_) => 24,
+        Operand::Groups(b) => {
+            let ((row_stride, row_run), (col_stride, col_run)) =
+                (b.row_axes.run(), b.col_axes.run());
+            let along = if col_stride == 1 { 32 / col_run.min(lanes) } else { 24 };
+            let across = row_stride == 1 && row_run >= lanes / 2 && b.col_axes.stride().is_some();
+            if across { along.min(8) } else { along }
+        }
+    }
+}
+
+/// The same for an element of A.
+fn strip_cost<T>(lanes: usize, a: &Operand<'_, T>) -> usize {
+    match a {
+        Operand::Matrix(_) => 0,
+        Operand::Groups(a) => match a.col_axes.run() {
+            (1, run) => 32 / run.min(lanes),
+            _ => 24,
+        },
+    }
 }
 
 fn register_bytes(isa: Isa) -> usize {
@@ -59,12 +101,13 @@ fn cycles<T>(lanes: usize, a: &MatrixRef<'_, T>, b: &MatrixRef<'_, T>, c_columns
 /// Runs the product on up to `threads` threads. C is cut into that many pieces, never the sums
 /// behind an element of it.
 pub(super) fn run<T: GemmElement>(isa: Isa, threads: usize, job: Product<'_, T>) {
-    let flops = 2 * job.a.rows * job.a.cols * job.b.cols;
+    let ([m, k], [_, n]) = (job.a.dims(), job.b.dims());
+    let flops = 2 * m * k * n;
     share(isa, worthwhile_threads(flops, threads), job);
 }
 
 /// How many of `threads` threads have enough to do.
-pub(super) fn worthwhile_threads(flops: usize, threads: usize) -> usize {
+pub(crate) fn worthwhile_threads(flops: usize, threads: usize) -> usize {
     threads.min(flops / FLOPS_PER_THREAD).max(1)
 }
 
@@ -75,7 +118,7 @@ fn share<T: GemmElement>(isa: Isa, _threads: usize, job: Product<'_, T>) {
 
 #[cfg(feature = "rayon")]
 fn share<T: GemmElement>(isa: Isa, threads: usize, job: Product<'_, T>) {
-    let (m, n) = (job.a.rows, job.b.cols);
+    let (m, n) = (job.a.dims()[0], job.b.dims()[1]);
     let first_threads = threads / 2;
     let cut = |len: usize, grain: usize| (len * first_threads / threads).next_multiple_of(grain);
     let (i, j) = (cut(m, 8), cut(n, 16));
@@ -86,7 +129,7 @@ fn share<T: GemmElement>(isa: Isa, threads: usize, job: Product<'_, T>) {
         return T::product(isa, job);
     }
     let Product { method, a, b, c, accumulate } = job;
-    let (k, whole_m, whole_n) = (a.cols, a.rows, b.cols);
+    let ([whole_m, k], [_, whole_n]) = (a.dims(), b.dims());
     let (first, second) = if by_columns {
         let (left, right) = c.split_cols(j);
         let [b_left, b_right] = [b.block([0, 0], [k, j]), b.block([0, j], [k, whole_n - j])];

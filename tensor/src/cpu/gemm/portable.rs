@@ -3,6 +3,7 @@
 
 use super::GemmElement;
 use super::block::{Product, product};
+use super::spread::{Spread, spread};
 use super::vector::Vector;
 
 /// `N` elements side by side.
@@ -77,4 +78,14 @@ pub(super) fn product_f32(job: Product<'_, f32>) {
 pub(super) fn product_f64(job: Product<'_, f64>) {
     // SAFETY: arrays work on every CPU.
     unsafe { product::<Lanes<f64, 2>>(job) }
+}
+
+pub(super) fn spread_f32(job: Spread<'_, f32>) {
+    // SAFETY: arrays work on every CPU.
+    unsafe { spread::<Lanes<f32, 4>>(job) }
+}
+
+pub(super) fn spread_f64(job: Spread<'_, f64>) {
+    // SAFETY: arrays work on every CPU.
+    unsafe { spread::<Lanes<f64, 2>>(job) }
 }

@@ -16,7 +16,8 @@ const STREAMS: usize = 8;
 /// The CPU has the instruction set of `V`.
 #[inline(always)]
 pub(super) unsafe fn sum_of_rows<V: Vector>(job: Product<'_, V::Element>) {
-    let Product { a: x, b, c: mut y, accumulate, .. } = job;
+    let Product { a, b, c: mut y, accumulate, .. } = job;
+    let (x, b) = (a.matrix(), b.matrix());
     assert!(x.rows == 1 && y.rows == 1 && b.col_stride == 1);
     assert!(x.cols == b.rows && y.cols == b.cols);
     let (k, n) = (b.rows, b.cols);
@@ -105,7 +106,8 @@ unsafe fn add_rows<V: Vector, const N: usize>(
 /// The CPU has the instruction set of `V`.
 #[inline(always)]
 pub(super) unsafe fn dots<V: Vector>(job: Product<'_, V::Element>) {
-    let Product { a: x, b, c: y, accumulate, .. } = job;
+    let Product { a, b, c: y, accumulate, .. } = job;
+    let (x, b) = (a.matrix(), b.matrix());
     assert!(x.rows == 1 && y.rows == 1 && b.row_stride == 1);
     assert!(x.cols == b.rows && y.cols == b.cols);
     let (k, n) = (b.rows, b.cols);

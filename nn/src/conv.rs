@@ -1,0 +1,226 @@
+//! Convolution of sequences and of images.
+//!
+//! y\[n, o, i\] = bias\[o\] + Σ\[c, k\] w\[o, c, k\] · x\[n, c, stride·i + dilation·k - padding\]
+
+use plies_autograd::Var;
+use plies_tensor::{Conv, Rng, Tensor};
+
+use crate::{Module, Pass, Visitor, VisitorMut, init};
+
+/// What both layers are made of.
+#[derive(Debug)]
+struct Filters {
+    weight: Var,
+    bias: Option<Var>,
+    conv: Conv,
+}
+
+impl Filters {
+    #[track_caller]
+    fn from_weights(
+        name: &str,
+        axes: usize,
+        weight: Tensor,
+        bias: Option<Tensor>,
+        conv: Conv,
+    ) -> Self {
+        assert!(
+            weight.rank() == axes + 2,
+            "{name}: weight {} must have {axes} axes behind [O, C]",
+            weight.shape()
+        );
+        if let Some(bias) = &bias {
+            assert!(
+                bias.dims() == [weight.dim(0)],
+                "{name}: bias {} for weight {}",
+                bias.shape(),
+                weight.shape()
+            );
+        }
+        Filters { weight: Var::leaf(weight), bias: bias.map(Var::leaf), conv }
+    }
+
+    #[track_caller]
+    fn forward(&self, x: &Var) -> Var {
+        x.conv(&self.weight, self.bias.as_ref(), &self.conv)
+    }
+
+    fn visit(&self, visitor: &mut Visitor<'_>) {
+        visitor.parameter("weight", &self.weight);
+        if let Some(bias) = &self.bias {
+            visitor.parameter("bias", bias);
+        }
+    }
+
+    fn visit_mut(&mut self, visitor: &mut VisitorMut<'_>) {
+        visitor.parameter("weight", &mut self.weight);
+        if let Some(bias) = &mut self.bias {
+            visitor.parameter("bias", bias);
+        }
+    }
+}
+
+/// Convolution of sequences.
+///
+/// # Shapes
+/// x [N, C, L], weight [O, C / groups, K], bias `[O]` -> [N, O, M];
+/// M = (L + 2·padding - dilation·(K - 1) - 1) / stride + 1, rounded down
+///
+/// # Gradient
+/// d_x is the transposed convolution of d_y, d_weight correlates x with d_y, d_bias = Σ d_y
+///
+/// # Example
+/// ```
+/// use plies_autograd::Var;
+/// use plies_nn::{Conv1d, Module, Pass};
+/// use plies_tensor::{Conv, Tensor};
+/// let weight = Tensor::from([[[-1f32, 1.0]]]);
+/// let layer = Conv1d::from_weights(weight, None, Conv::default().stride(2));
+/// let x = Var::constant(Tensor::from([[[1f32, 3.0, 4.0, 8.0]]]));
+/// let y = layer.forward(&x, &mut Pass::eval());
+/// assert_eq!(y.value().to_vec::<f32>().unwrap(), [2.0, 4.0]);
+/// ```
+#[derive(Debug)]
+pub struct Conv1d(Filters);
+
+impl Conv1d {
+    /// A layer from `inputs` channels to `outputs` in F32 whose windows have `size` elements;
+    /// weights by He's rule for ReLU ([`init::kaiming_normal`]), bias 0.
+    ///
+    /// # Panics
+    /// When `inputs` is not a multiple of the groups.
+    #[track_caller]
+    pub fn new(inputs: usize, outputs: usize, size: usize, conv: Conv, rng: &mut Rng) -> Self {
+        let inputs = per_group("conv1d", inputs, &conv);
+        let weight = init::kaiming_normal([outputs, inputs, size], rng);
+        Self::from_weights(weight, Some(init::zeros([outputs])), conv)
+    }
+
+    /// A layer of given weights [O, C / groups, K] and, unless it has none, bias `[O]`.
+    ///
+    /// # Panics
+    /// When the shapes do not fit.
+    #[track_caller]
+    pub fn from_weights(weight: Tensor, bias: Option<Tensor>, conv: Conv) -> Self {
+        Conv1d(Filters::from_weights("conv1d", 1, weight, bias, conv))
+    }
+
+    /// The same layer without a bias.
+    pub fn without_bias(mut self) -> Self {
+        self.0.bias = None;
+        self
+    }
+
+    /// weight [O, C / groups, K]
+    pub fn weight(&self) -> &Var {
+        &self.0.weight
+    }
+
+    /// bias `[O]`
+    pub fn bias(&self) -> Option<&Var> {
+        self.0.bias.as_ref()
+    }
+}
+
+/// Convolution of images.
+///
+/// # Shapes
+/// x [N, C, H, W], weight [O, C / groups, KH, KW], bias `[O]` -> [N, O, OH, OW];
+/// OH = (H + 2·padding - dilation·(KH - 1) - 1) / stride + 1, rounded down, and OW alike
+///
+/// # Gradient
+/// d_x is the transposed convolution of d_y, d_weight correlates x with d_y, d_bias = Σ d_y
+///
+/// # Example
+/// ```
+/// use plies_autograd::Var;
+/// use plies_nn::{Conv2d, Module, Pass};
+/// use plies_tensor::{Conv, DType, Device, Rng, Tensor};
+/// let same = Conv2d::new(3, 16, [5, 5], Conv::default().padding(2), &mut Rng::new(1));
+/// let images = Var::constant(Tensor::zeros([2, 3, 32, 32], DType::F32, &Device::cpu()));
+/// assert_eq!(same.forward(&images, &mut Pass::eval()).dims(), [2, 16, 32, 32]);
+/// ```
+#[derive(Debug)]
+pub struct Conv2d(Filters);
+
+impl Conv2d {
+    /// A layer from `inputs` channels to `outputs` in F32 whose windows have `size` rows and
+    /// columns; weights by He's rule for ReLU ([`init::kaiming_normal`]), bias 0.
+    ///
+    /// # Panics
+    /// When `inputs` is not a multiple of the groups.
+    #[track_caller]
+    pub fn new(inputs: usize, outputs: usize, size: [usize; 2], conv: Conv, rng: &mut Rng) -> Self {
+        let inputs = per_group("conv2d", inputs, &conv);
+        let weight = init::kaiming_normal([outputs, inputs, size[0], size[1]], rng);
+        Self::from_weights(weight, Some(init::zeros([outputs])), conv)
+    }
+
+    /// A layer of given weights [O, C / groups, KH, KW] and, unless it has none, bias `[O]`.
+    ///
+    /// # Panics
+    /// When the shapes do not fit.
+    #[track_caller]
+    pub fn from_weights(weight: Tensor, bias: Option<Tensor>, conv: Conv) -> Self {
+        Conv2d(Filters::from_weights("conv2d", 2, weight, bias, conv))
+    }
+
+    /// The same layer without a bias.
+    pub fn without_bias(mut self) -> Self {
+        self.0.bias = None;
+        self
+    }
+
+    /// weight [O, C / groups, KH, KW]
+    pub fn weight(&self) -> &Var {
+        &self.0.weight
+    }
+
+    /// bias `[O]`
+    pub fn bias(&self) -> Option<&Var> {
+        self.0.bias.as_ref()
+    }
+}
+
+/// Input channels of one group.
+#[track_caller]
+fn per_group(name: &str, inputs: usize, conv: &Conv) -> usize {
+    let groups = conv.n_groups();
+    assert!(
+        groups > 0 && inputs.is_multiple_of(groups),
+        "{name}: {inputs} input channels in {groups} groups"
+    );
+    inputs / groups
+}
+
+impl Module for Conv1d {
+    #[track_caller]
+    fn forward(&self, x: &Var, _pass: &mut Pass) -> Var {
+        assert!(x.rank() == 3, "conv1d: input {}; expected [N, C, L]", x.shape());
+        self.0.forward(x)
+    }
+
+    fn visit(&self, visitor: &mut Visitor<'_>) {
+        self.0.visit(visitor);
+    }
+
+    fn visit_mut(&mut self, visitor: &mut VisitorMut<'_>) {
+        self.0.visit_mut(visitor);
+    }
+}
+
+impl Module for Conv2d {
+    #[track_caller]
+    fn forward(&self, x: &Var, _pass: &mut Pass) -> Var {
+        assert!(x.rank() == 4, "conv2d: input {}; expected [N, C, H, W]", x.shape());
+        self.0.forward(x)
+    }
+
+    fn visit(&self, visitor: &mut Visitor<'_>) {
+        self.0.visit(visitor);
+    }
+
+    fn visit_mut(&mut self, visitor: &mut VisitorMut<'_>) {
+        self.0.visit_mut(visitor);
+    }
+}

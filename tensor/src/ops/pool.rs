@@ -1,0 +1,177 @@
+//! Pooling: each window of a sequence or an image becomes one element.
+
+use crate::backend::{Buffer, Windows};
+use crate::{Conv, DType, Elementwise, Pool, Shape, Tensor};
+
+impl Pool {
+    /// Checks the shape of the input; returns the windows and the shape of the result.
+    #[track_caller]
+    fn windows(&self, operation: &str, x: Shape) -> (Windows, Shape) {
+        assert!(
+            x.len() == 3 || x.len() == 4,
+            "{operation}: input {x}; expected [N, C, L] or [N, C, H, W]"
+        );
+        let axes = x.len() - 2;
+        let size = self.size.resolve(operation, "size", axes, 1);
+        let stride = self.stride.map_or(size, |s| s.resolve(operation, "stride", axes, 1));
+        let padding = self.padding.resolve(operation, "padding", axes, 0);
+        assert!(
+            size.iter().chain(&stride).all(|&n| n > 0),
+            "{operation}: {self:?}: size and stride must be positive"
+        );
+        assert!(
+            (0..2).all(|a| padding[a] <= size[a] / 2),
+            "{operation}: padding {padding:?} is more than half of a window {size:?}"
+        );
+        let mut windows = Windows { size, stride, padding, count: [1, 1] };
+        let mut shape = x;
+        for (axis, a) in (2..).zip(2 - axes..2) {
+            let len = x[axis] + 2 * padding[a];
+            assert!(
+                size[a] <= len && x[axis] > 0,
+                "{operation}: a window of {} does not fit into axis {axis} of {x}, {self:?}",
+                size[a]
+            );
+            windows.count[a] = (len - size[a]) / stride[a] + 1;
+            shape[axis] = windows.count[a];
+        }
+        (windows, shape)
+    }
+}
+
+/// An average as a convolution: every plane by itself with a weight that is the same everywhere.
+struct Average {
+    conv: Conv,
+    /// 1 / size of a window, [1, 1, KH, KW]
+    weight: Tensor,
+    /// The planes of the input, [N · C, 1, H, W], and of the result.
+    input: Shape,
+    output: Shape,
+    /// The shape of the result.
+    shape: Shape,
+    /// Size of a window / elements inside the input, [1, 1, OH, OW], unless that is 1.
+    correction: Option<Tensor>,
+}
+
+impl Average {
+    #[track_caller]
+    fn new(operation: &str, pool: &Pool, x: Shape, like: &Tensor) -> Average {
+        let (windows, shape) = pool.windows(operation, x);
+        assert!(
+            like.dtype().is_float(),
+            "{operation}: not defined on {}; cast with to_dtype first",
+            like.dtype()
+        );
+        let planes = |shape: Shape| match shape[2..] {
+            [l] => Shape::from([shape[0] * shape[1], 1, 1, l]),
+            [h, w] => Shape::from([shape[0] * shape[1], 1, h, w]),
+            _ => shape,
+        };
+        let Windows { size, stride, padding, .. } = windows;
+        let conv = Conv::default().stride(stride).padding(padding);
+        let (input, output) = (planes(x), planes(shape));
+        let area = (size[0] * size[1]) as f64;
+        let kernel = Shape::from([1, 1, size[0], size[1]]);
+        let weight = Tensor::full(kernel, 1.0 / area, like.dtype(), like.device());
+        let counts = !pool.count_padding && padding != [0, 0];
+        let correction = counts.then(|| {
+            let ones = Tensor::ones([1, 1, input[2], input[3]], like.dtype(), like.device());
+            ones.conv(&weight, None, &conv).recip()
+        });
+        Average { conv, weight, input, output, shape, correction }
+    }
+
+    fn corrected(&self, y: Tensor) -> Tensor {
+        self.correction.iter().fold(y, |y, correction| y * correction)
+    }
+}
+
+/// Averages.
+impl Tensor {
+    /// The average of each window. Padding counts as zeros, or not at all if the
+    /// [`Pool`] says so.
+    ///
+    /// # Shapes
+    /// x [N, C, L] -> [N, C, M], x [N, C, H, W] -> [N, C, OH, OW];
+    /// M = (L + 2·padding - size) / stride + 1, rounded down
+    ///
+    /// # Panics
+    /// When the shape is another, a window does not fit, padding is more than half of one, or for
+    /// integers.
+    ///
+    /// # Example
+    /// ```
+    /// use plies_tensor::{Pool, Tensor};
+    /// let x = Tensor::from([[[1f32, 4.0, 3.0, 2.0]]]);
+    /// let y = x.avg_pool(&Pool::new(2).stride(1));
+    /// assert_eq!(y.to_vec::<f32>().unwrap(), [2.5, 3.5, 2.5]);
+    /// ```
+    #[doc(alias("avg_pool1d", "avg_pool2d", "mean_pool"))]
+    #[track_caller]
+    pub fn avg_pool(&self, pool: &Pool) -> Tensor {
+        let average = Average::new("avg_pool", pool, self.shape(), self);
+        let y = self.reshape(average.input).conv(&average.weight, None, &average.conv);
+        average.corrected(y).reshape(average.shape)
+    }
+
+    /// The gradient of [`avg_pool`](Tensor::avg_pool) with respect to its input, which has the shape
+    /// `dims`, from this, that of its result: each element is shared out among its window.
+    ///
+    /// # Shapes
+    /// d_y [N, C, M] -> d_x [N, C, L], d_y [N, C, OH, OW] -> d_x [N, C, H, W]
+    ///
+    /// # Panics
+    /// As [`avg_pool`](Tensor::avg_pool) of an input of the shape `dims`, and when its result would
+    /// have another shape than this.
+    #[track_caller]
+    pub fn avg_pool_gradient(&self, dims: impl Into<Shape>, pool: &Pool) -> Tensor {
+        let dims = dims.into();
+        let average = Average::new("avg_pool_gradient", pool, dims, self);
+        assert!(
+            self.shape() == average.shape,
+            "avg_pool_gradient: {} for an input {dims}, whose averages are {}",
+            self.shape(),
+            average.shape
+        );
+        let d_y = average.corrected(self.reshape(average.output));
+        let d_x = d_y.conv_input_gradient(&average.weight, average.input, &average.conv);
+        d_x.reshape(dims)
+    }
+}
+
+/// Maxima.
+impl Tensor {
+    /// The largest element of each window, and its position in the plane (row · W + column) or the
+    /// sequence that it comes from, as I32. Padding is never the largest; of equal elements it is
+    /// the first; NaN counts as larger than all numbers.
+    ///
+    /// # Shapes
+    /// x [N, C, L] -> [N, C, M], x [N, C, H, W] -> [N, C, OH, OW];
+    /// M = (L + 2·padding - size) / stride + 1, rounded down
+    ///
+    /// # Panics
+    /// When the shape is another, a window does not fit, or padding is more than half of one.
+    ///
+    /// # Example
+    /// ```
+    /// use plies_tensor::{Pool, Tensor};
+    /// let x = Tensor::from([[[1f32, 4.0, 3.0, 2.0]]]);
+    /// let (values, positions) = x.max_pool(&Pool::new(2));
+    /// assert_eq!(values.to_vec::<f32>().unwrap(), [4.0, 3.0]);
+    /// assert_eq!(positions.to_vec::<i32>().unwrap(), [1, 2]);
+    /// ```
+    #[doc(alias("max_pool1d", "max_pool2d"))]
+    #[track_caller]
+    pub fn max_pool(&self, pool: &Pool) -> (Tensor, Tensor) {
+        let (windows, shape) = pool.windows("max_pool", self.shape());
+        let image = if self.rank() == 3 { self.unsqueeze(2) } else { self.clone() };
+        let image = image.contiguous();
+        let (device, n) = (self.device(), shape.elem_count());
+        let mut values = Buffer::allocate(device, self.dtype(), n);
+        let mut positions = Buffer::allocate(device, DType::I32, n);
+        if n > 0 {
+            device.backend().max_pool(image.view(), windows, &mut values, &mut positions);
+        }
+        (Tensor::from_buffer(values, shape), Tensor::from_buffer(positions, shape))
+    }
+}

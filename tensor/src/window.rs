@@ -1,0 +1,152 @@
+//! How windows move over the spatial axes of an image (rows and columns) or of a sequence (one
+//! axis): the options of convolution and pooling.
+
+/// A number for each spatial axis: the same for all (`3`), or one each (`[3]`, `[3, 5]`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PerAxis {
+    /// The same for every axis.
+    All(usize),
+    /// That of the only axis.
+    One([usize; 1]),
+    /// Those of rows and columns.
+    Two([usize; 2]),
+}
+
+impl From<usize> for PerAxis {
+    fn from(n: usize) -> Self {
+        PerAxis::All(n)
+    }
+}
+
+impl From<[usize; 1]> for PerAxis {
+    fn from(n: [usize; 1]) -> Self {
+        PerAxis::One(n)
+    }
+}
+
+impl From<[usize; 2]> for PerAxis {
+    fn from(n: [usize; 2]) -> Self {
+        PerAxis::Two(n)
+    }
+}
+
+impl PerAxis {
+    /// The numbers for rows and columns. A sequence is an image of one row, for which the number
+    /// is `flat`.
+    #[track_caller]
+    pub(crate) fn resolve(
+        self,
+        operation: &str,
+        what: &str,
+        axes: usize,
+        flat: usize,
+    ) -> [usize; 2] {
+        match (self, axes) {
+            (PerAxis::All(n), 2) => [n, n],
+            (PerAxis::All(n) | PerAxis::One([n]), 1) => [flat, n],
+            (PerAxis::Two(n), 2) => n,
+            _ => panic!("{operation}: {what} {self:?} for {axes} spatial axes"),
+        }
+    }
+}
+
+/// The options of a convolution. A sequence takes one number of each, an image one number for both
+/// axes or two.
+///
+/// # Example
+/// ```
+/// use plies_tensor::Conv;
+/// let downsampling = Conv::default().stride(2).padding([1, 2]);
+/// let depthwise = Conv::default().padding(1).groups(16);
+/// # assert_ne!(downsampling, depthwise);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Conv {
+    pub(crate) stride: PerAxis,
+    pub(crate) padding: PerAxis,
+    pub(crate) dilation: PerAxis,
+    pub(crate) groups: usize,
+}
+
+impl Default for Conv {
+    /// Stride 1, no padding, dilation 1, one group.
+    fn default() -> Self {
+        let [one, zero] = [PerAxis::All(1), PerAxis::All(0)];
+        Conv { stride: one, padding: zero, dilation: one, groups: 1 }
+    }
+}
+
+impl Conv {
+    /// From one window to the next.
+    #[must_use]
+    pub fn stride(self, stride: impl Into<PerAxis>) -> Self {
+        Conv { stride: stride.into(), ..self }
+    }
+
+    /// Zeros on either side of the input.
+    #[must_use]
+    pub fn padding(self, padding: impl Into<PerAxis>) -> Self {
+        Conv { padding: padding.into(), ..self }
+    }
+
+    /// From one element of a window to the next.
+    #[must_use]
+    pub fn dilation(self, dilation: impl Into<PerAxis>) -> Self {
+        Conv { dilation: dilation.into(), ..self }
+    }
+
+    /// Channels are cut into so many groups, and each group of outputs sees one group of inputs.
+    #[must_use]
+    pub fn groups(self, groups: usize) -> Self {
+        Conv { groups, ..self }
+    }
+
+    /// Number of groups.
+    pub fn n_groups(&self) -> usize {
+        self.groups
+    }
+}
+
+/// The windows of a pooling.
+///
+/// # Example
+/// ```
+/// use plies_tensor::Pool;
+/// let halving = Pool::new(2);
+/// let smoothing = Pool::new(3).stride(1).padding(1);
+/// # assert_ne!(halving, smoothing);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pool {
+    pub(crate) size: PerAxis,
+    pub(crate) stride: Option<PerAxis>,
+    pub(crate) padding: PerAxis,
+    pub(crate) count_padding: bool,
+}
+
+impl Pool {
+    /// Windows of `size` elements side by side, without padding.
+    pub fn new(size: impl Into<PerAxis>) -> Self {
+        let padding = PerAxis::All(0);
+        Pool { size: size.into(), stride: None, padding, count_padding: true }
+    }
+
+    /// From one window to the next; otherwise the window's size.
+    #[must_use]
+    pub fn stride(self, stride: impl Into<PerAxis>) -> Self {
+        Pool { stride: Some(stride.into()), ..self }
+    }
+
+    /// Elements on either side of the input that are less than all others to a maximum, and 0 to
+    /// an average.
+    #[must_use]
+    pub fn padding(self, padding: impl Into<PerAxis>) -> Self {
+        Pool { padding: padding.into(), ..self }
+    }
+
+    /// Whether an average counts padding among its elements; otherwise it does.
+    #[must_use]
+    pub fn count_padding(self, count_padding: bool) -> Self {
+        Pool { count_padding, ..self }
+    }
+}
