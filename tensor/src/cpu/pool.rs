@@ -2,8 +2,8 @@
 //!
 //! y\[i, j\] = max over (k, l) of x\[stride·i + k - padding, stride·j + l - padding\], inside x
 //!
-//! The loops run along a row of results, or along the whole plane where windows lie side by side,
-//! so that each step is a vector.
+//! First the largest of each column of a row of windows, then the largest of neighbouring columns:
+//! both loops run along rows, so that each step is a vector.
 
 use super::isa::{Loop, vectorised};
 use super::memory::elements;
@@ -51,38 +51,64 @@ impl<T: Primitive + PartialOrd> Loop for Planes<'_, T> {
         let Planes { data, plane: [h, w], windows, values, positions } = self;
         let [oh, ow] = windows.count;
         let Windows { size, stride, padding, .. } = windows;
-        let halves = size == [2, 2] && stride == size && padding == [0, 0] && w == 2 * ow;
-        let mut columns = (vec![T::default(); oh * w], vec![0i32; oh * w]);
+        // The largest of each column of the windows in a row of them; the last step may look a
+        // stride beyond.
+        let mut columns = Largest::new(oh * w + stride[1]);
+        // Side by side, the windows of a plane are one long row of them.
+        let is_flat = size[1] == stride[1] && padding[1] == 0 && w == stride[1] * ow;
+        let (n_rows, w_row, n) = if is_flat { (1, oh * w, oh * ow) } else { (oh, w, ow) };
         let planes = data.chunks_exact(h * w).zip(values.chunks_exact_mut(oh * ow));
         for ((x, y), at) in planes.zip(positions.chunks_exact_mut(oh * ow)) {
-            if halves {
-                columns_of_two(x, w, &mut columns.0, &mut columns.1);
-                neighbours(&columns.0, &columns.1, y, at);
-                continue;
+            for i in 0..oh {
+                let start = (stride[0] * i).saturating_sub(padding[0]);
+                let end = (stride[0] * i + size[0] - padding[0]).min(h);
+                let (y, at) = columns.row(i * w, w);
+                let row = |row: usize| &x[row * w..][..w];
+                first_two(row(start), row((start + 1).min(end - 1)), start * w, y, at);
+                for k in start + 2..end {
+                    below(row(k), k * w, y, at);
+                }
             }
-            for (i, (y, at)) in y.chunks_exact_mut(ow).zip(at.chunks_exact_mut(ow)).enumerate() {
-                at.fill(-1);
-                for k in 0..size[0] {
-                    let Some(row) = (stride[0] * i + k).checked_sub(padding[0]) else { continue };
-                    if row >= h {
+            at.fill(-1);
+            for i in 0..n_rows {
+                for l in 0..size[1] {
+                    // The windows whose column l is inside the row.
+                    let start = padding[1].saturating_sub(l).div_ceil(stride[1]).min(n);
+                    let end = (w_row + padding[1]).saturating_sub(l).div_ceil(stride[1]).min(n);
+                    if start >= end {
                         continue;
                     }
-                    let first = row * w;
-                    for l in 0..size[1] {
-                        // The windows whose element l is inside the row.
-                        let start = padding[1].saturating_sub(l).div_ceil(stride[1]).min(ow);
-                        let end = (w + padding[1]).saturating_sub(l).div_ceil(stride[1]).min(ow);
-                        if start >= end {
-                            continue;
-                        }
-                        let from = start * stride[1] + l - padding[1];
-                        let x = &x[first + from..first + w];
-                        let (y, at) = (&mut y[start..end], &mut at[start..end]);
-                        along(x, stride[1], (first + from) as i32, y, at);
+                    let from = i * w + start * stride[1] + l - padding[1];
+                    let (x, p) = columns.row(from, (end - start) * stride[1]);
+                    let out = i * n + start..i * n + end;
+                    let (y, at) = (&mut y[out.clone()], &mut at[out]);
+                    match stride[1] {
+                        1 => beside::<T, 1>(x, p, y, at),
+                        2 => beside::<T, 2>(x, p, y, at),
+                        3 => beside::<T, 3>(x, p, y, at),
+                        stride => beside_apart(x, p, stride, y, at),
                     }
                 }
             }
         }
+    }
+}
+
+/// Elements and their positions in the plane.
+struct Largest<T> {
+    values: Vec<T>,
+    positions: Vec<i32>,
+}
+
+impl<T: Primitive> Largest<T> {
+    fn new(n: usize) -> Self {
+        Largest { values: vec![T::default(); n], positions: vec![0; n] }
+    }
+
+    #[inline(always)]
+    fn row(&mut self, start: usize, len: usize) -> (&mut [T], &mut [i32]) {
+        let range = start..start + len;
+        (&mut self.values[range.clone()], &mut self.positions[range])
     }
 }
 
@@ -96,60 +122,68 @@ fn replaces<T: PartialOrd>(b: T, a: T) -> bool {
     b_is_more & a_is_number
 }
 
-/// One element of each window of a row.
+/// The first two rows of windows, which may be the same one.
 #[inline(always)]
-fn along<T: Primitive + PartialOrd>(
+fn first_two<T: Primitive + PartialOrd>(
+    above: &[T],
+    below: &[T],
+    first: usize,
+    y: &mut [T],
+    at: &mut [i32],
+) {
+    let (first, w) = (first as i32, above.len() as i32);
+    for (j, (((&a, &b), y), at)) in above.iter().zip(below).zip(y).zip(at).enumerate() {
+        let replace = replaces(b, a);
+        *y = if replace { b } else { a };
+        *at = first + j as i32 + if replace { w } else { 0 };
+    }
+}
+
+/// The next row of windows: x\[j\] stands at `first` + j.
+#[inline(always)]
+fn below<T: Primitive + PartialOrd>(x: &[T], first: usize, y: &mut [T], at: &mut [i32]) {
+    let first = first as i32;
+    for (j, ((&x, y), at)) in x.iter().zip(y).zip(at).enumerate() {
+        let replace = replaces(x, *y);
+        *y = if replace { x } else { *y };
+        *at = if replace { first + j as i32 } else { *at };
+    }
+}
+
+/// The next column of windows, or the first where there is none yet. Of equal elements that which
+/// stands first in the plane stays.
+#[inline(always)]
+fn choose<T: PartialOrd + Copy>(x: T, position: i32, y: &mut T, at: &mut i32) {
+    let as_large = !(replaces(*y, x) | replaces(x, *y));
+    let replace = replaces(x, *y) | (as_large & (position < *at)) | (*at < 0);
+    *y = if replace { x } else { *y };
+    *at = if replace { position } else { *at };
+}
+
+/// [`choose`] for every `STRIDE`-th element.
+#[inline(always)]
+fn beside<T: Primitive + PartialOrd, const STRIDE: usize>(
     x: &[T],
+    positions: &[i32],
+    y: &mut [T],
+    at: &mut [i32],
+) {
+    let columns = x.as_chunks::<STRIDE>().0.iter().zip(positions.as_chunks::<STRIDE>().0);
+    for ((x, position), (y, at)) in columns.zip(y.iter_mut().zip(at)) {
+        choose(x[0], position[0], y, at);
+    }
+}
+
+/// The same for any stride.
+#[inline(always)]
+fn beside_apart<T: Primitive + PartialOrd>(
+    x: &[T],
+    positions: &[i32],
     stride: usize,
-    first: i32,
     y: &mut [T],
     at: &mut [i32],
 ) {
     for (j, (y, at)) in y.iter_mut().zip(at).enumerate() {
-        let x = x[j * stride];
-        let replace = replaces(x, *y) | (*at < 0);
-        *y = if replace { x } else { *y };
-        *at = if replace { first + (j * stride) as i32 } else { *at };
-    }
-}
-
-/// Lanes of the loops over columns.
-const LANES: usize = 8;
-
-/// The larger of two elements one below the other, for windows of two rows side by side.
-#[inline(always)]
-fn columns_of_two<T: Primitive + PartialOrd>(x: &[T], w: usize, y: &mut [T], at: &mut [i32]) {
-    let rows = x.chunks_exact(2 * w).zip(y.chunks_exact_mut(w)).zip(at.chunks_exact_mut(w));
-    for (i, ((x, y), at)) in rows.enumerate() {
-        let (above, below) = x.split_at(w);
-        let first = (2 * i * w) as i32;
-        let mut step = |j: usize| {
-            let (a, b) = (above[j], below[j]);
-            let replace = replaces(b, a);
-            y[j] = if replace { b } else { a };
-            at[j] = first + j as i32 + if replace { w as i32 } else { 0 };
-        };
-        let whole = w / LANES * LANES;
-        for j in (0..whole).step_by(LANES) {
-            for lane in 0..LANES {
-                step(j + lane);
-            }
-        }
-        for j in whole..w {
-            step(j);
-        }
-    }
-}
-
-/// The larger of two neighbours that are each the larger of a column. Of equal ones that which
-/// stands first in the plane.
-#[inline(always)]
-fn neighbours<T: Primitive + PartialOrd>(x: &[T], from: &[i32], y: &mut [T], at: &mut [i32]) {
-    let pairs = x.as_chunks::<2>().0.iter().zip(from.as_chunks::<2>().0);
-    for ((&[a, b], &[at_a, at_b]), (y, at)) in pairs.zip(y.iter_mut().zip(at)) {
-        let as_large = !(replaces(a, b) | replaces(b, a));
-        let replace = replaces(b, a) | (as_large & (at_b < at_a));
-        *y = if replace { b } else { a };
-        *at = if replace { at_b } else { at_a };
+        choose(x[j * stride], positions[j * stride], y, at);
     }
 }
