@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use plies_tensor::{Formula, cells, formula};
 
-/// A recurrent cell: its equations stand at [`recurrent`].
+/// A recurrent cell: its equations stand at [`recurrent`](crate::recurrent).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cell {
     /// h' = tanh(x W_ihᵀ + b_ih + h W_hhᵀ + b_hh)
