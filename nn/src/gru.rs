@@ -17,8 +17,8 @@ use crate::{Module, Pass, Visitor, VisitorMut};
 ///
 /// # Shapes
 /// x [B, T, I] -> [B, T, H], or [B, T, 2H] in both directions. Parameters as in PyTorch, gates in the
-/// order r, z, n: `weight_ih_l0` [3H, I], `weight_hh_l0` [3H, H], `bias_ih_l0` [3H], `bias_hh_l0`
-/// [3H].
+/// order r, z, n: `weight_ih_l0` [3H, I], `weight_hh_l0` [3H, H], `bias_ih_l0` `[3H]`, `bias_hh_l0`
+/// `[3H]`.
 ///
 /// # Gradient
 /// Through time, from the last step to the first: d_h = d_h' z + what comes back through the gates

@@ -19,8 +19,8 @@ use crate::{Module, Pass, Visitor, VisitorMut};
 ///
 /// # Shapes
 /// x [B, T, I] -> [B, T, H], or [B, T, 2H] in both directions. Parameters as in PyTorch, gates in the
-/// order i, f, g, o: `weight_ih_l0` [4H, I], `weight_hh_l0` [4H, H], `bias_ih_l0` [4H], `bias_hh_l0`
-/// [4H].
+/// order i, f, g, o: `weight_ih_l0` [4H, I], `weight_hh_l0` [4H, H], `bias_ih_l0` `[4H]`, `bias_hh_l0`
+/// `[4H]`.
 ///
 /// # Gradient
 /// Through time, from the last step to the first: d_c = d_c' f + d_h o (1 - tanh² c)
