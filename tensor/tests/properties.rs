@@ -1,7 +1,7 @@
 //! What holds for every tensor.
 
 use plies_tensor::testing::{assert_close, broadcastable, view};
-use plies_tensor::{DType, Device, Elementwise, Rng, Tensor, formula, set_threads};
+use plies_tensor::{Conv, DType, Device, Elementwise, Pool, Rng, Tensor, formula, set_threads};
 use proptest::prelude::*;
 
 proptest! {
@@ -215,4 +215,33 @@ fn buffers_are_recycled() {
     let after = cpu.memory_use();
     assert!(after.in_use < before + (400 << 20), "{before} then {after:?}");
     assert!(after.peak >= after.in_use);
+}
+
+#[test]
+fn the_number_of_threads_changes_no_bit_of_a_convolution() {
+    let mut rng = Rng::new(5);
+    // Images for each thread, one image, few columns, and windows that overlap across rows alone.
+    let rows = [
+        ([24, 8, 24, 24], [24, 8, 3, 3], 1),
+        ([1, 16, 40, 41], [40, 16, 3, 5], 2),
+        ([96, 32, 6, 6], [64, 32, 3, 3], 1),
+        ([3, 1, 90, 70], [30, 1, 9, 7], 1),
+    ];
+    for (x, w, stride) in rows {
+        let conv = Conv::default().stride(stride).padding(1);
+        let x = rng.normal(x, DType::F32, &Device::cpu());
+        let w = rng.normal(w, DType::F32, &Device::cpu());
+        let all = || {
+            let y = x.conv(&w, None, &conv);
+            let d_x = y.conv_input_gradient(&w, x.shape(), &conv);
+            let d_w = x.conv_weight_gradient(&y, w.shape(), &conv);
+            let (pooled, at) = x.max_pool(&Pool::new(3).stride(2));
+            let results = [y, d_x, d_w, pooled, at.to_dtype(DType::F32)];
+            results.map(|result| result.to_vec::<f32>().unwrap())
+        };
+        set_threads(1);
+        let alone = all();
+        set_threads(usize::MAX);
+        assert!(alone == all(), "{x:?}");
+    }
 }

@@ -330,3 +330,43 @@ impl<'a, T: GemmElement + Reducible> Parts<'a, T> {
         for_each_range(n_tasks, grain, |range| range.for_each(task));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::cpu::isa::Isa;
+    use crate::{Conv, DType, Device, Rng, Tensor};
+
+    /// Small whole numbers, whose sums floats hold exactly, against the plain loop over integers.
+    #[test]
+    fn every_instruction_set_contracts_as_the_plain_loop_does() {
+        let rows = [
+            ([3, 4, 9, 37], [6, 2, 3, 5], Conv::default().groups(2)),
+            ([2, 3, 12, 12], [33, 3, 5, 5], Conv::default().padding([2, 1])),
+            ([5, 2, 7, 8], [7, 2, 2, 3], Conv::default().stride([2, 3]).dilation(2)),
+            ([40, 9, 3, 3], [20, 9, 3, 3], Conv::default().padding(1)),
+            ([1, 70, 5, 90], [3, 70, 1, 1], Conv::default()),
+            ([9, 1, 20, 20], [1, 1, 4, 4], Conv::default().stride(2)),
+        ];
+        let mut rng = Rng::new(1);
+        let mut draw = |dims: [usize; 4]| {
+            let n = dims.iter().product::<usize>();
+            let whole: Vec<i32> = (0..n).map(|_| rng.below(9) as i32 - 4).collect();
+            Tensor::from_slice_on(&whole, dims, &Device::cpu())
+        };
+        for (x, w, conv) in rows {
+            let (x, w) = (draw(x), draw(w));
+            let all = |dtype: DType| {
+                let (x, w) = (x.to_dtype(dtype), w.to_dtype(dtype));
+                let y = x.conv(&w, None, &conv);
+                let d_x = y.conv_input_gradient(&w, x.shape(), &conv);
+                let d_w = x.conv_weight_gradient(&y, w.shape(), &conv);
+                [y, d_x, d_w].map(|x| x.to_dtype(DType::F64).to_vec::<f64>().unwrap())
+            };
+            let expected = all(DType::I32);
+            Isa::for_each(|isa| {
+                assert!(all(DType::F64) == expected, "F64, {isa:?}, {conv:?}");
+                assert!(all(DType::F32) == expected, "F32, {isa:?}, {conv:?}");
+            });
+        }
+    }
+}

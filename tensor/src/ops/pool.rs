@@ -1,7 +1,7 @@
 //! Pooling: each window of a sequence or an image becomes one element.
 
 use crate::backend::{Buffer, Windows};
-use crate::{Conv, DType, Elementwise, Pool, Shape, Tensor};
+use crate::{Conv, DType, Pool, Shape, Tensor};
 
 impl Pool {
     /// Checks the shape of the input; returns the windows and the shape of the result.
@@ -39,18 +39,19 @@ impl Pool {
     }
 }
 
-/// An average as a convolution: every plane by itself with a weight that is the same everywhere.
+/// An average as a convolution of every plane by itself with ones, divided at the end, so that it is
+/// rounded once more than the sum is.
 struct Average {
     conv: Conv,
-    /// 1 / size of a window, [1, 1, KH, KW]
-    weight: Tensor,
+    /// [1, 1, KH, KW]
+    ones: Tensor,
     /// The planes of the input, [N · C, 1, H, W], and of the result.
     input: Shape,
     output: Shape,
     /// The shape of the result.
     shape: Shape,
-    /// Size of a window / elements inside the input, [1, 1, OH, OW], unless that is 1.
-    correction: Option<Tensor>,
+    /// Elements of each window: one number, or [1, 1, OH, OW].
+    count: Tensor,
 }
 
 impl Average {
@@ -70,19 +71,14 @@ impl Average {
         let Windows { size, stride, padding, .. } = windows;
         let conv = Conv::default().stride(stride).padding(padding);
         let (input, output) = (planes(x), planes(shape));
-        let area = (size[0] * size[1]) as f64;
-        let kernel = Shape::from([1, 1, size[0], size[1]]);
-        let weight = Tensor::full(kernel, 1.0 / area, like.dtype(), like.device());
-        let counts = !pool.count_padding && padding != [0, 0];
-        let correction = counts.then(|| {
-            let ones = Tensor::ones([1, 1, input[2], input[3]], like.dtype(), like.device());
-            ones.conv(&weight, None, &conv).recip()
-        });
-        Average { conv, weight, input, output, shape, correction }
-    }
-
-    fn corrected(&self, y: Tensor) -> Tensor {
-        self.correction.iter().fold(y, |y, correction| y * correction)
+        let full = |dims: Shape, value: f64| Tensor::full(dims, value, like.dtype(), like.device());
+        let ones = full([1, 1, size[0], size[1]].into(), 1.0);
+        let count = if pool.count_padding || padding == [0, 0] {
+            full(Shape::SCALAR, (size[0] * size[1]) as f64)
+        } else {
+            full([1, 1, input[2], input[3]].into(), 1.0).conv(&ones, None, &conv)
+        };
+        Average { conv, ones, input, output, shape, count }
     }
 }
 
@@ -110,8 +106,8 @@ impl Tensor {
     #[track_caller]
     pub fn avg_pool(&self, pool: &Pool) -> Tensor {
         let average = Average::new("avg_pool", pool, self.shape(), self);
-        let y = self.reshape(average.input).conv(&average.weight, None, &average.conv);
-        average.corrected(y).reshape(average.shape)
+        let sum = self.reshape(average.input).conv(&average.ones, None, &average.conv);
+        (sum / average.count).reshape(average.shape)
     }
 
     /// The gradient of [`avg_pool`](Tensor::avg_pool) with respect to its input, which has the shape
@@ -133,8 +129,8 @@ impl Tensor {
             self.shape(),
             average.shape
         );
-        let d_y = average.corrected(self.reshape(average.output));
-        let d_x = d_y.conv_input_gradient(&average.weight, average.input, &average.conv);
+        let share = self.reshape(average.output) / average.count;
+        let d_x = share.conv_input_gradient(&average.ones, average.input, &average.conv);
         d_x.reshape(dims)
     }
 }
