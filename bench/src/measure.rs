@@ -5,7 +5,7 @@
 //! ratio is the median of the rounds' ratios, its spread the quartiles. On one thread the clock is
 //! the process's CPU time, which stands still while other programs run; on several it is the wall's.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use cpu_time::ProcessTime;
 
@@ -81,10 +81,16 @@ pub fn race(contenders: &mut [Contender<'_>], threads: usize, effort: Effort) ->
         .iter()
         .map(|contender| Times { name: contender.name.clone(), seconds: Vec::new() })
         .collect();
+    let n = contenders.len();
     for round in 0..effort.rounds {
-        for turn in 0..contenders.len() {
+        for turn in 0..n {
             // Nobody always follows the same neighbour's traces in the caches.
-            let at = (turn + round) % contenders.len();
+            let turn = if round % 2 == 0 { turn } else { n - 1 - turn };
+            let at = (turn + round / 2) % n;
+            if threads > 1 {
+                // Many libraries' threads go on spinning for a while when they have nothing to do.
+                std::thread::sleep(Duration::from_millis(15));
+            }
             let cost = (contenders[at].run)(iterations[at]);
             times[at].seconds.push(seconds(cost) / iterations[at] as f64);
         }
