@@ -189,15 +189,16 @@ fn fresh(capacity: usize) -> NonNull<u8> {
 }
 
 impl Drop for Memory {
-    /// Keeps the block for the next tensors, or gives it back to the system when more is kept than
-    /// was ever in use at once.
+    /// Keeps the block for the next tensors, or gives it back to the system when twice as much is
+    /// kept as was ever in use at once. A step of training needs other sizes at its end than at its
+    /// beginning; with less, it would give pages back that its next step asks for.
     fn drop(&mut self) {
         let capacity = self.class.bytes();
         if capacity == 0 {
             return;
         }
         let in_use = IN_USE.fetch_sub(capacity, Relaxed) - capacity;
-        if RESERVED.load(Relaxed).saturating_sub(in_use) <= PEAK.load(Relaxed) {
+        if RESERVED.load(Relaxed).saturating_sub(in_use) / 2 <= PEAK.load(Relaxed) {
             self.class.put(Block(self.bytes));
             return;
         }
