@@ -4,15 +4,14 @@
 //! everything that was computed from it has been dealt with, and its gradient is complete. There is
 //! no recursion, and no order to find: the numbers are the order.
 
-use std::collections::hash_map::Entry;
-use std::collections::{BTreeMap, BinaryHeap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 
 use plies_tensor::{Shape, Tensor};
 
 use crate::Var;
-use crate::graph::{Node, Part, Recording, Step, stand_in};
+use crate::graph::{Node, Part, Recording, Step, is_recording, stand_in};
 
 /// Node numbers are spread already, one multiplication is hash enough.
 #[derive(Default)]
@@ -67,8 +66,8 @@ impl Scope {
 }
 
 /// What has arrived at a node so far.
-struct Waiting {
-    node: Arc<Node>,
+struct Waiting<'y> {
+    node: &'y Arc<Node>,
     whole: Option<Var>,
     /// Gradients of parts of an axis, by axis, start and length. They are put together once, when
     /// all are there: a row for each of a thousand steps makes one matrix, not a thousand that are
@@ -76,20 +75,27 @@ struct Waiting {
     parts: BTreeMap<(usize, usize, usize), (Part, Var)>,
 }
 
-impl Waiting {
+impl<'y> Waiting<'y> {
+    fn at(node: &'y Arc<Node>) -> Self {
+        Waiting { node, whole: None, parts: BTreeMap::new() }
+    }
+
     fn add(&mut self, d_x: Var, part: Option<Part>) {
-        let sum = |old: &Var| old + &d_x;
+        let add = |old: Option<Var>, d_x: Var| match old {
+            Some(old) => old.plus(&d_x),
+            None => d_x,
+        };
         match part {
-            None => self.whole = Some(self.whole.as_ref().map(sum).unwrap_or(d_x)),
+            None => self.whole = Some(add(self.whole.take(), d_x)),
             Some(part) => {
                 let key = (part.axis, part.start, d_x.dims()[part.axis]);
-                let sum = self.parts.get(&key).map(|(_, old)| sum(old)).unwrap_or(d_x);
-                self.parts.insert(key, (part, sum));
+                let old = self.parts.remove(&key).map(|(_, old)| old);
+                self.parts.insert(key, (part, add(old, d_x)));
             }
         }
     }
 
-    fn total(self) -> (Arc<Node>, Option<Var>) {
+    fn total(self) -> (&'y Arc<Node>, Option<Var>) {
         let parts = if self.parts.is_empty() { None } else { join(self.parts) };
         let total = match (self.whole, parts) {
             (Some(whole), Some(parts)) => Some(whole + parts),
@@ -141,8 +147,8 @@ fn join(parts: BTreeMap<(usize, usize, usize), (Part, Var)>) -> Option<Var> {
 }
 
 /// Walks back from `y` and calls `arrived` with the complete gradient of each end.
-fn walk(
-    y: &Var,
+fn walk<'y>(
+    y: &'y Var,
     d_y: Var,
     create_graph: bool,
     scope: &Scope,
@@ -152,23 +158,16 @@ fn walk(
         return;
     }
     let _recording = Recording::set(create_graph);
-    let mut numbers = BinaryHeap::new();
-    let mut waiting: IdMap<Waiting> = IdMap::default();
-    let send = |numbers: &mut BinaryHeap<u64>, waiting: &mut IdMap<Waiting>, x: &Var, d_x, part| {
-        let Some(node) = &x.node else { return };
-        match waiting.entry(node.id) {
-            Entry::Occupied(mut entry) => entry.get_mut().add(d_x, part),
-            Entry::Vacant(entry) => {
-                numbers.push(node.id);
-                let (node, parts) = (node.clone(), BTreeMap::new());
-                entry.insert(Waiting { node, whole: None, parts }).add(d_x, part);
-            }
+    let mut waiting: BTreeMap<u64, Waiting<'y>> = BTreeMap::new();
+    let send = |waiting: &mut BTreeMap<u64, Waiting<'y>>, x: &'y Var, d_x, part| {
+        if let Some(node) = &x.node {
+            waiting.entry(node.id).or_insert_with(|| Waiting::at(node)).add(d_x, part);
         }
     };
-    send(&mut numbers, &mut waiting, y, d_y, None);
-    while let Some(id) = numbers.pop() {
-        let Some((node, Some(mut d_y))) = waiting.remove(&id).map(Waiting::total) else { continue };
-        let is_end = scope.is_end(&node);
+    send(&mut waiting, y, d_y, None);
+    while let Some((_, arrived_here)) = waiting.pop_last() {
+        let (node, Some(mut d_y)) = arrived_here.total() else { continue };
+        let is_end = scope.is_end(node);
         // Nodes that are not entered complete their gradients elsewhere; their hooks run there.
         let is_entered = !(is_end && matches!(scope, Scope::Since(_)));
         if is_entered {
@@ -179,19 +178,19 @@ fn walk(
             && step.inputs.iter().any(|x| scope.wants(x))
         {
             if let Some(part) = step.part {
-                send(&mut numbers, &mut waiting, &step.inputs[0], d_y.clone(), Some(part));
+                send(&mut waiting, &step.inputs[0], d_y.clone(), Some(part));
             } else {
-                for (x, d_x) in step.inputs.iter().zip(vjp(step, &node, &d_y, scope)) {
+                for (x, d_x) in step.inputs.iter().zip(vjp(step, node, &d_y, scope)) {
                     if let Some(d_x) = d_x
                         && scope.wants(x)
                     {
-                        send(&mut numbers, &mut waiting, x, d_x.into_wanted(), None);
+                        send(&mut waiting, x, d_x.into_wanted(), None);
                     }
                 }
             }
         }
         if is_end {
-            arrived(&node, d_y);
+            arrived(node, d_y);
         }
     }
 }
@@ -199,12 +198,12 @@ fn walk(
 /// The operation's gradients, checked.
 fn vjp(step: &Step, node: &Arc<Node>, d_y: &Var, scope: &Scope) -> Vec<Option<Var>> {
     let (op, inputs) = (&step.op, &step.inputs);
-    // With its own node, so that a vjp written with the output is differentiable.
-    let value = match &step.output {
-        Some(output) => Tensor::clone(output),
-        None => stand_in(d_y.value()),
+    let value = step.output.clone().unwrap_or_else(|| stand_in(d_y.value()));
+    let output = match is_recording() {
+        // With its own node, so that a vjp written with the output is differentiable.
+        true => Var::with_node(value, node.clone()),
+        false => Var::constant(value),
     };
-    let output = Var::with_node(value, node.clone());
     let gradients = if inputs.iter().all(|x| x.node.is_none() || scope.wants(x)) {
         op.vjp(inputs, &output, d_y)
     } else {

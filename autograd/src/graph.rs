@@ -8,7 +8,7 @@
 use std::cell::{Cell, RefCell};
 use std::ops::BitOr;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use plies_tensor::{DType, Device, Tensor};
 
@@ -107,8 +107,9 @@ pub(crate) type Hook = Arc<dyn Fn(&Var) -> Option<Var> + Send + Sync>;
 pub(crate) struct Node {
     pub(crate) id: u64,
     pub(crate) step: Option<Step>,
-    grad: Mutex<Option<Box<Var>>>,
-    hooks: Mutex<Vec<Hook>>,
+    grad: Mutex<Option<Var>>,
+    /// Few values have some.
+    hooks: OnceLock<Mutex<Vec<Hook>>>,
 }
 
 /// How a node's value was computed.
@@ -116,7 +117,7 @@ pub(crate) struct Step {
     pub(crate) op: Box<dyn Op>,
     pub(crate) inputs: Vec<Var>,
     /// The result, for vjps that read it. Its own node is this one, so it is kept without.
-    pub(crate) output: Option<Box<Tensor>>,
+    pub(crate) output: Option<Tensor>,
     /// For the part of a longer axis: where it was cut from.
     pub(crate) part: Option<Part>,
 }
@@ -144,7 +145,7 @@ pub(crate) fn now() -> u64 {
 impl Node {
     fn new(step: Option<Step>) -> Node {
         let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
-        Node { id, step, grad: Mutex::default(), hooks: Mutex::default() }
+        Node { id, step, grad: Mutex::default(), hooks: OnceLock::new() }
     }
 
     pub(crate) fn leaf() -> Node {
@@ -160,27 +161,29 @@ impl Node {
     }
 
     pub(crate) fn grad(&self) -> Option<Var> {
-        lock(&self.grad).as_deref().cloned()
+        lock(&self.grad).clone()
     }
 
     pub(crate) fn set_grad(&self, grad: Option<Var>) {
-        *lock(&self.grad) = grad.map(Box::new);
+        let old = std::mem::replace(&mut *lock(&self.grad), grad);
+        drop(old); // Unlocked: it may be the last handle of a graph.
     }
 
     /// Adds to the accumulated gradient, as one step even among threads.
     pub(crate) fn add_grad(&self, d_x: &Var) {
         let mut grad = lock(&self.grad);
-        let sum = grad.take().map_or_else(|| d_x.detach(), |sum| no_grad(|| &*sum + d_x));
-        *grad = Some(Box::new(sum));
+        let sum = grad.take().map_or_else(|| d_x.detach(), |sum| no_grad(|| sum.plus(d_x)));
+        *grad = Some(sum);
     }
 
     pub(crate) fn add_hook(&self, hook: Hook) {
-        lock(&self.hooks).push(hook);
+        lock(self.hooks.get_or_init(Mutex::default)).push(hook);
     }
 
     /// The gradient as the hooks leave it. They run unlocked, so that they may add hooks.
     pub(crate) fn run_hooks(&self, mut d_y: Var) -> Var {
-        let hooks = lock(&self.hooks).clone();
+        let Some(hooks) = self.hooks.get() else { return d_y };
+        let hooks = lock(hooks).clone();
         for hook in hooks {
             let Some(replaced) = hook(&d_y) else { continue };
             assert!(
@@ -321,7 +324,7 @@ pub(crate) fn record(
         false => x.with_value(stand_in(x.value())),
     };
     let inputs = inputs.iter().enumerate().map(keep).collect();
-    let kept = reads.output.then(|| Box::new(output.clone()));
+    let kept = reads.output.then(|| output.clone());
     let step = Step { op: Box::new(op), inputs, output: kept, part };
     Var::with_node(output, Arc::new(Node::new(Some(step))))
 }
@@ -329,6 +332,25 @@ pub(crate) fn record(
 /// A tensor of the same shape, dtype and device that takes no memory. It is NaN everywhere, so that
 /// an operation that reads what it said it would not read is found out by its first test.
 pub(crate) fn stand_in(value: &Tensor) -> Tensor {
+    thread_local! {
+        /// The last one: the values of a program often have one shape.
+        static LAST: RefCell<Option<Tensor>> = const { RefCell::new(None) };
+    }
+    let is_like = |last: &Tensor| {
+        last.layout().dims() == value.dims()
+            && last.dtype() == value.dtype()
+            && last.device() == value.device()
+    };
+    let last = LAST.try_with(|last| last.borrow().as_ref().filter(|last| is_like(last)).cloned());
+    if let Ok(Some(last)) = last {
+        return last;
+    }
+    let made = nan_like(value);
+    let _ = LAST.try_with(|last| last.replace(Some(made.clone())));
+    made
+}
+
+fn nan_like(value: &Tensor) -> Tensor {
     static F32: LazyLock<Tensor> = LazyLock::new(|| Tensor::scalar(f32::NAN));
     static F64: LazyLock<Tensor> = LazyLock::new(|| Tensor::scalar(f64::NAN));
     let one = match value.dtype() {

@@ -3,10 +3,10 @@
 use std::fmt;
 use std::sync::Arc;
 
-use plies_tensor::{DType, Device, Element, Result, Shape, Tensor};
+use plies_tensor::{DType, Device, Element, Result, Shape, Tensor, formula};
 
 use crate::backward;
-use crate::graph::Node;
+use crate::graph::{Node, is_recording};
 
 /// A value and how it came to be: a [`Tensor`], and for values that gradients flow to, a node of
 /// the graph behind it.
@@ -115,6 +115,16 @@ impl Var {
     #[inline]
     pub fn requires_grad(&self) -> bool {
         self.node.is_some() && !self.unwanted
+    }
+
+    /// self + other, in place where nothing is recorded and nobody else holds the elements.
+    #[track_caller]
+    pub(crate) fn plus(mut self, other: &Var) -> Var {
+        if is_recording() || self.node.is_some() {
+            return &self + other;
+        }
+        Tensor::update(&mut [&mut self.value], formula!(|x, y| x + y), &[&other.value], &[]);
+        self
     }
 
     /// The same value without its history.

@@ -5,6 +5,7 @@
 use std::any::Any;
 use std::fmt;
 
+use crate::cpu::Memory;
 use crate::recurrence::by_definition;
 use crate::{DType, Device, Formula, Layout, Recurrence, Result};
 
@@ -14,13 +15,22 @@ pub struct Buffer {
     device: Device,
     dtype: DType,
     len: usize,
-    memory: Box<dyn Any + Send + Sync>,
+    memory: Owned,
+}
+
+/// What a backend allocated. The processor's needs no box.
+enum Owned {
+    Cpu(Memory),
+    Other(Box<dyn Any + Send + Sync>),
 }
 
 impl Buffer {
     /// Allocates `len` elements on `device`, their values unspecified.
     pub fn allocate(device: &Device, dtype: DType, len: usize) -> Self {
-        let memory = device.backend().allocate(dtype, len);
+        let memory = match device.is_cpu() {
+            true => Owned::Cpu(Memory::of_elements(dtype, len)),
+            false => Owned::Other(device.backend().allocate(dtype, len)),
+        };
         Buffer { device: device.clone(), dtype, len, memory }
     }
 
@@ -50,7 +60,11 @@ impl Buffer {
     /// When the buffer belongs to another backend.
     #[track_caller]
     pub fn memory<M: 'static>(&self) -> &M {
-        match self.memory.downcast_ref() {
+        let memory: &dyn Any = match &self.memory {
+            Owned::Cpu(memory) => memory,
+            Owned::Other(memory) => &**memory,
+        };
+        match memory.downcast_ref() {
             Some(memory) => memory,
             None => panic!("buffer of device {} used on another device", self.device.name()),
         }
@@ -62,7 +76,11 @@ impl Buffer {
     /// When the buffer belongs to another backend.
     #[track_caller]
     pub fn memory_mut<M: 'static>(&mut self) -> &mut M {
-        match self.memory.downcast_mut() {
+        let memory: &mut dyn Any = match &mut self.memory {
+            Owned::Cpu(memory) => memory,
+            Owned::Other(memory) => &mut **memory,
+        };
+        match memory.downcast_mut() {
             Some(memory) => memory,
             None => panic!("buffer of device {} used on another device", self.device.name()),
         }

@@ -56,6 +56,10 @@ impl Device {
         self.backend().synchronize()
     }
 
+    pub(crate) fn is_cpu(&self) -> bool {
+        matches!(self.0, Handle::Cpu)
+    }
+
     /// The implementation behind the handle.
     pub fn backend(&self) -> &dyn Backend {
         match &self.0 {

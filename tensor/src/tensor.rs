@@ -22,10 +22,21 @@ use crate::{DType, Device, Element, Formula, Layout, Result, Shape, formula};
 /// assert_eq!(x.matmul(&x.t()).to_vec::<f32>().unwrap(), [14.0, 32.0, 32.0, 77.0]);
 /// assert_eq!((&x * 2.0).sum(&[0], false).to_vec::<f32>().unwrap(), [10.0, 14.0, 18.0]);
 /// ```
+///
+/// A tensor is one pointer, cheap to clone, to move and to keep.
 #[derive(Clone)]
-pub struct Tensor {
-    buffer: Arc<Buffer>,
+pub struct Tensor(Arc<Inner>);
+
+struct Inner {
     layout: Layout,
+    elements: Elements,
+}
+
+/// Whose buffer it is. A fresh tensor holds layout and buffer in one piece.
+enum Elements {
+    Own(Buffer),
+    /// That of the tensor this one is a view of, itself no view.
+    Of(Tensor),
 }
 
 /// Making tensors.
@@ -42,13 +53,18 @@ impl Tensor {
         if !buffer.is_empty() {
             fill(device.backend(), &mut buffer);
         }
-        Tensor { buffer: Arc::new(buffer), layout: Layout::contiguous(shape) }
+        Tensor::from_buffer(buffer, shape)
     }
 
     /// A row-major tensor of a whole buffer.
     pub(crate) fn from_buffer(buffer: Buffer, shape: Shape) -> Tensor {
         debug_assert_eq!(buffer.len(), shape.elem_count());
-        Tensor { buffer: Arc::new(buffer), layout: Layout::contiguous(shape) }
+        Tensor::with_buffer(buffer, Layout::contiguous(shape))
+    }
+
+    #[inline]
+    fn with_buffer(buffer: Buffer, layout: Layout) -> Tensor {
+        Tensor(Arc::new(Inner { layout, elements: Elements::Own(buffer) }))
     }
 
     /// Copies a slice in row-major order.
@@ -162,13 +178,13 @@ impl Tensor {
     #[doc(alias = "size")]
     #[inline]
     pub fn dims(&self) -> &[usize] {
-        self.layout.dims()
+        self.layout().dims()
     }
 
     /// Dimensions as a [`Shape`].
     #[inline]
     pub fn shape(&self) -> Shape {
-        self.layout.shape()
+        self.layout().shape()
     }
 
     /// Size of one axis, which may count from the end.
@@ -181,42 +197,59 @@ impl Tensor {
     #[doc(alias = "ndim")]
     #[inline]
     pub fn rank(&self) -> usize {
-        self.layout.rank()
+        self.layout().rank()
     }
 
     /// Number of elements.
     #[doc(alias = "numel")]
     #[inline]
     pub fn elem_count(&self) -> usize {
-        self.layout.elem_count()
+        self.layout().elem_count()
     }
 
     /// Type of the elements.
     #[inline]
     pub fn dtype(&self) -> DType {
-        self.buffer.dtype()
+        self.buffer().dtype()
     }
 
     /// Where the elements are.
     #[inline]
     pub fn device(&self) -> &Device {
-        self.buffer.device()
+        self.buffer().device()
     }
 
     /// Dimensions, strides and offset.
     #[inline]
     pub fn layout(&self) -> &Layout {
-        &self.layout
+        &self.0.layout
+    }
+
+    #[inline]
+    fn buffer(&self) -> &Buffer {
+        match &self.0.elements {
+            Elements::Own(buffer) => buffer,
+            Elements::Of(whole) => whole.buffer(),
+        }
+    }
+
+    /// The elements, to be written; `None` when somebody else holds them.
+    fn target(&mut self) -> Option<Target<'_>> {
+        let Inner { layout, elements } = Arc::get_mut(&mut self.0)?;
+        match elements {
+            Elements::Own(buffer) => Some(Target { buffer, layout }),
+            Elements::Of(whole) => Some(Target { layout, ..whole.target()? }),
+        }
     }
 
     /// Whether the elements lie row-major without gaps.
     pub fn is_contiguous(&self) -> bool {
-        self.layout.is_contiguous()
+        self.layout().is_contiguous()
     }
 
     /// Whether both tensors are views of one buffer.
     pub fn shares_buffer_with(&self, other: &Tensor) -> bool {
-        Arc::ptr_eq(&self.buffer, &other.buffer)
+        std::ptr::eq(self.buffer(), other.buffer())
     }
 
     /// The elements in row-major order on the host.
@@ -239,7 +272,7 @@ impl Tensor {
         let mut out = vec![T::default(); packed.elem_count()];
         if !out.is_empty() {
             let bytes = bytemuck::cast_slice_mut(&mut out);
-            packed.device().backend().read(&packed.buffer, packed.layout.offset(), bytes)?;
+            packed.device().backend().read(packed.buffer(), packed.layout().offset(), bytes)?;
         }
         Ok(out)
     }
@@ -298,7 +331,7 @@ impl Tensor {
         let packed = self.contiguous();
         let mut bytes = vec![0u8; packed.elem_count() * self.dtype().size_in_bytes()];
         if !bytes.is_empty() {
-            self.device().backend().read(&packed.buffer, packed.layout.offset(), &mut bytes)?;
+            self.device().backend().read(packed.buffer(), packed.layout().offset(), &mut bytes)?;
         }
         Ok(Tensor::fresh(device, self.dtype(), self.shape(), |backend, buffer| {
             backend.write(buffer, &bytes);
@@ -306,7 +339,7 @@ impl Tensor {
     }
 
     pub(crate) fn view(&self) -> View<'_> {
-        View { buffer: &self.buffer, layout: &self.layout }
+        View { buffer: self.buffer(), layout: self.layout() }
     }
 
     /// The view broadcast to `shape`; `broadcast` keeps the layout that this may need.
@@ -315,40 +348,47 @@ impl Tensor {
         shape: &Shape,
         broadcast: &'a OnceCell<Layout>,
     ) -> View<'a> {
-        let layout = if self.layout.shape() == *shape {
-            &self.layout
+        let layout = if self.layout().shape() == *shape {
+            self.layout()
         } else {
-            broadcast.get_or_init(|| self.layout.broadcast_to(*shape))
+            broadcast.get_or_init(|| self.layout().broadcast_to(*shape))
         };
-        View { buffer: &self.buffer, layout }
+        View { buffer: self.buffer(), layout }
     }
 
     /// Lends the buffer of a tensor that nobody shares.
     pub(crate) fn with_buffer_mut(&mut self, write: impl FnOnce(&dyn Backend, &mut Buffer)) {
         let device = self.device().clone();
-        if let Some(buffer) = Arc::get_mut(&mut self.buffer) {
+        if let Some(Target { buffer, .. }) = self.target() {
             write(device.backend(), buffer);
         } else {
             debug_assert!(false, "with_buffer_mut: the buffer is shared");
         }
     }
 
-    /// Lends the buffers of tensors that nobody shares.
-    pub(crate) fn with_buffers_mut(tensors: &mut [Tensor], write: impl FnOnce(&mut [Buffer])) {
-        let take = |tensor: &mut Tensor| {
-            let empty = Arc::new(Buffer::allocate(tensor.device(), tensor.dtype(), 0));
-            Arc::try_unwrap(std::mem::replace(&mut tensor.buffer, empty)).ok()
+    /// Lends the buffers of row-major tensors that nobody shares.
+    pub(crate) fn with_buffers_mut(
+        tensors: Vec<Tensor>,
+        write: impl FnOnce(&mut [Buffer]),
+    ) -> Vec<Tensor> {
+        let shapes: Vec<Shape> = tensors.iter().map(Tensor::shape).collect();
+        let take = |tensor: Tensor| match Arc::into_inner(tensor.0)?.elements {
+            Elements::Own(buffer) => Some(buffer),
+            Elements::Of(_) => None,
         };
-        let mut buffers: Vec<Buffer> = tensors.iter_mut().filter_map(take).collect();
-        debug_assert!(buffers.len() == tensors.len(), "with_buffers_mut: a buffer is shared");
+        let n = tensors.len();
+        let mut buffers: Vec<Buffer> = tensors.into_iter().filter_map(take).collect();
+        debug_assert!(buffers.len() == n, "with_buffers_mut: a buffer is shared");
         write(&mut buffers);
-        for (tensor, buffer) in tensors.iter_mut().zip(buffers) {
-            tensor.buffer = Arc::new(buffer);
-        }
+        buffers.into_iter().zip(shapes).map(|(b, shape)| Tensor::from_buffer(b, shape)).collect()
     }
 
     pub(crate) fn with_layout(&self, layout: Layout) -> Tensor {
-        Tensor { buffer: self.buffer.clone(), layout }
+        let whole = match &self.0.elements {
+            Elements::Own(_) => self,
+            Elements::Of(whole) => whole,
+        };
+        Tensor(Arc::new(Inner { layout, elements: Elements::Of(whole.clone()) }))
     }
 }
 
@@ -359,12 +399,15 @@ impl Tensor {
     pub(crate) fn evaluate(formula: &Formula, inputs: &[&Tensor], scalars: &[f64]) -> Tensor {
         assert!(formula.n_outputs() == 1, "map: {} outputs; use map_several", formula.n_outputs());
         let (shape, dtype) = check_operands(formula, inputs, scalars);
-        Tensor::fresh(inputs[0].device(), dtype, shape, |backend, buffer| {
-            let mut targets = [Target { buffer, layout: &Layout::contiguous(shape) }];
+        let (device, layout) = (inputs[0].device(), Layout::contiguous(shape));
+        let mut buffer = Buffer::allocate(device, dtype, shape.elem_count());
+        if !buffer.is_empty() {
+            let mut targets = [Target { buffer: &mut buffer, layout: &layout }];
             with_views(inputs, shape, |views| {
-                backend.map(formula, views, scalars, &mut targets, false);
+                device.backend().map(formula, views, scalars, &mut targets, false);
             });
-        })
+        }
+        Tensor::with_buffer(buffer, layout)
     }
 
     /// One pass of a formula with several outputs over broadcast inputs, such as the gates of a
@@ -386,7 +429,7 @@ impl Tensor {
                 device.backend().map(formula, views, scalars, &mut targets, false);
             });
         }
-        buffers.into_iter().map(|b| Tensor { buffer: Arc::new(b), layout }).collect()
+        buffers.into_iter().map(|buffer| Tensor::from_buffer(buffer, shape)).collect()
     }
 
     /// Overwrites the targets with the formula's outputs in one pass. The formula's first inputs
@@ -438,18 +481,12 @@ impl Tensor {
         }
         let device = targets[0].device().clone();
         for target in targets.iter_mut() {
-            let overlaps = target.layout.strides().contains(&0) && !target.is_contiguous();
-            if overlaps || Arc::get_mut(&mut target.buffer).is_none() {
+            let overlaps = target.layout().strides().contains(&0) && !target.is_contiguous();
+            if overlaps || target.target().is_none() {
                 **target = target.copy();
             }
         }
-        let mut places: Vec<Target<'_>> = targets
-            .iter_mut()
-            .filter_map(|target| {
-                let Tensor { buffer, layout } = &mut **target;
-                Arc::get_mut(buffer).map(|buffer| Target { buffer, layout })
-            })
-            .collect();
+        let mut places: Vec<Target<'_>> = targets.iter_mut().filter_map(|t| t.target()).collect();
         with_views(inputs, shape, |views| {
             device.backend().map(formula, views, scalars, &mut places, true);
         });
@@ -497,7 +534,7 @@ pub(crate) fn check_same(operation: impl fmt::Display, a: &Tensor, b: &Tensor) {
         b.dtype()
     );
     assert!(
-        Arc::ptr_eq(&a.buffer, &b.buffer) || a.device() == b.device(),
+        a.shares_buffer_with(b) || a.device() == b.device(),
         "{operation}: tensors on {} and {}; move with to_device",
         a.device().name(),
         b.device().name()

@@ -84,8 +84,12 @@ impl Op for MapSum {
 }
 
 fn broadcast_shape<'a>(inputs: impl IntoIterator<Item = &'a Var>) -> Shape {
-    let join = |shape: Shape, x: &Var| shape.broadcast(&x.shape()).unwrap_or(shape);
-    inputs.into_iter().fold(Shape::SCALAR, join)
+    let mut inputs = inputs.into_iter();
+    let first = inputs.next().map_or(Shape::SCALAR, Var::shape);
+    inputs.fold(first, |shape, x| match x.shape() == shape {
+        true => shape,
+        false => shape.broadcast(&x.shape()).unwrap_or(shape),
+    })
 }
 
 /// f(inputs) added up over the axes that `shape` does not have, or has with size 1.

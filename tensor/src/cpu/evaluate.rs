@@ -10,10 +10,11 @@
 //! they are reduced to is repeated, so that all other steps run over the block.
 
 use super::accumulate::{Reducible, reduction};
-use super::memory::Memory;
+use super::memory::{Memory, elements};
 use super::primitive::{Code, Operand, Singles};
 use super::walk::{Walk, gather, scatter};
 use crate::Layout;
+use crate::backend::{Target, View};
 use crate::expr::{Action, Formula, Node, Place, Schedule, Step};
 
 /// Elements evaluated at once. A handful of such blocks fits the first-level cache.
@@ -161,40 +162,43 @@ fn linked<T: Reducible>(
 
 /// Does the work of an [`Evaluator`] for what most formulas of an eager program are, one step from
 /// slices to a slice, without preparing anything. Returns whether it was that.
-#[inline]
 pub(super) fn run_single_step<T: Reducible>(
     formula: &Formula,
-    sources: &[Source<'_, T>],
-    sinks: &[Sink<'_, T>],
+    inputs: &[View<'_>],
     scalars: &[f64],
-    n: usize,
+    target: &mut Target<'_>,
+    in_place: bool,
 ) -> bool {
     let schedule = formula.schedule();
-    let ([step], [Sink { data, layout: None }], []) =
-        (&schedule.steps[..], sinks, &schedule.once[..])
-    else {
-        return false;
-    };
-    if step.to != Place::Output(0) || matches!(step.action, Action::Reduce(_)) {
+    let ([step], []) = (&schedule.steps[..], &schedule.once[..]) else { return false };
+    let is_plain = step.to == Place::Output(0) && !matches!(step.action, Action::Reduce(_));
+    if !is_plain || !target.layout.is_contiguous() {
         return false;
     }
+    let n = target.layout.elem_count();
+    let first = target.layout.offset();
+    let out = &mut target.buffer.memory_mut::<Memory>().as_slice_mut::<T>()[first..first + n];
     let mut numbers = [T::default(); 3];
-    let mut operands = [(Address::NOWHERE, false); 3];
+    let mut operands = [std::ptr::null(); 3];
+    let mut singles: Singles = 0;
     for k in 0..step.action.arity() {
         let number = match step.operands[k] {
-            Place::Input(i) => match &sources[i] {
-                Source::One(x) => **x,
-                Source::Slice(data) => {
-                    assert!(data.len() >= n);
-                    operands[k].0 = Address::fixed(data.as_ptr().cast_mut());
+            Place::Input(0) if in_place => {
+                operands[k] = out.as_ptr();
+                continue;
+            }
+            Place::Input(i) => {
+                let view = &inputs[i - usize::from(in_place)];
+                let (data, first) = (elements::<T>(view), view.layout.offset());
+                if view.layout.is_contiguous() {
+                    operands[k] = data[first..first + n].as_ptr();
                     continue;
                 }
-                Source::Old(_) => {
-                    operands[k].0 = Address::fixed(*data);
-                    continue;
+                if view.layout.strides().iter().any(|&stride| stride != 0) {
+                    return false;
                 }
-                Source::Strided(..) => return false,
-            },
+                data[first]
+            }
             Place::One(node) => match formula.nodes()[node] {
                 Node::Scalar(i) => T::from_f64(scalars[i]),
                 Node::Const(bits) => T::from_f64(f64::from_bits(bits)),
@@ -203,11 +207,16 @@ pub(super) fn run_single_step<T: Reducible>(
             Place::Row(_) | Place::Register(_) | Place::Output(_) => return false,
         };
         numbers[k] = number;
-        operands[k] = (Address::fixed(&raw mut numbers[k]), true);
+        operands[k] = &raw const numbers[k];
+        singles |= 1 << k;
     }
-    let step = linked(step.action, operands, (Address::fixed(*data), false), false);
-    // SAFETY: slices have `n` elements, and so has the sink, which is exclusively borrowed.
-    unsafe { (step.code)(step.operands.map(|x| x.base.cast_const()), step.to.base, n) };
+    if let (Action::MulAdd(_), 0b10) = (step.action, singles & 0b11) {
+        operands.swap(0, 1);
+        singles ^= 0b11;
+    }
+    // SAFETY: slices have `n` elements, and so has `out`, which is exclusively borrowed; an operand
+    // is either all of it or none.
+    unsafe { T::code(step.action, singles)(operands, out.as_mut_ptr(), n) };
     true
 }
 

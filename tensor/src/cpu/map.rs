@@ -19,6 +19,12 @@ pub(super) fn map<T: Reducible>(
     let old = if in_place { targets.len() } else { 0 };
     let row = targets[0].layout.dims().last().copied().unwrap_or(1);
     let n = targets[0].layout.elem_count();
+    if let [target] = targets
+        && n <= grain(formula).min(SMALL)
+        && run_single_step::<T>(formula, inputs, scalars, target, in_place)
+    {
+        return;
+    }
     // Few enough to need no list on the heap, nearly always.
     let (mut few, mut many) = ([Source::<T>::Old(0); 6], Vec::new());
     let sources = first_or_many(&mut few, &mut many, old + inputs.len());
@@ -62,9 +68,6 @@ fn evaluate<T: Reducible>(
         return;
     }
     let grain = grain(formula);
-    if n <= grain.min(SMALL) && run_single_step(formula, sources, sinks, scalars, n) {
-        return;
-    }
     // Whole rows where a formula reduces them, and where inputs may be the same in all of them;
     // several to a block if they are short.
     let broadcasts = sources.iter().any(|source| matches!(source, Source::Strided(..)));

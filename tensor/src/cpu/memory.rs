@@ -1,17 +1,17 @@
 //! Host memory for tensors, recycled by size: a training step asks for the same sizes again and
 //! again, and fresh pages from the operating system cost more than the arithmetic on them.
 //!
-//! Small blocks are kept by the thread that freed them, where no other thread has to be kept out;
-//! the others by all threads together.
+//! Small blocks are kept and counted by the thread that freed them, where no other thread has to be
+//! kept out; the others by all threads together.
 
 use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use std::cell::RefCell;
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicIsize, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
 
 use crate::backend::MemoryUse;
-use crate::{Element, View};
+use crate::{DType, Element, View};
 
 /// One cache line, and the widest vector register.
 const ALIGN: usize = 64;
@@ -22,19 +22,26 @@ const SMALL: usize = 16 * 1024;
 /// Blocks of one size that a thread keeps for itself.
 const KEPT: usize = 16;
 
-/// Bytes of live tensors, the most there have been, and what the system has given us.
-static IN_USE: AtomicUsize = AtomicUsize::new(0);
+/// Bytes that are not worth giving back.
+const LITTLE: usize = 8 << 20;
+
+/// How many bytes a thread takes or gives back in small blocks before it tells the others.
+const LOT: usize = 4 * SMALL;
+
+/// Bytes of live tensors, the most there have been, and what the system has given us. What threads
+/// have not told yet is missing.
+static IN_USE: AtomicIsize = AtomicIsize::new(0);
 static PEAK: AtomicUsize = AtomicUsize::new(0);
 static RESERVED: AtomicUsize = AtomicUsize::new(0);
 
 static SHARED: Mutex<Free<{ SizeClass::COUNT }>> = Mutex::new(Free::EMPTY);
 
 thread_local! {
-    static OWN: RefCell<Free<{ SizeClass::SMALL_COUNT }>> = const { RefCell::new(Free::EMPTY) };
+    static OWN: RefCell<Own> = const { RefCell::new(Own { free: Free::EMPTY, taken: 0 }) };
 }
 
 /// Bytes of a tensor, aligned to 64, always initialised.
-pub(super) struct Memory {
+pub(crate) struct Memory {
     bytes: NonNull<u8>,
     class: SizeClass,
     len: usize,
@@ -68,6 +75,11 @@ impl SizeClass {
         SizeClass((4 * quarter + ((units - 1) >> quarter) as u32 + 1) as u8)
     }
 
+    /// Whether threads keep such blocks for themselves.
+    fn is_small(self) -> bool {
+        (self.0 as usize) < SizeClass::SMALL_COUNT
+    }
+
     const fn bytes(self) -> usize {
         let class = self.0 as usize;
         if class <= 4 {
@@ -91,48 +103,81 @@ impl<const CLASSES: usize> Free<CLASSES> {
     const EMPTY: Self = Free([const { Vec::new() }; CLASSES]);
 }
 
-impl<const CLASSES: usize> Drop for Free<CLASSES> {
+fn shared<R>(f: impl FnOnce(&mut Free<{ SizeClass::COUNT }>) -> R) -> R {
+    f(&mut SHARED.lock().unwrap_or_else(PoisonError::into_inner))
+}
+
+/// Counts bytes in use, or no longer in use; returns how many are now.
+fn count(bytes: isize) -> usize {
+    let in_use = (IN_USE.fetch_add(bytes, Relaxed) + bytes).max(0) as usize;
+    if in_use > PEAK.load(Relaxed) {
+        PEAK.fetch_max(in_use, Relaxed);
+    }
+    in_use
+}
+
+/// The small blocks that a thread keeps.
+struct Own {
+    free: Free<{ SizeClass::SMALL_COUNT }>,
+    /// Bytes taken, less those given back, since the thread last told.
+    taken: isize,
+}
+
+impl Own {
+    /// Calls `f` on this thread's, unless the thread is about to end.
+    fn with<R>(f: impl FnOnce(&mut Own) -> R) -> Option<R> {
+        OWN.try_with(|own| f(&mut own.borrow_mut())).ok()
+    }
+
+    /// A block of a small class.
+    fn take(&mut self, class: SizeClass) -> Option<Block> {
+        let block = self.free.0[class.0 as usize].pop()?;
+        self.count(class.bytes() as isize);
+        Some(block)
+    }
+
+    /// Keeps a block of a small class, or gives it back when there are enough.
+    fn put(&mut self, class: SizeClass, block: Block) -> Option<Block> {
+        let blocks = &mut self.free.0[class.0 as usize];
+        if blocks.len() == KEPT {
+            return Some(block);
+        }
+        blocks.push(block);
+        self.count(-(class.bytes() as isize));
+        None
+    }
+
+    fn count(&mut self, bytes: isize) {
+        self.taken += bytes;
+        if self.taken.unsigned_abs() >= LOT {
+            self.tell();
+        }
+    }
+
+    fn tell(&mut self) {
+        count(std::mem::take(&mut self.taken));
+    }
+}
+
+impl Drop for Own {
     /// What a thread kept is for all when it ends.
     fn drop(&mut self) {
-        for (class, blocks) in self.0.iter_mut().enumerate() {
+        self.tell();
+        for (class, blocks) in self.free.0.iter_mut().enumerate() {
             shared(|free| free.0[class].append(blocks));
         }
     }
 }
 
-fn shared<R>(f: impl FnOnce(&mut Free<{ SizeClass::COUNT }>) -> R) -> R {
-    f(&mut SHARED.lock().unwrap_or_else(PoisonError::into_inner))
-}
-
-/// Calls `f` on the thread's own free blocks, unless the thread is about to end.
-fn own<R>(f: impl FnOnce(&mut Free<{ SizeClass::SMALL_COUNT }>) -> R) -> Option<R> {
-    OWN.try_with(|free| f(&mut free.borrow_mut())).ok()
-}
-
-impl SizeClass {
-    fn take(self) -> Option<Block> {
-        let class = self.0 as usize;
-        let found = if class < Self::SMALL_COUNT { own(|free| free.0[class].pop()) } else { None };
-        found.flatten().or_else(|| shared(|free| free.0[class].pop()))
-    }
-
-    fn put(self, block: Block) {
-        let class = self.0 as usize;
-        let mut left = Some(block);
-        if class < Self::SMALL_COUNT {
-            own(|free| {
-                if free.0[class].len() < KEPT {
-                    free.0[class].extend(left.take());
-                }
-            });
-        }
-        if left.is_some() {
-            shared(|free| free.0[class].extend(left));
-        }
-    }
-}
-
 impl Memory {
+    /// Memory of `len` elements.
+    pub(crate) fn of_elements(dtype: DType, len: usize) -> Memory {
+        match len.checked_mul(dtype.size_in_bytes()) {
+            Some(bytes) => Memory::allocate(bytes),
+            None => panic!("allocate: {len} elements of {dtype} exceed the address space"),
+        }
+    }
+
     /// Memory of `len` bytes; the contents are those of an earlier tensor, or zeros.
     pub(super) fn allocate(len: usize) -> Memory {
         let class = SizeClass::of(len);
@@ -140,14 +185,11 @@ impl Memory {
         if capacity == 0 {
             return Memory { bytes: NonNull::dangling(), class, len };
         }
-        let bytes = match class.take() {
+        let own = if class.is_small() { Own::with(|own| own.take(class)) } else { None };
+        let bytes = match own.flatten() {
             Some(Block(bytes)) => bytes,
-            None => fresh(capacity),
+            None => from_all(class),
         };
-        let in_use = IN_USE.fetch_add(capacity, Relaxed) + capacity;
-        if in_use > PEAK.load(Relaxed) {
-            PEAK.fetch_max(in_use, Relaxed);
-        }
         Memory { bytes, class, len }
     }
 
@@ -177,41 +219,69 @@ impl Memory {
     }
 }
 
-/// A block of zeros from the system.
+/// A block that threads keep together, or one of zeros from the system.
 #[cold]
-fn fresh(capacity: usize) -> NonNull<u8> {
-    let Ok(layout) = Layout::from_size_align(capacity, ALIGN) else {
-        panic!("allocate: {capacity} bytes exceed the address space")
+fn from_all(class: SizeClass) -> NonNull<u8> {
+    let capacity = class.bytes();
+    let found = shared(|free| free.0[class.0 as usize].pop());
+    let bytes = match found {
+        Some(Block(bytes)) => bytes,
+        None => {
+            let Ok(layout) = Layout::from_size_align(capacity, ALIGN) else {
+                panic!("allocate: {capacity} bytes exceed the address space")
+            };
+            RESERVED.fetch_add(capacity, Relaxed);
+            // SAFETY: the layout's size is not 0.
+            let bytes = NonNull::new(unsafe { alloc_zeroed(layout) });
+            bytes.unwrap_or_else(|| handle_alloc_error(layout))
+        }
     };
-    RESERVED.fetch_add(capacity, Relaxed);
-    // SAFETY: the layout's size is not 0.
-    NonNull::new(unsafe { alloc_zeroed(layout) }).unwrap_or_else(|| handle_alloc_error(layout))
+    count(capacity as isize);
+    bytes
+}
+
+/// Keeps a block for all threads, or gives it back to the system when twice as much is kept as was
+/// ever in use at once. A step of training needs other sizes at its end than at its beginning; with
+/// less, it would give pages back that its next step asks for.
+#[cold]
+fn to_all(class: SizeClass, block: Block) {
+    let capacity = class.bytes();
+    let in_use = count(-(capacity as isize));
+    if RESERVED.load(Relaxed).saturating_sub(in_use) / 2 <= PEAK.load(Relaxed).max(LITTLE) {
+        shared(|free| free.0[class.0 as usize].push(block));
+        return;
+    }
+    RESERVED.fetch_sub(capacity, Relaxed);
+    // SAFETY: allocated in `from_all` with this size and alignment, and owned.
+    unsafe {
+        dealloc(block.0.as_ptr(), Layout::from_size_align_unchecked(capacity, ALIGN));
+    }
 }
 
 impl Drop for Memory {
-    /// Keeps the block for the next tensors, or gives it back to the system when twice as much is
-    /// kept as was ever in use at once. A step of training needs other sizes at its end than at its
-    /// beginning; with less, it would give pages back that its next step asks for.
+    /// Keeps the block for the next tensors.
     fn drop(&mut self) {
-        let capacity = self.class.bytes();
-        if capacity == 0 {
+        if self.class.bytes() == 0 {
             return;
         }
-        let in_use = IN_USE.fetch_sub(capacity, Relaxed) - capacity;
-        if RESERVED.load(Relaxed).saturating_sub(in_use) / 2 <= PEAK.load(Relaxed) {
-            self.class.put(Block(self.bytes));
-            return;
-        }
-        RESERVED.fetch_sub(capacity, Relaxed);
-        // SAFETY: allocated in `fresh` with this size and alignment, and owned by `self`.
-        unsafe {
-            dealloc(self.bytes.as_ptr(), Layout::from_size_align_unchecked(capacity, ALIGN));
+        let block = Block(self.bytes);
+        let left = match self.class.is_small() {
+            true => {
+                let mut block = Some(block);
+                Own::with(|own| block = block.take().and_then(|block| own.put(self.class, block)));
+                block
+            }
+            false => Some(block),
+        };
+        if let Some(block) = left {
+            to_all(self.class, block);
         }
     }
 }
 
 pub(super) fn memory_use() -> MemoryUse {
-    let in_use = IN_USE.load(Relaxed);
+    Own::with(Own::tell);
+    let in_use = IN_USE.load(Relaxed).max(0) as usize;
     MemoryUse {
         in_use,
         peak: PEAK.load(Relaxed).max(in_use),

@@ -37,7 +37,8 @@ use crate::backend::{
 };
 use crate::recurrence::by_definition;
 use crate::{DType, Element, Formula, Recurrence, Reduce, Result};
-use memory::{Memory, elements};
+pub(crate) use memory::Memory;
+use memory::elements;
 
 /// Calls a generic function with the Rust type of a dtype.
 macro_rules! with_element {
@@ -71,10 +72,7 @@ impl Backend for Cpu {
     }
 
     fn allocate(&self, dtype: DType, len: usize) -> Box<dyn Any + Send + Sync> {
-        let Some(bytes) = len.checked_mul(dtype.size_in_bytes()) else {
-            panic!("allocate: {len} elements of {dtype} exceed the address space")
-        };
-        Box::new(Memory::allocate(bytes))
+        Box::new(Memory::of_elements(dtype, len))
     }
 
     fn write(&self, target: &mut Buffer, bytes: &[u8]) {

@@ -131,7 +131,7 @@ impl Tensor {
                 width,
             };
             let backend = self.device().backend();
-            Tensor::with_buffers_mut(&mut finals, |states| {
+            finals = Tensor::with_buffers_mut(finals, |states| {
                 backend.recur(&recurrence, states, &mut buffers);
             });
         }
