@@ -34,6 +34,17 @@ impl Layout {
         self.shape
     }
 
+    #[inline]
+    pub(crate) fn as_shape(&self) -> &Shape {
+        &self.shape
+    }
+
+    /// Whether this is how a fresh buffer of that shape lies.
+    #[inline]
+    pub(crate) fn is_row_major(&self, shape: &Shape) -> bool {
+        self.offset == 0 && self.shape == *shape && self.is_contiguous()
+    }
+
     /// Strides in elements, one for each axis.
     #[inline]
     pub fn strides(&self) -> &[isize] {

@@ -59,12 +59,12 @@ impl Tensor {
     /// A row-major tensor of a whole buffer.
     pub(crate) fn from_buffer(buffer: Buffer, shape: Shape) -> Tensor {
         debug_assert_eq!(buffer.len(), shape.elem_count());
-        Tensor::with_buffer(buffer, Layout::contiguous(shape))
+        Tensor::with_buffer(buffer, &Layout::contiguous(shape))
     }
 
     #[inline]
-    fn with_buffer(buffer: Buffer, layout: Layout) -> Tensor {
-        Tensor(Arc::new(Inner { layout, elements: Elements::Own(buffer) }))
+    fn with_buffer(buffer: Buffer, layout: &Layout) -> Tensor {
+        Tensor(Arc::new(Inner { layout: *layout, elements: Elements::Own(buffer) }))
     }
 
     /// Copies a slice in row-major order.
@@ -348,7 +348,7 @@ impl Tensor {
         shape: &Shape,
         broadcast: &'a OnceCell<Layout>,
     ) -> View<'a> {
-        let layout = if self.layout().shape() == *shape {
+        let layout = if self.layout().as_shape() == shape {
             self.layout()
         } else {
             broadcast.get_or_init(|| self.layout().broadcast_to(*shape))
@@ -398,11 +398,17 @@ impl Tensor {
     #[track_caller]
     pub(crate) fn evaluate(formula: &Formula, inputs: &[&Tensor], scalars: &[f64]) -> Tensor {
         assert!(formula.n_outputs() == 1, "map: {} outputs; use map_several", formula.n_outputs());
-        let (shape, dtype) = check_operands(formula, inputs, scalars);
-        let (device, layout) = (inputs[0].device(), Layout::contiguous(shape));
-        let mut buffer = Buffer::allocate(device, dtype, shape.elem_count());
+        let (joint, other) = (OnceCell::new(), OnceCell::new());
+        let shape = check_operands(formula, inputs, scalars, &joint);
+        // Mostly an operand has the result's layout already.
+        let layout = match inputs.iter().find(|x| x.layout().is_row_major(shape)) {
+            Some(x) => x.layout(),
+            None => other.get_or_init(|| Layout::contiguous(*shape)),
+        };
+        let device = inputs[0].device();
+        let mut buffer = Buffer::allocate(device, inputs[0].dtype(), layout.elem_count());
         if !buffer.is_empty() {
-            let mut targets = [Target { buffer: &mut buffer, layout: &layout }];
+            let mut targets = [Target { buffer: &mut buffer, layout }];
             with_views(inputs, shape, |views| {
                 device.backend().map(formula, views, scalars, &mut targets, false);
             });
@@ -417,9 +423,10 @@ impl Tensor {
     /// When shapes do not broadcast, or dtypes or devices differ.
     #[track_caller]
     pub fn map_several(formula: &Formula, inputs: &[&Tensor], scalars: &[f64]) -> Vec<Tensor> {
-        let (shape, dtype) = check_operands(formula, inputs, scalars);
-        let device = inputs[0].device();
-        let layout = Layout::contiguous(shape);
+        let joint = OnceCell::new();
+        let shape = check_operands(formula, inputs, scalars, &joint);
+        let (device, dtype) = (inputs[0].device(), inputs[0].dtype());
+        let layout = Layout::contiguous(*shape);
         let allocate = |_| Buffer::allocate(device, dtype, shape.elem_count());
         let mut buffers: Vec<Buffer> = (0..formula.n_outputs()).map(allocate).collect();
         if shape.elem_count() > 0 {
@@ -429,7 +436,7 @@ impl Tensor {
                 device.backend().map(formula, views, scalars, &mut targets, false);
             });
         }
-        buffers.into_iter().map(|buffer| Tensor::from_buffer(buffer, shape)).collect()
+        buffers.into_iter().map(|buffer| Tensor::with_buffer(buffer, &layout)).collect()
     }
 
     /// Overwrites the targets with the formula's outputs in one pass. The formula's first inputs
@@ -466,11 +473,12 @@ impl Tensor {
         );
         let all: Vec<&Tensor> =
             targets.iter().map(|t| &**t).chain(inputs.iter().copied()).collect();
-        let (joint, _) = check_operands(formula, &all, scalars);
-        let shape = targets[0].shape();
+        let joint = OnceCell::new();
+        let joint = check_operands(formula, &all, scalars, &joint);
+        let shape = &targets[0].shape();
         for target in targets.iter() {
             assert!(
-                target.shape() == shape,
+                target.shape() == *shape,
                 "update: targets of shapes {shape} and {}",
                 target.shape()
             );
@@ -493,35 +501,42 @@ impl Tensor {
     }
 }
 
-/// Checks arity, dtypes and devices; returns the common shape and dtype.
+/// Checks arity, dtypes and devices; returns the common shape, which `joint` keeps where no operand
+/// has it.
 #[track_caller]
-pub(crate) fn check_operands(
+pub(crate) fn check_operands<'a>(
     formula: &Formula,
-    inputs: &[&Tensor],
+    inputs: &[&'a Tensor],
     scalars: &[f64],
-) -> (Shape, DType) {
+    joint: &'a OnceCell<Shape>,
+) -> &'a Shape {
     formula.check_arity(inputs.len(), scalars.len());
     let Some(first) = inputs.first() else {
         panic!("{formula}: a formula without inputs has no shape; use Tensor::full")
     };
-    let (mut shape, dtype) = (first.shape(), first.dtype());
+    let mut all_equal = true;
     for input in &inputs[1..] {
         check_same(formula, first, input);
-        if input.shape() != shape {
-            shape = match shape.broadcast(&input.shape()) {
-                Some(shape) => shape,
-                None => panic!(
-                    "{formula}: shapes {shape} and {} do not broadcast; axes align at the end \
-                     and must be equal or 1",
-                    input.shape()
-                ),
-            };
-        }
+        all_equal &= input.layout().as_shape() == first.layout().as_shape();
     }
-    if dtype == DType::I32 {
+    if first.dtype() == DType::I32 {
         formula.check_integer(scalars);
     }
-    (shape, dtype)
+    if all_equal {
+        return first.layout().as_shape();
+    }
+    let mut shape = first.shape();
+    for input in &inputs[1..] {
+        shape = match shape.broadcast(&input.shape()) {
+            Some(shape) => shape,
+            None => panic!(
+                "{formula}: shapes {shape} and {} do not broadcast; axes align at the end and \
+                 must be equal or 1",
+                input.shape()
+            ),
+        };
+    }
+    joint.get_or_init(|| shape)
 }
 
 /// Checks that two operands have one dtype and one device.
@@ -546,19 +561,19 @@ pub(crate) fn check_same(operation: impl fmt::Display, a: &Tensor, b: &Tensor) {
 #[track_caller]
 pub(crate) fn with_views<R>(
     inputs: &[&Tensor],
-    shape: Shape,
+    shape: &Shape,
     f: impl FnOnce(&[View<'_>]) -> R,
 ) -> R {
     let cells = [const { OnceCell::new() }; 3];
     match (inputs, &cells) {
-        ([x], [p, ..]) => f(&[x.view_as(&shape, p)]),
-        ([x, y], [p, q, _]) => f(&[x.view_as(&shape, p), y.view_as(&shape, q)]),
+        ([x], [p, ..]) => f(&[x.view_as(shape, p)]),
+        ([x, y], [p, q, _]) => f(&[x.view_as(shape, p), y.view_as(shape, q)]),
         ([x, y, z], [p, q, r]) => {
-            f(&[x.view_as(&shape, p), y.view_as(&shape, q), z.view_as(&shape, r)])
+            f(&[x.view_as(shape, p), y.view_as(shape, q), z.view_as(shape, r)])
         }
         _ => {
             let cells = vec![OnceCell::new(); inputs.len()];
-            let views = inputs.iter().zip(&cells).map(|(x, cell)| x.view_as(&shape, cell));
+            let views = inputs.iter().zip(&cells).map(|(x, cell)| x.view_as(shape, cell));
             f(&views.collect::<Vec<_>>())
         }
     }

@@ -1,14 +1,15 @@
 //! Softmax and cross-entropy as one operation.
 //!
-//! ℓ = ln Σ_c e^x_c - Σ_c q_c x_c, with q the target's distribution; d_x = softmax(x) - q.
+//! ℓ = -Σ_c q_c y_c, where y = x - ln Σ_c e^x_c are the logarithms of the probabilities and q is the
+//! target's distribution; d_x = eʸ - q.
 //!
-//! Neither the probabilities nor their logarithms [B, C] are stored: forward reads the logits twice
-//! (largest, sum of exponentials) and keeps one number for each row, backward is a single pass.
+//! Forward makes y in one pass over the logits; backward is another one, which reads y in their
+//! place, so that the logits need not be kept.
 
-use plies_autograd::{Op, Var, apply, is_recording, no_grad};
-use plies_tensor::{DType, Device, Elementwise, Tensor, formula};
+use plies_autograd::{Op, Reads, Var, apply, is_recording};
+use plies_tensor::{DType, Device, Elementwise, Reduce, Tensor, formula};
 
-use super::{Reduction, reduce};
+use super::Reduction;
 
 /// Softmax cross-entropy from logits: the mean of -Σ_c q_c ln softmax(logits)_c over the batch,
 /// where q is 1 at the target class.
@@ -73,9 +74,9 @@ pub fn cross_entropy_with(
         (0.0..=1.0).contains(&label_smoothing),
         "cross_entropy: label smoothing {label_smoothing} is not in 0..=1"
     );
-    let log_sum = no_grad(|| logits.logsumexp(&[-1], true)).into_value();
-    let op = CrossEntropy { targets: targets.unsqueeze(-1), log_sum, label_smoothing };
-    reduce(apply(op, &[logits]), reduction)
+    let log_probs = logits.value().log_softmax(-1);
+    let op = CrossEntropy { targets: targets.unsqueeze(-1), log_probs, label_smoothing, reduction };
+    apply(op, &[logits])
 }
 
 /// Checks that `targets` are classes of `scores`, one for each row.
@@ -103,16 +104,27 @@ pub(super) fn check_classes(name: &str, scores: &Var, targets: &Tensor) {
     }
 }
 
-/// ℓ = log_sum - (1 - ε) x_target - ε mean x, for each row
+/// ℓ = -(1 - ε) y_target - ε mean y for each row, these averaged, summed or as they are
 ///
 /// # Gradient
-/// d_x = d_ℓ · (e^(x - log_sum) - q)
+/// d_x = d_ℓ · (eʸ - q)
 struct CrossEntropy {
     /// [B, 1] (I32)
     targets: Tensor,
-    /// ln Σ_c e^x_c, [B, 1]
-    log_sum: Tensor,
+    /// y, [B, C]
+    log_probs: Tensor,
     label_smoothing: f64,
+    reduction: Reduction,
+}
+
+impl CrossEntropy {
+    /// How much of the result a row's ℓ is.
+    fn weight(&self) -> f64 {
+        match self.reduction {
+            Reduction::Mean => 1.0 / self.targets.elem_count() as f64,
+            Reduction::Sum | Reduction::None => 1.0,
+        }
+    }
 }
 
 impl Op for CrossEntropy {
@@ -120,39 +132,73 @@ impl Op for CrossEntropy {
         "cross_entropy"
     }
 
-    fn forward(&self, inputs: &[&Tensor]) -> Tensor {
-        let (x, e) = (inputs[0], self.label_smoothing);
-        let picked = x.gather(-1, &self.targets); // [B, 1]
-        let each = if e == 0.0 {
-            Tensor::map(formula!(|log_sum, t| log_sum - t), &[&self.log_sum, &picked], &[])
-        } else {
-            let mean = x.mean(&[-1], true); // [B, 1]
-            let f = formula!(|log_sum, t, mean; e| log_sum - ((1.0 - e) * t + e * mean));
-            Tensor::map(f, &[&self.log_sum, &picked, &mean], &[e])
+    fn forward(&self, _inputs: &[&Tensor]) -> Tensor {
+        let (y, e, weight) = (&self.log_probs, self.label_smoothing, self.weight());
+        let picked = y.gather(-1, &self.targets); // [B, 1]
+        let mean = (e != 0.0).then(|| y.mean(&[-1], true)); // [B, 1]
+        let (f, inputs, scalars) = match &mean {
+            None => (formula!(|t; weight| -weight * t), &[&picked][..], &[weight][..]),
+            Some(mean) => (
+                formula!(|t, mean; weight, e| -weight * ((1.0 - e) * t + e * mean)),
+                &[&picked, mean][..],
+                &[weight, e][..],
+            ),
         };
-        each.squeeze(-1)
+        match self.reduction {
+            Reduction::None => Tensor::map(f, inputs, scalars).squeeze(-1),
+            _ => Tensor::map_reduce(Reduce::Sum, f, inputs, scalars, &[0, 1], false),
+        }
     }
 
-    fn vjp(&self, inputs: &[Var], _output: &Var, d_y: &Var) -> Vec<Option<Var>> {
+    fn vjp(&self, inputs: &[Var], _output: &Var, d_loss: &Var) -> Vec<Option<Var>> {
         let x = &inputs[0];
-        // What forward kept is a number; for a gradient of the gradient it must be a function of x.
-        let log_sum = match is_recording() {
-            true => x.logsumexp(&[-1], true),
-            false => Var::constant(self.log_sum.clone()),
-        };
+        let y = self.log_probs.clone();
+        // For a gradient of the gradient it must be known what y is a function of.
+        let y = if is_recording() { apply(LogSoftmax { y }, &[x]) } else { Var::constant(y) };
         let n_classes = x.dim(-1);
         let device = x.value().device();
         let classes: Vec<i32> = (0..n_classes as i32).collect();
         let classes = Tensor::from_slice_on(&classes, [n_classes], device).to_dtype(x.dtype());
         let target = self.targets.to_dtype(x.dtype());
         // Where a class is the target is compared on the way: no one-hot [B, C] is made.
-        let f = formula!(|d, x, log_sum, target, class; hot, cold| {
-            d * ((x - log_sum).exp() - target.eq(class).select(hot, cold))
+        let f = formula!(|d, y, target, class; hot, cold, weight| {
+            weight * d * (y.exp() - target.eq(class).select(hot, cold))
         });
         let cold = self.label_smoothing / n_classes as f64;
         let hot = 1.0 - self.label_smoothing + cold;
-        let d_y = d_y.unsqueeze(-1); // [B, 1]
+        let d_loss = d_loss.unsqueeze(-1); // [B, 1] or [1]
         let (target, classes) = (Var::constant(target), Var::constant(classes));
-        vec![Some(Var::map(f, &[&d_y, x, &log_sum, &target, &classes], &[hot, cold]))]
+        let scalars = [hot, cold, self.weight()];
+        vec![Some(Var::map(f, &[&d_loss, &y, &target, &classes], &scalars))]
+    }
+
+    fn reads(&self, _inputs: &[&Var]) -> Reads {
+        Reads::NOTHING
+    }
+}
+
+/// y = x - ln Σ eˣ along the last axis, which has been computed.
+///
+/// # Gradient
+/// d_x = d_y - eʸ · Σ d_y
+struct LogSoftmax {
+    y: Tensor,
+}
+
+impl Op for LogSoftmax {
+    fn name(&self) -> &'static str {
+        "log_softmax"
+    }
+
+    fn forward(&self, _inputs: &[&Tensor]) -> Tensor {
+        self.y.clone()
+    }
+
+    fn vjp(&self, _inputs: &[Var], y: &Var, d_y: &Var) -> Vec<Option<Var>> {
+        vec![Some(Var::map(formula!(|d, y| d - y.exp() * d.row_sum()), &[d_y, y], &[]))]
+    }
+
+    fn reads(&self, _inputs: &[&Var]) -> Reads {
+        Reads::OUTPUT
     }
 }

@@ -66,7 +66,7 @@ impl Tensor {
             let run = |inputs: &[View<'_>], out| {
                 backend.matmul(a, b, Some(Epilogue { formula, inputs, scalars }), out);
             };
-            with_views(extra, shape, |inputs| {
+            with_views(extra, &shape, |inputs| {
                 if !row && !column {
                     return run(inputs, out);
                 }

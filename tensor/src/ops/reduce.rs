@@ -4,6 +4,8 @@
 //! `keepdim` they stay as axes of size 1, so that the result broadcasts against the input. The
 //! `_all` forms reduce every axis to a scalar.
 
+use std::cell::OnceCell;
+
 use crate::backend::{ArgReduce, Buffer};
 use crate::shape::{MAX_RANK, axis_mask, resolve_axis};
 use crate::tensor::{check_operands, with_views};
@@ -76,7 +78,8 @@ impl Tensor {
         axes: &[isize],
         keepdim: bool,
     ) -> Tensor {
-        let (shape, dtype) = check_operands(formula, inputs, scalars);
+        let joint = OnceCell::new();
+        let shape = *check_operands(formula, inputs, scalars, &joint);
         assert!(formula.n_outputs() == 1, "map_reduce: the formula must have one output");
         assert!(!formula.reduces_rows(), "{name}: {formula} reduces rows already; map it first");
         let mask = axis_mask(name, axes, shape.len());
@@ -90,8 +93,8 @@ impl Tensor {
         if axes.is_empty() {
             return Tensor::evaluate(formula, inputs, scalars);
         }
-        Tensor::fresh(inputs[0].device(), dtype, out, |backend, buffer| {
-            with_views(inputs, shape, |views| {
+        Tensor::fresh(inputs[0].device(), inputs[0].dtype(), out, |backend, buffer| {
+            with_views(inputs, &shape, |views| {
                 backend.reduce(op, formula, views, scalars, &mask[..shape.len()], buffer);
             });
         })
