@@ -141,6 +141,9 @@ impl Var {
     #[track_caller]
     pub fn mean(&self, axes: &[isize], keepdim: bool) -> Var {
         let n = self.count("mean", axes) as f64;
+        if n == 0.0 {
+            return self.sum(axes, keepdim) / n;
+        }
         Self::map_sum(formula!(|x; n| x / n), &[self], &[n], axes, keepdim)
     }
 

@@ -146,6 +146,7 @@ impl Op for CrossEntropy {
         };
         match self.reduction {
             Reduction::None => Tensor::map(f, inputs, scalars).squeeze(-1),
+            Reduction::Mean if picked.elem_count() == 0 => y.mean_all(),
             _ => Tensor::map_reduce(Reduce::Sum, f, inputs, scalars, &[0, 1], false),
         }
     }

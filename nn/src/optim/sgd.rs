@@ -66,6 +66,9 @@ impl Optimizer for Sgd {
         model.for_each_parameter_mut(&mut |name, parameter| {
             let Some(gradient) = parameter.grad() else { return };
             let (p, g) = (parameter.value_mut(), gradient.value());
+            if mu == 0.0 && decay == 0.0 {
+                return Tensor::update(&mut [p], formula!(|p, g; lr| p - lr * g), &[g], &[lr]);
+            }
             if mu == 0.0 {
                 let f = formula!(|p, g; lr, decay| p - lr * (g + decay * p));
                 return Tensor::update(&mut [p], f, &[g], &[lr, decay]);
