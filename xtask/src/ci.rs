@@ -77,8 +77,26 @@ fn rustdoc(workspace: &Workspace) -> Outcome {
         .run(workspace.root())
 }
 
+/// With the best instruction set of this processor, and again with each lower one.
 fn test(workspace: &Workspace) -> Outcome {
-    cargo_with(&["test", "--workspace", "--locked"]).run(workspace.root())
+    cargo_with(&["test", "--workspace", "--locked"]).run(workspace.root())?;
+    for isa in lower_instruction_sets() {
+        println!("PLIES_ISA={isa}");
+        cargo_with(&["test", "--workspace", "--locked", "--lib", "--tests", "--quiet"])
+            .environment(&[("PLIES_ISA", isa)])
+            .run(workspace.root())?;
+    }
+    Ok(())
+}
+
+/// Those that this processor has, but would not choose.
+fn lower_instruction_sets() -> Vec<&'static str> {
+    #[cfg(target_arch = "x86_64")]
+    if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+        let avx512 = is_x86_feature_detected!("avx512bw") && is_x86_feature_detected!("avx512dq");
+        return if avx512 { vec!["portable", "avx2"] } else { vec!["portable"] };
+    }
+    Vec::new()
 }
 
 /// A package built with its neighbours gets the features they ask for, which hides one that it
