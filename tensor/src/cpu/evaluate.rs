@@ -491,8 +491,9 @@ impl<'a, T: Reducible> Evaluator<'a, T> {
 }
 
 /// Asks for values that will soon be read. Steps in the first-level cache leave the memory idle; this
-/// lets it work ahead.
+/// lets it work ahead. Elsewhere than on x86-64 Rust has no stable word for it.
 #[inline]
+#[cfg_attr(not(target_arch = "x86_64"), expect(unused_variables))]
 fn prefetch<T>(values: &[T]) {
     #[cfg(target_arch = "x86_64")]
     for i in (0..values.len()).step_by(64 / size_of::<T>()) {

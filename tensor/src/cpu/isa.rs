@@ -5,11 +5,11 @@ use std::sync::OnceLock;
 
 use crate::Error;
 
-/// The environment variable that forces one: `avx512`, `avx2` or `portable`.
+/// The environment variable that forces one: `avx512`, `avx2`, `neon` or `portable`.
 const VARIABLE: &str = "PLIES_ISA";
 
 /// The vector instructions that the CPU device uses: the widest that this processor has, unless the
-/// environment variable `PLIES_ISA` names others (`avx512`, `avx2`, `portable`).
+/// environment variable `PLIES_ISA` names others (`avx512`, `avx2`, `neon`, `portable`).
 ///
 /// # Errors
 /// When `PLIES_ISA` names none, or some that this processor lacks. Every operation on the CPU then
@@ -20,10 +20,12 @@ pub fn instruction_set() -> crate::Result<&'static str> {
 }
 
 /// A family of vector instructions for which the loops are compiled.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Isa {
-    /// What every processor of the target has (SSE2 on x86-64, NEON on AArch64).
+    /// What the compiler makes of arrays for any processor of the target (SSE2 on x86-64).
     Portable,
+    /// 128-bit vectors and fused multiply-add: every AArch64 processor.
+    Neon,
     /// 256-bit vectors and fused multiply-add.
     Avx2,
     /// 512-bit vectors.
@@ -31,6 +33,9 @@ pub(crate) enum Isa {
 }
 
 impl Isa {
+    /// Where a processor has several, the better one comes later.
+    const ALL: [Isa; 4] = [Isa::Portable, Isa::Neon, Isa::Avx2, Isa::Avx512];
+
     /// The best one that this processor has, or the one that the environment names.
     #[inline]
     pub(crate) fn detected() -> Isa {
@@ -54,56 +59,68 @@ impl Isa {
     }
 
     fn named(name: &str) -> Result<Isa, String> {
-        let best = Isa::best();
-        let isa = match name {
-            "" => best,
-            "portable" => Isa::Portable,
-            "avx2" => Isa::Avx2,
-            "avx512" => Isa::Avx512,
-            _ => {
-                return Err(format!(
-                    "there is no instruction set {name:?}; say avx512, avx2 or portable"
-                ));
-            }
+        if name.is_empty() {
+            return Ok(Isa::best());
+        }
+        let Some(isa) = Isa::ALL.into_iter().find(|isa| isa.variable() == name) else {
+            return Err(format!(
+                "there is no instruction set {name:?}; say avx512, avx2, neon or portable"
+            ));
         };
-        if isa > best {
-            return Err(format!("this processor has no {name}; it has {}", best.name()));
+        if !isa.is_here() {
+            return Err(format!("this processor has no {name}; it has {}", Isa::best().name()));
         }
         Ok(isa)
+    }
+
+    /// What the environment variable calls it.
+    fn variable(self) -> &'static str {
+        match self {
+            Isa::Portable => "portable",
+            Isa::Neon => "neon",
+            Isa::Avx2 => "avx2",
+            Isa::Avx512 => "avx512",
+        }
     }
 
     fn name(self) -> &'static str {
         match self {
             Isa::Portable if cfg!(target_arch = "x86_64") => "SSE2",
-            Isa::Portable if cfg!(target_arch = "aarch64") => "NEON",
             Isa::Portable => "no known vectors",
+            Isa::Neon => "NEON",
             Isa::Avx2 => "AVX2",
             Isa::Avx512 => "AVX-512",
         }
     }
 
-    fn best() -> Isa {
+    /// Whether this processor has it.
+    fn is_here(self) -> bool {
         #[cfg(target_arch = "x86_64")]
-        {
-            let avx2 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
-            let avx512 = is_x86_feature_detected!("avx512f")
-                && is_x86_feature_detected!("avx512bw")
-                && is_x86_feature_detected!("avx512dq")
-                && is_x86_feature_detected!("avx512vl");
-            if avx2 && avx512 {
-                return Isa::Avx512;
+        let avx2 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
+        match self {
+            Isa::Portable => true,
+            Isa::Neon => cfg!(target_arch = "aarch64"),
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2 => avx2,
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 => {
+                avx2 && is_x86_feature_detected!("avx512f")
+                    && is_x86_feature_detected!("avx512bw")
+                    && is_x86_feature_detected!("avx512dq")
+                    && is_x86_feature_detected!("avx512vl")
             }
-            if avx2 {
-                return Isa::Avx2;
-            }
+            #[cfg(not(target_arch = "x86_64"))]
+            Isa::Avx2 | Isa::Avx512 => false,
         }
-        Isa::Portable
     }
 
-    /// All that this processor has, for tests of each path.
-    #[cfg(test)]
-    pub(crate) fn available() -> Vec<Isa> {
-        [Isa::Portable, Isa::Avx2, Isa::Avx512].into_iter().filter(|&i| i <= Isa::best()).collect()
+    /// All that this processor has, the best one last.
+    pub(crate) fn available() -> impl Iterator<Item = Isa> {
+        Isa::ALL.into_iter().filter(|isa| isa.is_here())
+    }
+
+    fn best() -> Isa {
+        Isa::available().last().unwrap_or(Isa::Portable)
     }
 }
 
@@ -123,7 +140,7 @@ pub(super) fn vectorised(work: impl Loop) {
         Isa::Avx512 => return unsafe { with_avx512(work) },
         // SAFETY: as above.
         Isa::Avx2 => return unsafe { with_avx2(work) },
-        Isa::Portable => {}
+        Isa::Neon | Isa::Portable => {}
     }
     work.run::<{ cfg!(target_arch = "aarch64") }>();
 }
@@ -150,7 +167,13 @@ mod tests {
         assert_eq!(Isa::named("portable"), Ok(Isa::Portable));
         assert_eq!(Isa::named(""), Ok(Isa::best()));
         let error = Isa::named("avx9").unwrap_err();
-        assert_eq!(error, "there is no instruction set \"avx9\"; say avx512, avx2 or portable");
+        assert_eq!(
+            error,
+            "there is no instruction set \"avx9\"; say avx512, avx2, neon or portable"
+        );
+        let missing = if cfg!(target_arch = "aarch64") { "avx2" } else { "neon" };
+        let error = Isa::named(missing).unwrap_err();
+        assert!(error.starts_with(&format!("this processor has no {missing}; it has ")), "{error}");
     }
 
     thread_local! {

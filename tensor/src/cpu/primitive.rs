@@ -4,6 +4,7 @@ use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 
 use super::cells::Step;
+#[cfg(target_arch = "x86_64")]
 use super::isa::Isa;
 use super::math;
 use crate::expr::{Action, Binary, Signs, Unary};
@@ -60,7 +61,7 @@ pub(super) fn compiled<T, K: Kernel<T>>() -> Code<T> {
     match Isa::detected() {
         Isa::Avx512 => return with_avx512::<T, K>,
         Isa::Avx2 => return with_avx2::<T, K>,
-        Isa::Portable => {}
+        Isa::Neon | Isa::Portable => {}
     }
     portable::<T, K>
 }

@@ -31,8 +31,8 @@
 //! - `vector_matrix` has the loops for one row or one column, `batch` those over many products.
 //! - `groups` lets rows and columns be groups of axes, so that overlapping windows are an operand
 //!   without being copied first; `spread` adds a product to windows that overlap.
-//! - `avx512`, `avx2` and `portable` say what a register is (`vector`); the loops are written
-//!   once and compiled for each of them.
+//! - `avx512`, `avx2`, `neon` and `portable` say what a register is (`vector`); the loops are
+//!   written once and compiled for each of them.
 //!
 //! The order of the loops is K. Goto and R. van de Geijn's ("Anatomy of high-performance matrix
 //! multiplication", 2008) with the two innermost exchanged: the strip of A, not the panel of B,
@@ -48,6 +48,8 @@ mod groups;
 mod integer;
 mod kernel;
 mod matrix;
+#[cfg(target_arch = "aarch64")]
+mod neon;
 mod pack;
 mod plan;
 mod portable;
@@ -103,6 +105,8 @@ impl GemmElement for f32 {
             // SAFETY: as above.
             #[cfg(target_arch = "x86_64")]
             Isa::Avx2 => unsafe { avx2::product_f32(job) },
+            #[cfg(target_arch = "aarch64")]
+            Isa::Neon => neon::product_f32(job),
             _ => portable::product_f32(job),
         }
     }
@@ -115,6 +119,8 @@ impl GemmElement for f32 {
             // SAFETY: as above.
             #[cfg(target_arch = "x86_64")]
             Isa::Avx2 => unsafe { avx2::spread_f32(job) },
+            #[cfg(target_arch = "aarch64")]
+            Isa::Neon => neon::spread_f32(job),
             _ => portable::spread_f32(job),
         }
     }
@@ -136,6 +142,8 @@ impl GemmElement for f64 {
             // SAFETY: as above.
             #[cfg(target_arch = "x86_64")]
             Isa::Avx2 => unsafe { avx2::product_f64(job) },
+            #[cfg(target_arch = "aarch64")]
+            Isa::Neon => neon::product_f64(job),
             _ => portable::product_f64(job),
         }
     }
@@ -148,6 +156,8 @@ impl GemmElement for f64 {
             // SAFETY: as above.
             #[cfg(target_arch = "x86_64")]
             Isa::Avx2 => unsafe { avx2::spread_f64(job) },
+            #[cfg(target_arch = "aarch64")]
+            Isa::Neon => neon::spread_f64(job),
             _ => portable::spread_f64(job),
         }
     }
