@@ -3,9 +3,9 @@
 use plies_autograd::Var;
 use plies_autograd::gradcheck::{gradcheck, gradgradcheck};
 use plies_nn::{
-    Activation, AvgPool1d, AvgPool2d, Checkpoint, Conv1d, Conv2d, Directions, Dropout, Flatten,
-    Gru, Linear, Lstm, MaxPool1d, MaxPool2d, Mlp, Module, Pass, RecurrentOptions, Rnn, Sequential,
-    Visitor, VisitorMut,
+    Activation, AvgPool1d, AvgPool2d, BatchNorm, Checkpoint, Conv1d, Conv2d, Directions, Dropout,
+    Flatten, GroupNorm, Gru, LayerNorm, Linear, Lstm, MaxPool1d, MaxPool2d, Mlp, Module, Pass,
+    RecurrentOptions, RmsNorm, Rnn, Sequential, Visitor, VisitorMut,
 };
 use plies_tensor::{Conv, DType, Device, Pool, Rng, Tensor};
 
@@ -48,6 +48,12 @@ fn layers() -> Vec<(String, Make, &'static [usize])> {
         ("max_pool2d", || Box::new(MaxPool2d(Pool::new(3).stride(1).padding(1))), &[1, 2, 3, 4]),
         ("avg_pool1d", || Box::new(AvgPool1d(Pool::new(2))), &[2, 2, 5]),
         ("avg_pool2d", || Box::new(AvgPool2d(Pool::new(3).stride(1).padding(1))), &[1, 2, 3, 4]),
+        ("layer_norm", || Box::new(LayerNorm::new([4])), &[2, 3, 4]),
+        ("layer_norm over two axes", || Box::new(LayerNorm::new([3, 2])), &[2, 3, 2]),
+        ("rms_norm", || Box::new(RmsNorm::new([4])), &[3, 4]),
+        ("group_norm", || Box::new(GroupNorm::new(2, 4)), &[2, 4, 2]),
+        ("batch_norm", || Box::new(BatchNorm::new(3)), &[4, 3]),
+        ("batch_norm of pictures", || Box::new(BatchNorm::new(2)), &[2, 2, 2, 2]),
         ("dropout", || Box::new(Dropout::new(0.4)), &[3, 5]),
         ("flatten", || Box::new(Flatten), &[2, 3, 2]),
         ("rnn", || Box::new(Rnn::new(2, 3, &mut Rng::new(3))), &[2, 3, 2]),
@@ -172,6 +178,46 @@ fn convolution_and_pooling_give_the_numbers_worked_out_by_hand() {
     for (y, expected) in y.value().to_vec::<f32>().unwrap().into_iter().zip(expected) {
         assert!((y * 9.0 - expected).abs() < 1e-5, "{y}");
     }
+}
+
+/// Outputs of PyTorch 2.15, `nn.LayerNorm` and the others in double precision, with weight 1, 2, -1, 1/2
+/// and bias 0, 1/2, 1, -1 as far as there are so many.
+#[test]
+fn normalisations_give_the_numbers_of_pytorch() {
+    let x: Vec<f64> = (0..24).map(|i| f64::from(i * i % 7) - 2.0 + f64::from(i) / 10.0).collect();
+    let x = Var::constant(Tensor::from_vec(x, [2, 4, 3]));
+    let check = |mut layer: Box<dyn Module>, training: bool, expected: [f64; 6]| {
+        let values = [[1.0, 2.0, -1.0, 0.5], [0.0, 0.5, 1.0, -1.0]];
+        let mut values = values.iter();
+        layer.for_each_parameter_mut(&mut |_, p| {
+            let n = p.elem_count();
+            *p = Var::leaf(Tensor::from_slice(&values.next().unwrap()[..n], [n]));
+        });
+        if training {
+            layer.forward(&x, &mut Pass::train(Rng::new(1)));
+        }
+        let y = layer.forward(&x, &mut Pass::eval()).to_vec::<f64>().unwrap();
+        let ends = y[..3].iter().chain(&y[21..]);
+        for (y, expected) in ends.zip(expected) {
+            assert!((y - expected).abs() < 1e-6, "{y} instead of {expected}");
+        }
+    };
+    let expected = [-0.993477, -0.249794, -0.368374, -0.993477, -0.249794, -0.368374];
+    check(Box::new(LayerNorm::new([3])), false, expected);
+    let expected = [-1.115132, -1.003619, -1.226645, 0.038788, 0.930913, -1.667885];
+    check(Box::new(RmsNorm::new([3])), false, expected);
+    let expected = [-1.522942, -0.829741, 1.123826, -1.634334, -1.276504, -0.268076];
+    check(Box::new(GroupNorm::new(2, 4)), false, expected);
+    // After one batch in training.
+    let expected = [-1.792715, -0.824473, 1.904209, -1.035955, -0.52008, 0.933748];
+    check(Box::new(BatchNorm::new(4)), true, expected);
+
+    let norm = BatchNorm::new(4);
+    let x = Var::constant(x.value().to_dtype(DType::F32));
+    let y = norm.forward(&x, &mut Pass::train(Rng::new(1))).mean(&[0, 2], false);
+    assert!(y.to_vec::<f32>().unwrap().iter().all(|mean| mean.abs() < 1e-6));
+    let names: Vec<String> = norm.named_buffers().into_iter().map(|(name, _)| name).collect();
+    assert_eq!(names, ["running_mean", "running_var", "num_batches_tracked"]);
 }
 
 /// Values and slopes far from 0, where eˣ is infinite or 0 in F32.
