@@ -3,12 +3,9 @@
 //! m ← β₁m + (1 - β₁)g, v ← β₂v + (1 - β₂)g², p ← p - η m̂ / (√v̂ + ε) with m̂ = m / (1 - β₁ᵗ) and
 //! v̂ = v / (1 - β₂ᵗ).
 
-use std::collections::BTreeMap;
+use plies_tensor::{Formula, formula};
 
-use plies_tensor::{Tensor, formula};
-
-use super::{Memory, Optimizer, State, step_tensor, take_step};
-use crate::Module;
+use super::{Memory, Rule};
 
 /// Steps in proportion to the gradient's mean over its root mean square, both as running averages.
 ///
@@ -38,17 +35,15 @@ pub struct Adam {
     eps: f64,
     weight_decay: f64,
     decoupled: bool,
-    step: u64,
-    /// m and v
-    moments: Memory<2>,
+    memory: Memory,
 }
 
 impl Adam {
     /// Adam at learning rate `lr` with β = (0.9, 0.999) and ε = 1e-8.
     pub fn new(lr: f64) -> Self {
         let (betas, eps) = ((0.9, 0.999), 1e-8);
-        let moments = Memory::new();
-        Adam { lr, betas, eps, weight_decay: 0.0, decoupled: false, step: 0, moments }
+        let memory = Memory::default();
+        Adam { lr, betas, eps, weight_decay: 0.0, decoupled: false, memory }
     }
 
     /// AdamW: Adam with decoupled weight decay λ.
@@ -76,33 +71,7 @@ impl Adam {
     }
 }
 
-impl Optimizer for Adam {
-    fn step(&mut self, model: &mut dyn Module) {
-        self.step += 1;
-        let (beta1, beta2) = self.betas;
-        let t = self.step as f64;
-        let rate = self.lr / (1.0 - beta1.powf(t));
-        let root = 1.0 / (1.0 - beta2.powf(t)).sqrt();
-        let (l2, keep) = match self.decoupled {
-            true => (0.0, 1.0 - self.lr * self.weight_decay),
-            false => (self.weight_decay, 1.0),
-        };
-        // 1 - β is computed here, in F64: in F32 it would lose half its digits.
-        let scalars = [beta1, 1.0 - beta1, beta2, 1.0 - beta2, rate, root, self.eps, l2, keep];
-        let f = formula!(|p, m, v, g; beta1, rest1, beta2, rest2, rate, root, eps, l2, keep| {
-            let g = g + l2 * p;
-            let m = beta1 * m + rest1 * g;
-            let v = beta2 * v + rest2 * g * g;
-            [keep * p - rate * m / (v.sqrt() * root + eps), m, v]
-        });
-        model.for_each_parameter_mut(&mut |name, parameter| {
-            let Some(gradient) = parameter.grad() else { return };
-            let p = parameter.value_mut();
-            let [m, v] = self.moments.of(name, p);
-            Tensor::update(&mut [p, m, v], f, &[gradient.value()], &scalars);
-        });
-    }
-
+impl Rule for Adam {
     fn lr(&self) -> f64 {
         self.lr
     }
@@ -117,20 +86,34 @@ impl Optimizer for Adam {
         format!("{name} beta1={beta1} beta2={beta2} eps={eps} weight_decay={weight_decay}")
     }
 
-    fn state(&self) -> State {
-        let mut state = State::from([("step".to_owned(), step_tensor(self.step))]);
-        self.moments.save(&["exp_avg", "exp_avg_sq"], &mut state);
-        state
+    fn moments(&self) -> &'static [&'static str] {
+        &["exp_avg", "exp_avg_sq"]
     }
 
-    fn load_state(
-        &mut self,
-        mut state: State,
-        parameters: &BTreeMap<String, Tensor>,
-    ) -> Result<(), String> {
-        let step = take_step(&mut state)?;
-        self.moments.load(&["exp_avg", "exp_avg_sq"], state, parameters)?;
-        self.step = step;
-        Ok(())
+    fn formula(&self, t: u64) -> (&'static Formula, Vec<f64>) {
+        let (beta1, beta2) = self.betas;
+        let rate = self.lr / (1.0 - beta1.powf(t as f64));
+        let root = 1.0 / (1.0 - beta2.powf(t as f64)).sqrt();
+        let (l2, keep) = match self.decoupled {
+            true => (0.0, 1.0 - self.lr * self.weight_decay),
+            false => (self.weight_decay, 1.0),
+        };
+        let f = formula!(|p, m, v, g; beta1, rest1, beta2, rest2, rate, root, eps, l2, keep| {
+            let g = g + l2 * p;
+            let m = beta1 * m + rest1 * g;
+            let v = beta2 * v + rest2 * g * g;
+            [keep * p - rate * m / (v.sqrt() * root + eps), m, v]
+        });
+        // 1 - β is computed here, in F64: in F32 it would lose half its digits.
+        let scalars = [beta1, 1.0 - beta1, beta2, 1.0 - beta2, rate, root, self.eps, l2, keep];
+        (f, scalars.to_vec())
+    }
+
+    fn memory(&self) -> &Memory {
+        &self.memory
+    }
+
+    fn memory_mut(&mut self) -> &mut Memory {
+        &mut self.memory
     }
 }

@@ -2,12 +2,9 @@
 //!
 //! g = ∂L/∂p + λp, v ← μv + g, p ← p - η v; with Nesterov's momentum p ← p - η (g + μv).
 
-use std::collections::BTreeMap;
+use plies_tensor::{Formula, formula};
 
-use plies_tensor::{Tensor, formula};
-
-use super::{Memory, Optimizer, State};
-use crate::Module;
+use super::{Memory, Rule};
 
 /// Gradient descent with momentum μ and weight decay λ (L2), as PyTorch's `SGD` without dampening.
 ///
@@ -32,13 +29,14 @@ pub struct Sgd {
     momentum: f64,
     nesterov: bool,
     weight_decay: f64,
-    velocity: Memory<1>,
+    memory: Memory,
 }
 
 impl Sgd {
     /// Plain gradient descent at learning rate `lr`.
     pub fn new(lr: f64) -> Self {
-        Sgd { lr, momentum: 0.0, nesterov: false, weight_decay: 0.0, velocity: Memory::new() }
+        let memory = Memory::default();
+        Sgd { lr, momentum: 0.0, nesterov: false, weight_decay: 0.0, memory }
     }
 
     /// With momentum `mu`.
@@ -60,36 +58,7 @@ impl Sgd {
     }
 }
 
-impl Optimizer for Sgd {
-    fn step(&mut self, model: &mut dyn Module) {
-        let (lr, mu, decay) = (self.lr, self.momentum, self.weight_decay);
-        model.for_each_parameter_mut(&mut |name, parameter| {
-            let Some(gradient) = parameter.grad() else { return };
-            let (p, g) = (parameter.value_mut(), gradient.value());
-            if mu == 0.0 && decay == 0.0 {
-                return Tensor::update(&mut [p], formula!(|p, g; lr| p - lr * g), &[g], &[lr]);
-            }
-            if mu == 0.0 {
-                let f = formula!(|p, g; lr, decay| p - lr * (g + decay * p));
-                return Tensor::update(&mut [p], f, &[g], &[lr, decay]);
-            }
-            let f = if self.nesterov {
-                formula!(|p, v, g; lr, mu, decay| {
-                    let g = g + decay * p;
-                    let v = mu * v + g;
-                    [p - lr * (g + mu * v), v]
-                })
-            } else {
-                formula!(|p, v, g; lr, mu, decay| {
-                    let v = mu * v + (g + decay * p);
-                    [p - lr * v, v]
-                })
-            };
-            let [v] = self.velocity.of(name, p);
-            Tensor::update(&mut [p, v], f, &[g], &[lr, mu, decay]);
-        });
-    }
-
+impl Rule for Sgd {
     fn lr(&self) -> f64 {
         self.lr
     }
@@ -103,17 +72,38 @@ impl Optimizer for Sgd {
         format!("sgd momentum={momentum} nesterov={nesterov} weight_decay={weight_decay}")
     }
 
-    fn state(&self) -> State {
-        let mut state = State::new();
-        self.velocity.save(&["momentum_buffer"], &mut state);
-        state
+    fn moments(&self) -> &'static [&'static str] {
+        if self.momentum == 0.0 { &[] } else { &["momentum_buffer"] }
     }
 
-    fn load_state(
-        &mut self,
-        state: State,
-        parameters: &BTreeMap<String, Tensor>,
-    ) -> Result<(), String> {
-        self.velocity.load(&["momentum_buffer"], state, parameters)
+    fn formula(&self, _t: u64) -> (&'static Formula, Vec<f64>) {
+        let (lr, mu, decay) = (self.lr, self.momentum, self.weight_decay);
+        if mu == 0.0 && decay == 0.0 {
+            return (formula!(|p, g; lr| p - lr * g), vec![lr]);
+        }
+        if mu == 0.0 {
+            return (formula!(|p, g; lr, decay| p - lr * (g + decay * p)), vec![lr, decay]);
+        }
+        let f = if self.nesterov {
+            formula!(|p, v, g; lr, mu, decay| {
+                let g = g + decay * p;
+                let v = mu * v + g;
+                [p - lr * (g + mu * v), v]
+            })
+        } else {
+            formula!(|p, v, g; lr, mu, decay| {
+                let v = mu * v + (g + decay * p);
+                [p - lr * v, v]
+            })
+        };
+        (f, vec![lr, mu, decay])
+    }
+
+    fn memory(&self) -> &Memory {
+        &self.memory
+    }
+
+    fn memory_mut(&mut self) -> &mut Memory {
+        &mut self.memory
     }
 }

@@ -1,0 +1,210 @@
+//! What optimisers that treat each number by itself have in common: they are a formula.
+
+use std::collections::BTreeMap;
+
+use plies_tensor::{Formula, Tensor};
+
+use super::{Optimizer, State};
+use crate::Module;
+
+/// An update of each number of a parameter by its gradient and by what is remembered of earlier
+/// gradients. Whatever is a `Rule` is an [`Optimizer`].
+///
+/// # Example
+/// ```
+/// use plies_nn::optim::{Memory, Optimizer, Rule};
+/// use plies_nn::{Linear, Module};
+/// use plies_tensor::{Elementwise, Formula, Tensor, formula};
+///
+/// /// p ← p - η sign(g)
+/// struct SignSgd {
+///     lr: f64,
+///     memory: Memory,
+/// }
+/// impl Rule for SignSgd {
+///     fn lr(&self) -> f64 {
+///         self.lr
+///     }
+///     fn set_lr(&mut self, lr: f64) {
+///         self.lr = lr;
+///     }
+///     fn describe(&self) -> String {
+///         "signsgd".to_owned()
+///     }
+///     fn moments(&self) -> &'static [&'static str] {
+///         &[]
+///     }
+///     fn formula(&self, _t: u64) -> (&'static Formula, Vec<f64>) {
+///         (formula!(|p, g; lr| p - lr * g.sign()), vec![self.lr])
+///     }
+///     fn memory(&self) -> &Memory {
+///         &self.memory
+///     }
+///     fn memory_mut(&mut self) -> &mut Memory {
+///         &mut self.memory
+///     }
+/// }
+///
+/// let mut layer = Linear::from_weights(Tensor::from([[1f32, -2.0]]), None);
+/// (layer.weight() * layer.weight()).sum_all().backward();
+/// SignSgd { lr: 0.5, memory: Memory::default() }.step(&mut layer);
+/// assert_eq!(layer.weight().value().to_vec::<f32>().unwrap(), [0.5, -1.5]);
+/// ```
+pub trait Rule: Send {
+    /// The learning rate.
+    fn lr(&self) -> f64;
+
+    /// Changes the learning rate.
+    fn set_lr(&mut self, lr: f64);
+
+    /// The rule's name and settings in one line, to be compared when training is resumed.
+    fn describe(&self) -> String;
+
+    /// The names of what is remembered of each number, as in PyTorch's `state_dict`; 0 before the
+    /// first step.
+    fn moments(&self) -> &'static [&'static str];
+
+    /// The formula of step t = 1, 2, … and its scalars. Inputs are the parameter, the moments and the
+    /// gradient; outputs are the parameter and the moments after the step.
+    fn formula(&self, t: u64) -> (&'static Formula, Vec<f64>);
+
+    /// What is remembered.
+    fn memory(&self) -> &Memory;
+
+    /// What is remembered, to be changed.
+    fn memory_mut(&mut self) -> &mut Memory;
+}
+
+/// What a [`Rule`] remembers: the number of steps, and the moments of each parameter by its name.
+#[derive(Debug, Default)]
+pub struct Memory {
+    step: u64,
+    moments: BTreeMap<String, Vec<Tensor>>,
+}
+
+impl<R: Rule> Optimizer for R {
+    #[track_caller]
+    fn step(&mut self, model: &mut dyn Module) {
+        let n_moments = self.moments().len();
+        self.memory_mut().step += 1;
+        let (formula, scalars) = self.formula(self.memory().step);
+        let memory = self.memory_mut();
+        model.for_each_parameter_mut(&mut |name, parameter| {
+            let Some(gradient) = parameter.grad() else { return };
+            let p = parameter.value_mut();
+            if n_moments == 0 {
+                return Tensor::update(&mut [p], formula, &[gradient.value()], &scalars);
+            }
+            let moments = memory.of(name, p, n_moments);
+            let mut targets: Vec<&mut Tensor> = [p].into_iter().chain(moments).collect();
+            Tensor::update(&mut targets, formula, &[gradient.value()], &scalars);
+        });
+    }
+
+    fn lr(&self) -> f64 {
+        Rule::lr(self)
+    }
+
+    fn set_lr(&mut self, lr: f64) {
+        Rule::set_lr(self, lr);
+    }
+
+    fn describe(&self) -> String {
+        Rule::describe(self)
+    }
+
+    fn state(&self) -> State {
+        let memory = self.memory();
+        let mut state = State::from([("step".to_owned(), Tensor::scalar(memory.step as f64))]);
+        for (name, tensors) in &memory.moments {
+            for (moment, tensor) in self.moments().iter().zip(tensors) {
+                state.insert(format!("{moment}.{name}"), tensor.clone());
+            }
+        }
+        state
+    }
+
+    fn load_state(
+        &mut self,
+        mut state: State,
+        parameters: &BTreeMap<String, Tensor>,
+    ) -> Result<(), String> {
+        let step = take_step(&mut state)?;
+        let moments = sorted(self.moments(), state, parameters)?;
+        *self.memory_mut() = Memory { step, moments };
+        Ok(())
+    }
+}
+
+impl Memory {
+    /// The moments of a parameter, zeros at first, on the parameter's device.
+    ///
+    /// # Panics
+    /// When the device fails that a loaded state is moved to or from.
+    #[track_caller]
+    fn of(&mut self, name: &str, parameter: &Tensor, n: usize) -> &mut [Tensor] {
+        if !self.moments.contains_key(name) {
+            let zeros = (0..n).map(|_| parameter.zeros_like()).collect();
+            self.moments.insert(name.to_owned(), zeros);
+        }
+        let moments = self.moments.get_mut(name).map_or(&mut [][..], |moments| &mut moments[..]);
+        for tensor in moments.iter_mut().filter(|t| t.device() != parameter.device()) {
+            *tensor = match tensor.to_device(parameter.device()) {
+                Ok(moved) => moved,
+                Err(fault) => panic!("optimiser state of {name}: {fault}"),
+            };
+        }
+        moments
+    }
+}
+
+/// The tensors of a saved state by parameter, in the order of `moments`.
+fn sorted(
+    moments: &[&str],
+    state: State,
+    parameters: &BTreeMap<String, Tensor>,
+) -> Result<BTreeMap<String, Vec<Tensor>>, String> {
+    let mut found: BTreeMap<String, Vec<Option<Tensor>>> = BTreeMap::new();
+    for (key, tensor) in state {
+        let parts =
+            |(i, moment): (usize, &&str)| Some((i, key.strip_prefix(*moment)?.strip_prefix('.')?));
+        let Some((i, name)) = moments.iter().enumerate().find_map(parts) else {
+            return Err(format!("optimiser state {key} is not one of {}", moments.join(", ")));
+        };
+        let Some(parameter) = parameters.get(name) else {
+            return Err(format!("optimiser state {key} belongs to no parameter"));
+        };
+        if (tensor.shape(), tensor.dtype()) != (parameter.shape(), parameter.dtype()) {
+            return Err(format!(
+                "optimiser state {key} is {} {}, its parameter {} {}",
+                tensor.dtype(),
+                tensor.shape(),
+                parameter.dtype(),
+                parameter.shape()
+            ));
+        }
+        found.entry(name.to_owned()).or_insert_with(|| vec![None; moments.len()])[i] = Some(tensor);
+    }
+    let complete = found.into_iter().map(|(name, tensors)| {
+        match tensors.into_iter().collect::<Option<Vec<Tensor>>>() {
+            Some(tensors) => Ok((name, tensors)),
+            None => Err(format!("optimiser state of {name} is incomplete")),
+        }
+    });
+    complete.collect()
+}
+
+/// The number of steps from a saved state.
+fn take_step(state: &mut State) -> Result<u64, String> {
+    let step = state.remove("step").ok_or("optimiser state has no step")?;
+    if step.elem_count() != 1 {
+        return Err(format!("optimiser state: step has shape {}", step.shape()));
+    }
+    let step = step.item().map_err(|e| e.to_string())?;
+    // Above 2^53 not every integer is an F64, and counting would stand still.
+    if (0.0..9e15).contains(&step) && step.fract() == 0.0 {
+        Ok(step as u64)
+    } else {
+        Err(format!("optimiser state: step is {step}"))
+    }
+}
