@@ -39,7 +39,7 @@ fn main() {
     let column = Tensor::from([[0], [100], [200]]);
     println!("A column [3, 1] and a row [4] meet in [3, 4]:\n{}\n", &column + &x.select(0, 0));
 
-    // Writing never changes what another handle sees: a shared buffer is copied first.
+    // Writing never changes what another handle sees: where a buffer is shared, the result gets a new one.
     let mut y = x.clone();
     assert!(y.shares_buffer_with(&x));
     Tensor::update(&mut [&mut y], formula!(|y| y * y), &[], &[]);

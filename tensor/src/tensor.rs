@@ -12,7 +12,7 @@ use crate::{DType, Device, Element, Formula, Layout, Result, Shape, formula};
 ///
 /// `clone`, `transpose`, `slice`, `broadcast_to` and the other views copy nothing. Values never
 /// change under a handle: operations make new tensors, and [`Tensor::update`], which overwrites,
-/// copies first when anyone else holds the buffer.
+/// writes to a new buffer when anyone else holds the old one.
 ///
 /// # Example
 /// ```
@@ -233,6 +233,15 @@ impl Tensor {
         }
     }
 
+    /// Whether somebody else holds the elements.
+    fn is_shared(&self) -> bool {
+        let whole_is = match &self.0.elements {
+            Elements::Own(_) => false,
+            Elements::Of(whole) => whole.is_shared(),
+        };
+        whole_is || Arc::strong_count(&self.0) > 1
+    }
+
     /// The elements, to be written; `None` when somebody else holds them.
     fn target(&mut self) -> Option<Target<'_>> {
         let Inner { layout, elements } = Arc::get_mut(&mut self.0)?;
@@ -442,7 +451,8 @@ impl Tensor {
     /// Overwrites the targets with the formula's outputs in one pass. The formula's first inputs
     /// are the targets' old values, then come `inputs`, broadcast to the targets' shape.
     ///
-    /// A buffer that another tensor also holds is copied first, so nobody else sees the change.
+    /// Where another tensor holds the same buffer the targets get new ones, so nobody else sees the
+    /// change.
     ///
     /// # Panics
     /// When targets differ in shape, inputs do not broadcast to it, or dtypes or devices differ.
@@ -487,13 +497,13 @@ impl Tensor {
         if shape.elem_count() == 0 {
             return;
         }
-        let device = targets[0].device().clone();
-        for target in targets.iter_mut() {
-            let overlaps = target.layout().strides().contains(&0) && !target.is_contiguous();
-            if overlaps || target.target().is_none() {
-                **target = target.copy();
-            }
+        let keeps = |t: &&mut Tensor| t.is_shared() || t.layout().strides().contains(&0);
+        if targets.iter().any(keeps) {
+            let fresh = Tensor::map_several(formula, &all, scalars);
+            targets.iter_mut().zip(fresh).for_each(|(target, fresh)| **target = fresh);
+            return;
         }
+        let device = targets[0].device().clone();
         let mut places: Vec<Target<'_>> = targets.iter_mut().filter_map(|t| t.target()).collect();
         with_views(inputs, shape, |views| {
             device.backend().map(formula, views, scalars, &mut places, true);
