@@ -86,8 +86,8 @@ impl Var {
     ///
     /// Graphs that were built from the old value keep it, and their gradients stay right. What makes
     /// this safe is copy on write: an operation that will need the value holds a handle to it, and
-    /// [`Tensor::update`] copies a buffer that somebody else holds before it writes. No copy is made
-    /// once the graph is dropped.
+    /// [`Tensor::update`] writes to a new buffer where somebody else holds the old one; in place once
+    /// the graph is dropped.
     ///
     /// Other handles of this leaf (its clones) share its gradient, but keep the old value.
     ///
