@@ -59,11 +59,12 @@ impl Recurrent {
         };
         // The cell adds the biases: a pass of its own would go through all of the gates.
         let bias = bias.broadcast_to([rows, bias.dim(0)]);
-        // The product of a single row adds up in another order; a step alone is to give the bits that
-        // it gives among others.
+        // The product of a single row adds up in another order, and so does that of a few rows with
+        // a transposed matrix; a step alone is to give the bits that it gives among others.
+        let w = w_ih.t().contiguous();
         let gates = match rows {
-            1 => Tensor::cat(&[x, x], 0).matmul(&w_ih.t()).narrow(0, 0, 1),
-            _ => x.matmul(&w_ih.t()),
+            1 => Tensor::cat(&[x, x], 0).matmul(&w).narrow(0, 0, 1),
+            _ => x.matmul(&w),
         };
         let inputs = [&gates, &bias];
         let (cell, kept) = self.cell.forward(saves);

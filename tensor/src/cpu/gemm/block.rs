@@ -1,12 +1,13 @@
 //! The loops around the micro-kernel, which keep every operand in the cache it should be in.
 
+use super::dots::dots;
 use super::groups::Operand;
 use super::kernel::{self, Tile};
 use super::matrix::MatrixMut;
 use super::pack::{Workspace, pack_panels, pack_strip};
 use super::split::parts;
 use super::vector::Vector;
-use super::vector_matrix::{dots, sum_of_rows};
+use super::vector_matrix::sum_of_rows;
 
 /// C (+)= A · B, where C has unit stride along its columns or along its rows.
 pub(crate) struct Product<'a, T> {
@@ -24,7 +25,7 @@ pub(crate) enum Method {
     Tiles,
     /// A is one row, B has contiguous rows.
     SumOfRows,
-    /// A is one row, B has contiguous columns.
+    /// A has few rows, contiguous like B's columns (or one, of any stride).
     Dots,
 }
 

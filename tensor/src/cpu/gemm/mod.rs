@@ -28,7 +28,8 @@
 //! - `plan` decides between C = A · B and Cᵀ = Bᵀ · Aᵀ, whichever needs less packing and padding,
 //!   and how many threads share C. No sum is ever divided between threads, and the order of
 //!   summation depends on the shapes alone: the bits of the result don't depend on the threads.
-//! - `vector_matrix` has the loops for one row or one column, `batch` those over many products.
+//! - `vector_matrix` and `dots` have the loops for one row or one column, `dots` also those for few
+//!   rows times the transpose of a row-major matrix; `batch` those over many products.
 //! - `groups` lets rows and columns be groups of axes, so that overlapping windows are an operand
 //!   without being copied first; `spread` adds a product to windows that overlap.
 //! - `avx512`, `avx2`, `neon` and `portable` say what a register is (`vector`); the loops are
@@ -44,6 +45,7 @@ mod avx2;
 mod avx512;
 mod batch;
 mod block;
+mod dots;
 mod groups;
 mod integer;
 mod kernel;

@@ -24,14 +24,13 @@ pub(super) fn oriented<'a, T: GemmElement>(
     let lanes = register_bytes(isa) / size_of::<T>();
     let straight = cycles(lanes, &a, &b, false);
     let swapped = cycles(lanes, &b.t(), &a.t(), true);
-    let (a, b, c) = if c.rows == 1 || (c.cols > 1 && straight <= swapped) {
-        (a, b, c)
-    } else {
-        (b.t(), a.t(), c.t())
-    };
+    let by_dots = dot_cycles(lanes, &a, &b);
+    let is_straight = c.rows == 1 || (c.cols > 1 && straight.min(by_dots) <= swapped);
+    let (a, b, c) = if is_straight { (a, b, c) } else { (b.t(), a.t(), c.t()) };
     let method = match (a.rows, b.row_stride, b.col_stride) {
         (1, _, 1) => Method::SumOfRows,
         (1, 1, _) => Method::Dots,
+        _ if is_straight && by_dots < straight => Method::Dots,
         _ => Method::Tiles,
     };
     Product { method, a: Operand::Matrix(a), b: Operand::Matrix(b), c, accumulate }
@@ -97,6 +96,20 @@ fn cycles<T>(lanes: usize, a: &MatrixRef<'_, T>, b: &MatrixRef<'_, T>, c_columns
     let store = if c_columns { m * b.cols * k.div_ceil(DEPTH) } else { 0 };
     multiply + pack + store
 }
+
+/// The same for dot products, where both operands are contiguous along them: neither is packed, but
+/// the lanes of each sum are added up.
+fn dot_cycles<T>(lanes: usize, a: &MatrixRef<'_, T>, b: &MatrixRef<'_, T>) -> usize {
+    if b.row_stride != 1 || a.col_stride != 1 {
+        return usize::MAX;
+    }
+    let (m, k, n) = (a.rows, a.cols, b.cols);
+    let in_flight = m.min(8) * 3;
+    m * n * k.div_ceil(lanes) * 8 / in_flight.min(8) / 2 + m * n * LANE_SUM
+}
+
+/// Cycles that it takes to add up the lanes of a register.
+const LANE_SUM: usize = 6;
 
 /// Runs the product on up to `threads` threads. C is cut into that many pieces, never the sums
 /// behind an element of it.
