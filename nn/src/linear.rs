@@ -63,6 +63,23 @@ impl Linear {
         self
     }
 
+    /// The same layer with its weight laid out in memory as [I, O], which products with few rows read
+    /// in place: for inference with small batches, where turning the weight around costs as much as
+    /// the product. Shapes and numbers stay; steps of an optimiser would be slower.
+    ///
+    /// # Example
+    /// ```
+    /// use plies_nn::Linear;
+    /// use plies_tensor::Rng;
+    /// let layer = Linear::new(784, 512, &mut Rng::new(1)).prepacked();
+    /// assert_eq!(layer.weight().dims(), [512, 784]);
+    /// assert!(layer.weight().value().t().is_contiguous());
+    /// ```
+    pub fn prepacked(mut self) -> Self {
+        self.weight = Var::leaf(self.weight.value().t().contiguous().t());
+        self
+    }
+
     /// weight [O, I]
     pub fn weight(&self) -> &Var {
         &self.weight

@@ -59,6 +59,12 @@ impl Mlp {
         self
     }
 
+    /// For inference with small batches; see [`Linear::prepacked`].
+    pub fn prepacked(mut self) -> Self {
+        self.layers = self.layers.into_iter().map(Linear::prepacked).collect();
+        self
+    }
+
     /// The affine layers in order.
     pub fn layers(&self) -> &[Linear] {
         &self.layers

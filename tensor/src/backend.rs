@@ -1,6 +1,6 @@
 //! What a device must be able to do. The trait is object-safe and narrow: everything in
 //! [`Tensor`](crate::Tensor) is checked there and composed from these methods, so a backend is
-//! about fifteen loops (or kernels) and no shape rules.
+//! some twenty loops (or kernels) and no shape rules.
 
 use std::any::Any;
 use std::fmt;
@@ -174,7 +174,7 @@ pub struct Windows {
     pub count: [usize; 2],
 }
 
-/// Element-wise work on a matrix product, done while the product is still in cache.
+/// Element-wise work on a matrix product, done with it, where a backend can while it is in cache.
 #[derive(Clone, Copy, Debug)]
 pub struct Epilogue<'a> {
     /// Input 0 is the product, the others are `inputs`; one output.

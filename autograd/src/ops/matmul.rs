@@ -38,7 +38,7 @@ impl Op for MatMul {
     }
 }
 
-/// y = x · wᵀ + bias, the bias added while the product is in cache.
+/// y = x · wᵀ + bias
 ///
 /// # Gradient
 /// d_x = d_y · w, d_w = d_yᵀ · x, d_bias = Σ_rows d_y
