@@ -2,9 +2,7 @@
 
 use std::arch::x86_64::*;
 
-use super::block::{Product, product};
-use super::spread::{Spread, spread};
-use super::vector::Vector;
+use super::vector::{Job, Vector};
 
 impl Vector for __m256 {
     type Element = f32;
@@ -109,31 +107,15 @@ impl Vector for __m256d {
 /// # Safety
 /// The CPU must have AVX2 and FMA.
 #[target_feature(enable = "avx2,fma")]
-pub(super) unsafe fn product_f32(job: Product<'_, f32>) {
+pub(super) unsafe fn run_f32(job: impl Job<f32>) {
     // SAFETY: this function's contract.
-    unsafe { product::<__m256>(job) }
+    unsafe { job.run::<__m256>() }
 }
 
 /// # Safety
 /// The CPU must have AVX2 and FMA.
 #[target_feature(enable = "avx2,fma")]
-pub(super) unsafe fn product_f64(job: Product<'_, f64>) {
+pub(super) unsafe fn run_f64(job: impl Job<f64>) {
     // SAFETY: this function's contract.
-    unsafe { product::<__m256d>(job) }
-}
-
-/// # Safety
-/// The CPU must have AVX2 and FMA.
-#[target_feature(enable = "avx2,fma")]
-pub(super) unsafe fn spread_f32(job: Spread<'_, f32>) {
-    // SAFETY: this function's contract.
-    unsafe { spread::<__m256>(job) }
-}
-
-/// # Safety
-/// The CPU must have AVX2 and FMA.
-#[target_feature(enable = "avx2,fma")]
-pub(super) unsafe fn spread_f64(job: Spread<'_, f64>) {
-    // SAFETY: this function's contract.
-    unsafe { spread::<__m256d>(job) }
+    unsafe { job.run::<__m256d>() }
 }

@@ -1,12 +1,13 @@
 //! The loops around the micro-kernel, which keep every operand in the cache it should be in.
 
+use super::GemmElement;
 use super::dots::dots;
 use super::groups::Operand;
 use super::kernel::{self, Tile};
 use super::matrix::MatrixMut;
 use super::pack::{Workspace, pack_panels, pack_strip};
 use super::split::parts;
-use super::vector::Vector;
+use super::vector::{Job, Vector};
 use super::vector_matrix::sum_of_rows;
 
 /// C (+)= A · B, where C has unit stride along its columns or along its rows.
@@ -36,18 +37,17 @@ const STRIP_ROWS: usize = 64;
 /// Width of a block in bytes: a block of B (512 KiB) stays in L2.
 const WIDTH_BYTES: usize = 2048;
 
-/// Runs the whole product on this thread.
-///
-/// # Safety
-/// The CPU has the instruction set of `V`.
-#[inline(always)]
-pub(super) unsafe fn product<V: Vector>(job: Product<'_, V::Element>) {
-    // SAFETY: this function's contract.
-    unsafe {
-        match job.method {
-            Method::Tiles => tiles::<V>(job),
-            Method::SumOfRows => sum_of_rows::<V>(job),
-            Method::Dots => dots::<V>(job),
+impl<T: GemmElement> Job<T> for Product<'_, T> {
+    /// Runs the whole product.
+    #[inline(always)]
+    unsafe fn run<V: Vector<Element = T>>(self) {
+        // SAFETY: this function's contract.
+        unsafe {
+            match self.method {
+                Method::Tiles => tiles::<V>(self),
+                Method::SumOfRows => sum_of_rows::<V>(self),
+                Method::Dots => dots::<V>(self),
+            }
         }
     }
 }

@@ -64,6 +64,7 @@ mod vector_matrix;
 
 use super::isa::Isa;
 use block::{Method, Product};
+use vector::Job;
 
 pub(crate) use batch::{Batch, gemm_batched};
 pub(crate) use groups::{Axes, Operand};
@@ -82,11 +83,8 @@ pub(crate) trait GemmElement:
     /// instruction; elsewhere the library's fused multiply-add would be a slow call.
     fn mul_add(self, b: Self, c: Self) -> Self;
 
-    /// Runs a product on this thread by the micro-kernels of `isa`, which this CPU has.
-    fn product(isa: Isa, job: Product<'_, Self>);
-
-    /// Hands the elements of a product out, as [`product`](GemmElement::product) computes them.
-    fn spread(isa: Isa, job: Spread<'_, Self>);
+    /// Runs a job on this thread with the registers of `isa`, which this CPU has.
+    fn run(isa: Isa, job: impl Job<Self>);
 }
 
 const FUSES: bool = cfg!(any(target_feature = "fma", target_arch = "aarch64"));
@@ -99,31 +97,17 @@ impl GemmElement for f32 {
         if FUSES { self.mul_add(b, c) } else { self * b + c }
     }
 
-    fn product(isa: Isa, job: Product<'_, f32>) {
+    fn run(isa: Isa, job: impl Job<f32>) {
         match isa {
             // SAFETY: `Isa` names only instruction sets that this CPU was found to have.
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx512 => unsafe { avx512::product_f32(job) },
+            Isa::Avx512 => unsafe { avx512::run_f32(job) },
             // SAFETY: as above.
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx2 => unsafe { avx2::product_f32(job) },
+            Isa::Avx2 => unsafe { avx2::run_f32(job) },
             #[cfg(target_arch = "aarch64")]
-            Isa::Neon => neon::product_f32(job),
-            _ => portable::product_f32(job),
-        }
-    }
-
-    fn spread(isa: Isa, job: Spread<'_, f32>) {
-        match isa {
-            // SAFETY: `Isa` names only instruction sets that this CPU was found to have.
-            #[cfg(target_arch = "x86_64")]
-            Isa::Avx512 => unsafe { avx512::spread_f32(job) },
-            // SAFETY: as above.
-            #[cfg(target_arch = "x86_64")]
-            Isa::Avx2 => unsafe { avx2::spread_f32(job) },
-            #[cfg(target_arch = "aarch64")]
-            Isa::Neon => neon::spread_f32(job),
-            _ => portable::spread_f32(job),
+            Isa::Neon => neon::run_f32(job),
+            _ => portable::run_f32(job),
         }
     }
 }
@@ -136,31 +120,17 @@ impl GemmElement for f64 {
         if FUSES { self.mul_add(b, c) } else { self * b + c }
     }
 
-    fn product(isa: Isa, job: Product<'_, f64>) {
+    fn run(isa: Isa, job: impl Job<f64>) {
         match isa {
             // SAFETY: `Isa` names only instruction sets that this CPU was found to have.
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx512 => unsafe { avx512::product_f64(job) },
+            Isa::Avx512 => unsafe { avx512::run_f64(job) },
             // SAFETY: as above.
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx2 => unsafe { avx2::product_f64(job) },
+            Isa::Avx2 => unsafe { avx2::run_f64(job) },
             #[cfg(target_arch = "aarch64")]
-            Isa::Neon => neon::product_f64(job),
-            _ => portable::product_f64(job),
-        }
-    }
-
-    fn spread(isa: Isa, job: Spread<'_, f64>) {
-        match isa {
-            // SAFETY: `Isa` names only instruction sets that this CPU was found to have.
-            #[cfg(target_arch = "x86_64")]
-            Isa::Avx512 => unsafe { avx512::spread_f64(job) },
-            // SAFETY: as above.
-            #[cfg(target_arch = "x86_64")]
-            Isa::Avx2 => unsafe { avx2::spread_f64(job) },
-            #[cfg(target_arch = "aarch64")]
-            Isa::Neon => neon::spread_f64(job),
-            _ => portable::spread_f64(job),
+            Isa::Neon => neon::run_f64(job),
+            _ => portable::run_f64(job),
         }
     }
 }
@@ -243,5 +213,5 @@ pub(crate) fn swaps<T: GemmElement>(a: &Operand<'_, T>, b: &Operand<'_, T>) -> b
 
 /// Runs a [`Spread`] by the vectors of this CPU.
 pub(crate) fn spread<T: GemmElement>(job: Spread<'_, T>) {
-    T::spread(Isa::detected(), job);
+    T::run(Isa::detected(), job);
 }

@@ -3,9 +3,7 @@
 
 use std::arch::aarch64::*;
 
-use super::block::{Product, product};
-use super::spread::{Spread, spread};
-use super::vector::Vector;
+use super::vector::{Job, Vector};
 
 impl Vector for float32x4_t {
     type Element = f32;
@@ -117,22 +115,12 @@ impl Vector for float64x2_t {
     }
 }
 
-pub(super) fn product_f32(job: Product<'_, f32>) {
+pub(super) fn run_f32(job: impl Job<f32>) {
     // SAFETY: NEON is part of AArch64.
-    unsafe { product::<float32x4_t>(job) }
+    unsafe { job.run::<float32x4_t>() }
 }
 
-pub(super) fn product_f64(job: Product<'_, f64>) {
+pub(super) fn run_f64(job: impl Job<f64>) {
     // SAFETY: NEON is part of AArch64.
-    unsafe { product::<float64x2_t>(job) }
-}
-
-pub(super) fn spread_f32(job: Spread<'_, f32>) {
-    // SAFETY: NEON is part of AArch64.
-    unsafe { spread::<float32x4_t>(job) }
-}
-
-pub(super) fn spread_f64(job: Spread<'_, f64>) {
-    // SAFETY: NEON is part of AArch64.
-    unsafe { spread::<float64x2_t>(job) }
+    unsafe { job.run::<float64x2_t>() }
 }

@@ -126,7 +126,7 @@ pub(crate) fn worthwhile_threads(flops: usize, threads: usize) -> usize {
 
 #[cfg(not(feature = "rayon"))]
 fn share<T: GemmElement>(isa: Isa, _threads: usize, job: Product<'_, T>) {
-    T::product(isa, job);
+    T::run(isa, job);
 }
 
 #[cfg(feature = "rayon")]
@@ -139,7 +139,7 @@ fn share<T: GemmElement>(isa: Isa, threads: usize, job: Product<'_, T>) {
     // packing of B, which is dearer.
     let by_columns = j < n && n >= 96.min(m) && 2 * n >= m;
     if threads == 1 || !(by_columns || i < m) {
-        return T::product(isa, job);
+        return T::run(isa, job);
     }
     let Product { method, a, b, c, accumulate } = job;
     let ([whole_m, k], [_, whole_n]) = (a.dims(), b.dims());

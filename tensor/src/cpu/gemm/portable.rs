@@ -2,9 +2,7 @@
 //! x86-64, NEON on aarch64).
 
 use super::GemmElement;
-use super::block::{Product, product};
-use super::spread::{Spread, spread};
-use super::vector::Vector;
+use super::vector::{Job, Vector};
 
 /// `N` elements side by side.
 #[derive(Clone, Copy)]
@@ -70,22 +68,12 @@ impl<T: GemmElement, const N: usize> Vector for Lanes<T, N> {
     }
 }
 
-pub(super) fn product_f32(job: Product<'_, f32>) {
+pub(super) fn run_f32(job: impl Job<f32>) {
     // SAFETY: arrays work on every CPU.
-    unsafe { product::<Lanes<f32, 4>>(job) }
+    unsafe { job.run::<Lanes<f32, 4>>() }
 }
 
-pub(super) fn product_f64(job: Product<'_, f64>) {
+pub(super) fn run_f64(job: impl Job<f64>) {
     // SAFETY: arrays work on every CPU.
-    unsafe { product::<Lanes<f64, 2>>(job) }
-}
-
-pub(super) fn spread_f32(job: Spread<'_, f32>) {
-    // SAFETY: arrays work on every CPU.
-    unsafe { spread::<Lanes<f32, 4>>(job) }
-}
-
-pub(super) fn spread_f64(job: Spread<'_, f64>) {
-    // SAFETY: arrays work on every CPU.
-    unsafe { spread::<Lanes<f64, 2>>(job) }
+    unsafe { job.run::<Lanes<f64, 2>>() }
 }

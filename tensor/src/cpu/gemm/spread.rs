@@ -3,9 +3,10 @@
 //!
 //! to\[rows.offset(i) + columns.offset(j)\] (+)= product\[i, j\]
 
+use super::GemmElement;
 use super::block::DEPTH;
 use super::groups::Axes;
-use super::vector::Vector;
+use super::vector::{Job, Vector};
 
 /// The rows `first..first + n_rows` of a product and the columns from `first_col` on, all in
 /// `product`, and their places.
@@ -19,47 +20,50 @@ pub(crate) struct Spread<'a, T> {
     pub(crate) add: bool,
 }
 
-/// # Safety
-/// The CPU has the instruction set of `V`; every place that the axes name is valid and nobody else's.
-#[inline(always)]
-pub(super) unsafe fn spread<V: Vector>(job: Spread<'_, V::Element>) {
-    let Spread { product, to, rows, cols, first, dims: [m, n], add } = job;
-    assert!(product.len() >= m * n);
-    // Rows that follow each other are neighbours inside a window and hit the same elements one
-    // place further on, before the last store is through. Rows of other channels go in between.
-    let window = rows.inner_len();
-    let inner = if m.is_multiple_of(window) { window } else { 1 };
-    let (col_stride, _) = cols.run();
-    let mut offsets = [0isize; DEPTH];
-    for i in 0..inner {
-        let count = (m - i).div_ceil(inner);
-        for start in (0..count).step_by(DEPTH) {
-            let offsets = &mut offsets[..DEPTH.min(count - start)];
-            if inner == 1 {
-                rows.offsets(first[0] + start, offsets);
-            } else {
-                rows.outer_offsets(first[0] + i + start * inner, offsets);
-            }
-            let row = i + start * inner;
-            for (place, offset, run) in cols.runs(first[1], n) {
-                // SAFETY: the caller vouches for the places; the product has `n` elements a row.
-                unsafe {
-                    let mut from = product.as_ptr().add(row * n + place);
-                    let to = to.offset(offset);
-                    if col_stride == 1 {
-                        let mask = V::mask(if run.is_multiple_of(V::LANES) {
-                            V::LANES
+impl<T: GemmElement> Job<T> for Spread<'_, T> {
+    /// # Safety
+    /// The CPU has the instruction set of `V`; every place that the axes name is valid and nobody
+    /// else's.
+    #[inline(always)]
+    unsafe fn run<V: Vector<Element = T>>(self) {
+        let Spread { product, to, rows, cols, first, dims: [m, n], add } = self;
+        assert!(product.len() >= m * n);
+        // Rows that follow each other are neighbours inside a window and hit the same elements one
+        // place further on, before the last store is through. Rows of other channels go in between.
+        let window = rows.inner_len();
+        let inner = if m.is_multiple_of(window) { window } else { 1 };
+        let (col_stride, _) = cols.run();
+        let mut offsets = [0isize; DEPTH];
+        for i in 0..inner {
+            let count = (m - i).div_ceil(inner);
+            for start in (0..count).step_by(DEPTH) {
+                let offsets = &mut offsets[..DEPTH.min(count - start)];
+                if inner == 1 {
+                    rows.offsets(first[0] + start, offsets);
+                } else {
+                    rows.outer_offsets(first[0] + i + start * inner, offsets);
+                }
+                let row = i + start * inner;
+                for (place, offset, run) in cols.runs(first[1], n) {
+                    // SAFETY: the caller vouches for the places; the product has `n` elements a row.
+                    unsafe {
+                        let mut from = product.as_ptr().add(row * n + place);
+                        let to = to.offset(offset);
+                        if col_stride == 1 {
+                            let mask = V::mask(if run.is_multiple_of(V::LANES) {
+                                V::LANES
+                            } else {
+                                run % V::LANES
+                            });
+                            for &row in &*offsets {
+                                put::<V>(from, run, mask, to.offset(row), add);
+                                from = from.wrapping_add(inner * n);
+                            }
                         } else {
-                            run % V::LANES
-                        });
-                        for &row in &*offsets {
-                            put::<V>(from, run, mask, to.offset(row), add);
-                            from = from.wrapping_add(inner * n);
-                        }
-                    } else {
-                        for &row in &*offsets {
-                            put_apart::<V>(from, run, to.offset(row), col_stride, add);
-                            from = from.wrapping_add(inner * n);
+                            for &row in &*offsets {
+                                put_apart::<V>(from, run, to.offset(row), col_stride, add);
+                                from = from.wrapping_add(inner * n);
+                            }
                         }
                     }
                 }

@@ -2,6 +2,16 @@
 
 use super::GemmElement;
 
+/// What is done on one thread, written once for all kinds of registers.
+pub(crate) trait Job<E: GemmElement> {
+    /// Is `#[inline(always)]`, so that it takes on the instruction set of the function that calls it,
+    /// at the bottom of the ISA's file.
+    ///
+    /// # Safety
+    /// The CPU has the instruction set of `V`.
+    unsafe fn run<V: Vector<Element = E>>(self);
+}
+
 /// One SIMD register of `LANES` elements.
 ///
 /// Every function is `#[inline(always)]` so that it becomes one instruction inside the
@@ -10,7 +20,7 @@ use super::GemmElement;
 /// # Safety
 /// All functions may only run on a CPU that has the instruction set. Pointers must be valid for
 /// `LANES` elements, or for the lanes of the mask; they need no alignment.
-pub(super) trait Vector: Copy {
+pub(crate) trait Vector: Copy {
     type Element: GemmElement;
     /// Which lanes take part: the first `n`.
     type Mask: Copy;
