@@ -11,6 +11,7 @@
 
 use super::accumulate::{Reducible, reduction};
 use super::memory::{Memory, elements};
+use super::prefetch;
 use super::primitive::{Code, Operand, Singles};
 use super::walk::{Walk, gather, scatter};
 use crate::Layout;
@@ -438,7 +439,7 @@ impl<'a, T: Reducible> Evaluator<'a, T> {
         if steps.len() > 2 && self.n - (start + len) >= len {
             for source in self.sources {
                 if let Source::Slice(data) = source {
-                    prefetch(&data[start + len..][..len]);
+                    prefetch::lines(&data[start + len..][..len]);
                 }
             }
         }
@@ -487,19 +488,6 @@ impl<'a, T: Reducible> Evaluator<'a, T> {
                 Operand::Slice(std::slice::from_raw_parts(at, len))
             }
         }
-    }
-}
-
-/// Asks for values that will soon be read. Steps in the first-level cache leave the memory idle; this
-/// lets it work ahead. Elsewhere than on x86-64 Rust has no stable word for it.
-#[inline]
-#[cfg_attr(not(target_arch = "x86_64"), expect(unused_variables))]
-fn prefetch<T>(values: &[T]) {
-    #[cfg(target_arch = "x86_64")]
-    for i in (0..values.len()).step_by(64 / size_of::<T>()) {
-        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        // SAFETY: the address is inside the slice.
-        unsafe { _mm_prefetch(values.as_ptr().add(i).cast(), _MM_HINT_T0) };
     }
 }
 

@@ -1,29 +1,47 @@
-//! The processor as a backend.
+//! The processor as a backend. In the order in which it can be read:
 //!
-//! `evaluate` runs formulas over blocks; `map` and `reduce` are built on it; `primitive` and `math`
-//! hold the vectorised loops, compiled once for each instruction set and chosen at run time (`isa`);
-//! `gemm` is the matrix product; `index` and `scan` are what is left. This folder is the only place
-//! in the workspace with unsafe code.
+//! 1. **The machine.** `isa` chooses the vector instructions while the program runs, and compiles a
+//!    loop for each; `memory` recycles blocks by size; `parallel` shares a loop among threads;
+//!    `prefetch` asks for what will be read.
+//! 2. **A formula over a block** of a thousand elements, which stays in the first-level cache.
+//!    `primitive` has a loop for each step, on the functions of `math`; `walk` brings elements of any
+//!    strides in order; `evaluate` links the steps and runs them.
+//! 3. **One pass over memory.** `map` runs a formula over all blocks; `accumulate` and `reduce` join
+//!    its values, in an order that depends on the shape alone; `scan` has running sums and sorting,
+//!    `index` reads and adds at positions, `pool` looks for the largest in windows. Most of this is
+//!    bound by the memory that holds the operands.
+//! 4. **Products**, bound by arithmetic. `gemm` is one product, and `matmul` a batch of them;
+//!    `contract` makes convolutions products over windows that overlap; `recur` applies a cell along
+//!    sequences, a small product and a pass through `cells` for each step.
+//! 5. `philox` gives the i-th random number.
+//!
+//! How near each is to what the machine can do stands in the crate's README. This folder is the only
+//! place in the libraries with unsafe code.
 
-mod accumulate;
-mod cells;
-mod contract;
-mod evaluate;
-mod gemm;
-mod index;
 mod isa;
-mod map;
-mod math;
-mod matmul;
 mod memory;
 mod parallel;
-mod philox;
-mod pool;
+mod prefetch;
+
+mod evaluate;
+mod math;
 mod primitive;
-mod recur;
+mod walk;
+
+mod accumulate;
+mod index;
+mod map;
+mod pool;
 mod reduce;
 mod scan;
-mod walk;
+
+mod cells;
+mod contract;
+mod gemm;
+mod matmul;
+mod recur;
+
+mod philox;
 
 use std::any::Any;
 

@@ -16,6 +16,7 @@ use super::evaluate::{Evaluator, Sink, Source};
 use super::gemm::{GemmElement, MatrixMut, MatrixRef, gemm_serial};
 use super::memory::{Memory, elements};
 use super::parallel::{Slots, for_each_range};
+use super::prefetch;
 use super::walk::{Walk, gather};
 use crate::{Buffer, Formula, Recurrence};
 
@@ -172,12 +173,12 @@ impl<T: Reducible + GemmElement> Shared<'_, T> {
                     for &(data, offset, stride, blocks) in &rows_of {
                         let start = (offset as isize + beside as isize * stride) as usize;
                         if stride != 0 {
-                            prefetch(&data[start..start + blocks * width]);
+                            prefetch::lines(&data[start..start + blocks * width]);
                         }
                     }
                     for (slots, range) in self.kept.iter().zip(kept) {
                         // SAFETY: the row belongs to one sequence, and the sequence to this thread.
-                        prefetch(unsafe { slots.slice(block(beside, range.len() * width)) });
+                        prefetch::lines(unsafe { slots.slice(block(beside, range.len() * width)) });
                     }
                 }
                 match compiled {
@@ -212,18 +213,6 @@ impl<T: Reducible + GemmElement> Shared<'_, T> {
 /// Row `i` of rows of `len` elements.
 fn block(i: usize, len: usize) -> Range<usize> {
     i * len..(i + 1) * len
-}
-
-/// Asks for the cache lines of a slice.
-fn prefetch<T>(data: &[T]) {
-    #[cfg(target_arch = "x86_64")]
-    for line in data.chunks(64 / size_of::<T>()) {
-        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        // SAFETY: every x86-64 processor has the instruction, and it reads nothing.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().cast()) };
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = data;
 }
 
 /// Evaluates a cell at a row.

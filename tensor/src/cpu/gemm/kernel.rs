@@ -4,6 +4,7 @@
 #![allow(clippy::needless_range_loop)]
 
 use super::vector::Vector;
+use crate::cpu::prefetch;
 
 /// One tile: C[rows, cols] (+)= A[rows, depth] · B[depth, cols].
 ///
@@ -78,7 +79,7 @@ unsafe fn compute_tile<V: Vector, const ROWS: usize, const VECTORS: usize>(tile:
             for i in 0..ROWS {
                 for j in 0..VECTORS {
                     let row = tile.c.wrapping_offset(i as isize * tile.c_row_stride);
-                    prefetch(row.wrapping_add(j * V::LANES));
+                    prefetch::line(row.wrapping_add(j * V::LANES));
                 }
             }
         }
@@ -107,19 +108,6 @@ unsafe fn compute_tile<V: Vector, const ROWS: usize, const VECTORS: usize>(tile:
             store_columns(tile, sums);
         }
     }
-}
-
-/// Asks for the cache line of an element.
-#[inline(always)]
-fn prefetch<T>(at: *const T) {
-    #[cfg(target_arch = "x86_64")]
-    // SAFETY: a hint about an address is no access.
-    unsafe {
-        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        _mm_prefetch(at.cast(), _MM_HINT_T0);
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = at;
 }
 
 #[inline(always)]

@@ -1,0 +1,43 @@
+//! The code map of ARCHITECTURE.md names every source file of the crates that have a table in it, by
+//! itself or by its folder.
+
+use std::path::Path;
+
+use crate::markdown;
+use crate::workspace::Workspace;
+
+pub(crate) fn check(workspace: &Workspace) -> Vec<String> {
+    let text = workspace.text("ARCHITECTURE.md").unwrap_or_default();
+    let named: Vec<String> =
+        markdown::code_spans(&text).into_iter().map(|span| span.target).collect();
+    let files = workspace.files_with("rs");
+    let missing = files.into_iter().filter(|file| {
+        let has_table = ["tensor/src/", "autograd/src/", "nn/src/", "digits/src/"];
+        has_table.iter().any(|folder| file.starts_with(folder)) && !is_named(file, &named)
+    });
+    missing.map(|file| format!("ARCHITECTURE.md: the code map does not name {file}")).collect()
+}
+
+/// By itself, or by a folder below `src`. What `lib.rs`, `main.rs` and `mod.rs` are is known.
+fn is_named(file: &str, named: &[String]) -> bool {
+    let path = Path::new(file);
+    let is_root = path
+        .file_name()
+        .is_some_and(|name| ["lib.rs", "main.rs", "mod.rs"].iter().any(|root| name == *root));
+    let places = path.ancestors().take_while(|place| !place.ends_with("src"));
+    is_root || places.into_iter().any(|place| named.iter().any(|name| Path::new(name) == place))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_named_by_itself_or_by_its_folder() {
+        let named = ["nn/src/optim", "nn/src/init.rs", "nn/src"].map(String::from);
+        for file in ["nn/src/optim/adam.rs", "nn/src/init.rs", "nn/src/lib.rs"] {
+            assert!(is_named(file, &named), "{file}");
+        }
+        assert!(!is_named("nn/src/linear.rs", &named));
+    }
+}
