@@ -375,6 +375,77 @@ pub(super) fn reduction<T: Reducible>(op: Reduce, single: bool) -> Code<T> {
     }
 }
 
+/// Joins each row of `row` values, and repeats what it comes to as often, in one call for all rows:
+/// short ones take no longer than the call.
+///
+/// # Safety
+/// There are `len` values and places, whole rows of at most a block; a row's places may be its values.
+pub(super) unsafe fn fold_each<T: Reducible>(
+    op: Reduce,
+    values: *const T,
+    out: *mut T,
+    [len, row]: [usize; 2],
+) {
+    let (start, len) = (identity(op), [len, row]);
+    match op {
+        Reduce::Sum => vectorised(FoldEach { values, out, len, start, join: T::add }),
+        Reduce::Prod => vectorised(FoldEach { values, out, len, start, join: T::mul }),
+        Reduce::Max => vectorised(FoldEach { values, out, len, start, join: T::max }),
+        Reduce::Min => vectorised(FoldEach { values, out, len, start, join: T::min }),
+    }
+}
+
+struct FoldEach<T, J> {
+    values: *const T,
+    out: *mut T,
+    len: [usize; 2],
+    start: T,
+    join: J,
+}
+
+impl<T: Copy, J: Fn(T, T) -> T + Copy> Loop for FoldEach<T, J> {
+    #[inline(always)]
+    fn run<const FMA: bool>(self) {
+        let FoldEach { values, out, len: [len, row], start, join } = self;
+        if row <= LANES {
+            return self.beside_each_other();
+        }
+        for at in (0..len).step_by(row) {
+            let mut folded = start;
+            // SAFETY: the promise of `fold_each`; the values are read before their places are
+            // written.
+            unsafe {
+                let block = std::slice::from_raw_parts(values.add(at), row);
+                Fold { block, start, join, out: &mut folded }.run::<FMA>();
+                std::slice::from_raw_parts_mut(out.add(at), row).fill(folded);
+            }
+        }
+    }
+}
+
+impl<T: Copy, J: Fn(T, T) -> T + Copy> FoldEach<T, J> {
+    /// Rows shorter than a vector: many rows at a time, one in each lane.
+    #[inline(always)]
+    fn beside_each_other(self) {
+        let FoldEach { values, out, len: [len, row], start, join } = self;
+        for first in (0..len).step_by(LANES * row) {
+            // The last rows stand in for those that are missing.
+            let places: [usize; LANES] = std::array::from_fn(|i| (first + i * row).min(len - row));
+            let mut lanes = [start; LANES];
+            for column in 0..row {
+                for (lane, place) in lanes.iter_mut().zip(places) {
+                    // SAFETY: the promise of `fold_each`; no place of these rows is written yet.
+                    *lane = join(*lane, unsafe { *values.add(place + column) });
+                }
+            }
+            for (lane, place) in lanes.into_iter().zip(places) {
+                // SAFETY: as above; other rows than these have other places.
+                unsafe { std::slice::from_raw_parts_mut(out.add(place), row).fill(lane) };
+            }
+        }
+    }
+}
+
 /// Joins values of any number: blocks in vector lanes, their results in a wide accumulator.
 fn fold_long<T: Reducible>(op: Reduce, values: &[T]) -> T {
     if values.len() <= BLOCK {

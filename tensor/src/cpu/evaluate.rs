@@ -9,14 +9,14 @@
 //! long row is reduced to is one number until the next row; of short rows a block holds many, and what
 //! they are reduced to is repeated, so that all other steps run over the block.
 
-use super::accumulate::{Reducible, reduction};
+use super::accumulate::{Reducible, fold_each, reduction};
 use super::memory::{Memory, elements};
 use super::prefetch;
 use super::primitive::{Code, Operand, Singles};
 use super::walk::{Walk, gather, scatter};
-use crate::Layout;
 use crate::backend::{Target, View};
 use crate::expr::{Action, Formula, Node, Place, Schedule, Step};
+use crate::{Layout, Reduce};
 
 /// Elements evaluated at once. A handful of such blocks fits the first-level cache.
 pub(super) const BLOCK: usize = 1024;
@@ -131,7 +131,7 @@ enum Extent {
     /// one number from all of a block,
     Whole,
     /// or one from each row of a block, to be repeated; from the same number for each row, or not.
-    EachRow { of_one: bool },
+    EachRow { op: Reduce, of_one: bool },
 }
 
 /// Joins an action to its operands, of which some are single numbers.
@@ -153,7 +153,7 @@ fn linked<T: Reducible>(
     let (code, extent) = match action {
         Action::Reduce(op) => {
             let of_one = singles == 1;
-            let extent = if repeats_rows { Extent::EachRow { of_one } } else { Extent::Whole };
+            let extent = if repeats_rows { Extent::EachRow { op, of_one } } else { Extent::Whole };
             (reduction::<T>(op, of_one), extent)
         }
         action => (T::code(action, singles), if one { Extent::One } else { Extent::Block }),
@@ -452,7 +452,10 @@ impl<'a, T: Reducible> Evaluator<'a, T> {
                 match step.extent {
                     Extent::Block | Extent::Whole => (step.code)(operands, to, len),
                     Extent::One => (step.code)(operands, to, 1),
-                    Extent::EachRow { of_one } => {
+                    Extent::EachRow { op, of_one: false } if self.row <= BLOCK => {
+                        fold_each(op, operands[0], to, [len, self.row]);
+                    }
+                    Extent::EachRow { of_one, .. } => {
                         for at in (0..len).step_by(self.row) {
                             let (row, moved) = (to.add(at), if of_one { 0 } else { at });
                             (step.code)(operands.map(|x| x.wrapping_add(moved)), row, self.row);
