@@ -1,9 +1,11 @@
 //! A mistake is reported at the line that made it, by the name of what was called.
 
+#![allow(clippy::single_range_in_vec_init)] // One sequence.
+
 use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
 use std::sync::Mutex;
 
-use plies_autograd::{Var, checkpoint, linear, no_grad};
+use plies_autograd::{Cell, Var, checkpoint, linear, no_grad, recurrent};
 use plies_tensor::{Conv, DType, Device, Elementwise, Pool, Tensor, formula};
 
 /// How the message begins, and the mistake.
@@ -19,6 +21,9 @@ fn a_mistake_is_reported_at_the_callers_line_by_the_name_of_what_was_called() {
     let wrong_index = Tensor::from([[0, 1]]);
     let sum = formula!(|x, y| x + y);
     let conv = Conv::default();
+    // One sequence of two steps through three units.
+    let (w, b, h) = (zeros(&[3, 3]), zeros(&[3]), zeros(&[1, 3]));
+    let weights = [&w, &w, &b, &b];
     let rows: &[Row<'_>] = &[
         // Variables and gradients.
         ("leaf", &|| drop(Var::leaf(Tensor::from(1)))),
@@ -74,6 +79,17 @@ fn a_mistake_is_reported_at_the_callers_line_by_the_name_of_what_was_called() {
         ("max_pool", &|| drop(y.max_pool(&Pool::new(6)))),
         ("avg_pool", &|| drop(y.avg_pool(&Pool::new(6)))),
         ("avg_pool_gradient", &|| drop(y.avg_pool_gradient([2, 3, 5], &Pool::new(2)))),
+        // Recurrences.
+        ("recurrent", &|| drop(recurrent(Cell::Tanh, &y, &[0..2], false, &[&h], weights))),
+        ("recurrent", &|| drop(recurrent(Cell::Gru, &x, &[0..2], false, &[&h], weights))),
+        ("recurrent", &|| drop(recurrent(Cell::Tanh, &x, &[0..2], false, &[], weights))),
+        ("recurrent", &|| drop(recurrent(Cell::Tanh, &x, &[0..2], false, &[&x], weights))),
+        ("recurrent", &|| {
+            drop(recurrent(Cell::Tanh, &x, &[0..2, 2..2], false, &[&x], weights));
+        }),
+        ("recurrent", &|| drop(recurrent(Cell::Tanh, &x, &[0..3], false, &[&h], weights))),
+        ("recurrent", &|| drop(recurrent(Cell::Tanh, &x, &[0..1], true, &[&h], weights))),
+        ("recur", &|| drop(recurrent(Cell::Tanh, &x, &[0..1, 0..1], false, &[&x], weights))),
         // Views and copies.
         ("t", &|| drop(scalar.t())),
         ("transpose", &|| drop(x.transpose(0, 2))),

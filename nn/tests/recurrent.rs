@@ -1,12 +1,12 @@
 //! Recurrent layers: their parameters, sequences of different lengths, layers and directions.
 
-use plies_autograd::{Var, no_grad};
+use plies_autograd::{Cell, Var, no_grad, recurrent};
 use plies_nn::{
     Directions, Embedding, Gru, Lstm, Module, Pass, RecurrentOptions, Rnn, loss,
     optim::{Adam, Optimizer},
 };
 use plies_tensor::testing::assert_close;
-use plies_tensor::{DType, Device, Rng, Tensor};
+use plies_tensor::{DType, Device, Elementwise, Rng, Tensor, set_threads, threads};
 use proptest::prelude::*;
 
 fn normal(dims: &[usize], seed: u64) -> Tensor {
@@ -168,6 +168,47 @@ fn without_recording_the_outputs_are_the_same() {
         let plain = no_grad(|| run(&x, Some(&lengths)).0);
         assert_eq!(bits(&recorded), bits(&plain), "{name}");
     }
+}
+
+/// The bits of the outputs and of the gradients of everything that went in, after steps enough for
+/// several threads.
+fn bits_of_training(cell: Cell, backwards: bool, dtype: DType) -> Vec<u64> {
+    let mut end = 0;
+    let sequences = [50, 3, 17, 50, 1, 29, 8, 33].map(|length| {
+        end += length;
+        end - length..end
+    });
+    let (mut rng, hidden) = (Rng::new(3), 128);
+    let mut leaf = |dims: &[usize]| Var::leaf(rng.normal(dims, dtype, &Device::cpu()) * 0.1);
+    let x = leaf(&[end, 20]);
+    let states = [leaf(&[sequences.len(), hidden]), leaf(&[sequences.len(), hidden])];
+    let gates = cell.gates() * hidden;
+    let weights = [leaf(&[gates, 20]), leaf(&[gates, hidden]), leaf(&[gates]), leaf(&[gates])];
+    let given: Vec<&Var> = states[..cell.states()].iter().collect();
+    let (y, last) = recurrent(cell, &x, &sequences, backwards, &given, weights.each_ref());
+    (y.sqr().sum_all() + last[0].sum_all()).backward();
+    let leaves = [x.clone()].into_iter().chain(states).chain(weights);
+    let found = [y].into_iter().chain(last).chain(leaves.filter_map(|leaf| leaf.grad()));
+    let bits = |x: Var| x.value().to_dtype(DType::F64).to_vec::<f64>().unwrap();
+    found.flat_map(bits).map(f64::to_bits).collect()
+}
+
+#[test]
+fn the_number_of_threads_does_not_change_a_bit_of_training() {
+    let all = threads();
+    for cell in [Cell::Tanh, Cell::Relu, Cell::Lstm, Cell::Gru] {
+        for (dtype, backwards) in [(DType::F32, false), (DType::F64, true)] {
+            let run = |n: usize| {
+                set_threads(n);
+                bits_of_training(cell, backwards, dtype)
+            };
+            let one = run(1);
+            for n in [2, 3] {
+                assert!(one == run(n), "{cell:?} {dtype} backwards: {backwards}, {n} threads");
+            }
+        }
+    }
+    set_threads(all);
 }
 
 #[test]

@@ -1,11 +1,14 @@
 //! A mistake is reported at the line that made it, by the name of what was called.
 
+#![allow(clippy::single_range_in_vec_init)] // One state, one matrix that is kept.
+
 use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
 use std::sync::Mutex;
 
 use plies_tensor::testing::assert_close;
 use plies_tensor::{
-    Conv, DType, Device, Elementwise, Formula, Layout, Pool, Reduce, Rng, Shape, Tensor, formula,
+    Conv, DType, Device, Elementwise, Formula, Layout, Pool, Reduce, Rng, Shape, Steps, Tensor,
+    formula,
 };
 
 /// How the message begins, and the mistake.
@@ -23,6 +26,19 @@ fn a_mistake_is_reported_at_the_callers_line_by_the_name_of_what_was_called() {
     let halves = formula!(|x| [x, x + 1.0]);
     let index = Tensor::from([0, 1]);
     let conv = Conv::default();
+    // hₜ = hₜ₋₁ w + xₜ along a sequence of two steps, with one part made wrong.
+    let (w, h, xs) = (zeros(&[3, 3]), zeros(&[1, 3]), zeros(&[2, 3]));
+    let cell = formula!(|p, h, x| p + x + 0.0 * h);
+    let inputs = [&xs];
+    let steps = Steps {
+        cell,
+        inputs: &inputs,
+        sequences: &[0..2],
+        backwards: false,
+        states: &[&h],
+        next: &[0..1],
+        kept: &[0..1],
+    };
     let rows: &[Row<'_>] = &[
         // Making and looking.
         ("from_slice", &|| drop(Tensor::from_slice(&[1f32], [2]))),
@@ -128,6 +144,28 @@ fn a_mistake_is_reported_at_the_callers_line_by_the_name_of_what_was_called() {
         ("avg_pool", &|| drop(x.avg_pool(&Pool::new(2)))),
         ("avg_pool", &|| drop(ints.reshape([1, 2, 3]).avg_pool(&Pool::new(2)))),
         ("avg_pool_gradient", &|| drop(y.avg_pool_gradient([2, 3, 5], &Pool::new(2)))),
+        // Recurrences.
+        ("recur", &|| drop(y.recur(&steps))),
+        ("recur", &|| drop(zeros(&[0, 3]).recur(&steps))),
+        ("recur", &|| drop(zeros(&[3, 4]).recur(&steps))),
+        ("recur", &|| drop(w.recur(&Steps { next: &[], ..steps }))),
+        ("recur", &|| drop(w.recur(&Steps { states: &[], ..steps }))),
+        ("recur", &|| drop(w.recur(&Steps { states: &[&x], ..steps }))),
+        ("recur", &|| drop(w.recur(&Steps { states: &[&doubles], ..steps }))),
+        ("recur", &|| drop(w.recur(&Steps { inputs: &[&h], ..steps }))),
+        ("recur", &|| drop(w.recur(&Steps { inputs: &[&zeros(&[2, 4])], ..steps }))),
+        ("recur", &|| drop(w.recur(&Steps { inputs: &[&ints], ..steps }))),
+        ("formula: takes 3 inputs", &|| drop(w.recur(&Steps { inputs: &[], ..steps }))),
+        ("recur", &|| drop(w.recur(&Steps { kept: &[0..2], ..steps }))),
+        ("recur", &|| drop(w.recur(&Steps { sequences: &[1..3], ..steps }))),
+        ("recur", &|| {
+            drop(w.recur(&Steps { sequences: &[0..1, 0..1], states: &[&x], ..steps }));
+        }),
+        ("tanh: not defined on i32", &|| {
+            let w = Tensor::from([[1, 2, 3]; 3]);
+            let (cell, h) = (formula!(|p, h, x| (p + x).tanh() + h), w.narrow(0, 0, 1));
+            drop(w.recur(&Steps { cell, inputs: &[&ints], states: &[&h], ..steps }));
+        }),
         // Views and copies.
         ("t", &|| drop(scalar.t())),
         ("transpose", &|| drop(x.transpose(0, 2))),

@@ -43,6 +43,7 @@ struct Recurrent {
 
 impl Recurrent {
     /// What the forward pass keeps, the last of it h after each step; and the states after the last.
+    #[track_caller]
     fn run(&self, inputs: &[&Tensor], saves: bool) -> (Vec<Tensor>, Vec<Tensor>) {
         let n_states = self.cell.states();
         let (x, states) = (inputs[0], &inputs[1..1 + n_states]);
@@ -130,6 +131,7 @@ impl Op for Recurrent {
         "recurrent"
     }
 
+    #[track_caller]
     fn forward(&self, inputs: &[&Tensor]) -> Tensor {
         let (mut kept, states) = self.run(inputs, self.saves);
         let Some(y) = kept.pop() else { unreachable!("every cell keeps h") };
@@ -299,6 +301,8 @@ pub fn recurrent(
             state.shape()
         );
     }
+    let steps: usize = sequences.iter().map(|rows| rows.len()).sum();
+    assert!(steps == rows, "recurrent: sequences of {steps} steps along {rows} rows");
     let mut last = Vec::with_capacity(n);
     for (s, rows) in sequences.iter().enumerate() {
         assert!(!rows.is_empty(), "recurrent: sequence {s} has no steps");

@@ -94,6 +94,9 @@ impl Tensor {
             blocks += input.dim(1) / width;
         }
         cell.check_arity(blocks, 0);
+        if !self.dtype().is_float() {
+            cell.check_integer(&[]);
+        }
         for range in next.iter().chain(kept) {
             assert!(
                 range.start <= range.end && range.end <= cell.n_outputs(),

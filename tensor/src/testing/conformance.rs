@@ -1,11 +1,15 @@
 //! Every operation on a device, against its definition.
 
+#![allow(clippy::single_range_in_vec_init)] // One state, one matrix that is kept.
+
+use std::ops::Range;
+
 use super::close::compare;
 use super::reference::{self, Array, Sliding};
 use super::strategies::random_view;
 use crate::{
     ArgReduce, Binary, Conv, DType, Device, Elementwise, Formula, PerAxis, Pool, Reduce, Rng,
-    Shape, Tensor, Unary, formula,
+    Shape, Steps, Tensor, Unary, cells, formula,
 };
 
 /// A case: random shapes from `Rng`, the operation on a device, the comparison.
@@ -27,6 +31,7 @@ const ROWS: &[(&str, Case)] = &[
     ("conv", conv),
     ("max_pool", max_pool),
     ("avg_pool", avg_pool),
+    ("recur", recur),
     ("gather", gather),
     ("scatter_add", scatter_add),
     ("one_hot", one_hot),
@@ -520,6 +525,80 @@ fn index_into(rng: &mut Rng, device: &Device, dims: &[usize], size: usize) -> Te
     let n: usize = dims.iter().product();
     let index: Vec<i32> = (0..n).map(|_| rng.below(size.max(1)) as i32).collect();
     place(&Tensor::from_vec(index, dims), device)
+}
+
+/// A cell for recurrences: blocks of the product and of each input, what the next states are, and
+/// what is kept.
+type CellRow =
+    (&'static Formula, usize, &'static [usize], &'static [Range<usize>], &'static [Range<usize>]);
+
+/// A cell that someone may have compiled, or one that nobody has: with outputs that are inputs, kept
+/// twice, or kept by nobody.
+fn draw_cell(rng: &mut Rng, dtype: DType) -> CellRow {
+    let another = formula!(|p, h, x| [x, h, p + x, 0.0 * x + 2.0, p]);
+    let rows: [CellRow; 9] = [
+        (another, 1, &[1], &[2..3], &[1..4, 2..3, 0..1]),
+        (cells::tanh(), 1, &[1, 1], &[1..2], &[0..1, 1..2]),
+        (cells::tanh_back(), 1, &[1, 1], &[0..1], &[0..1]),
+        (cells::lstm(), 4, &[4, 4], &[6..7, 7..8], &[0..5, 5..6, 6..7]),
+        (cells::lstm_alone(), 4, &[4, 4], &[0..1, 1..2], &[0..1]),
+        (cells::lstm_back(), 1, &[5, 1], &[0..4, 4..5], &[0..4]),
+        (cells::gru(), 3, &[3, 4], &[5..6], &[0..4, 4..5, 5..6]),
+        (cells::gru_alone(), 3, &[3, 4], &[0..1], &[0..1]),
+        (cells::gru_back(), 1, &[4, 1, 1], &[1..4, 4..5], &[0..4]),
+    ];
+    let n = if dtype.is_float() { rows.len() } else { 1 };
+    rows.into_iter().nth(rng.below(n)).expect("there is such a row")
+}
+
+fn recur(rng: &mut Rng, device: &Device, dtype: DType) -> Result<(), String> {
+    let (cell, products, inputs, next, kept) = draw_cell(rng, dtype);
+    // Less than a register, one, and several with a rest.
+    let width = [1 + rng.below(15), 16, 37][rng.below(3)];
+    let mut total = 0;
+    let mut sequence = || {
+        let start = total;
+        total += rng.below(6);
+        start..total
+    };
+    let sequences: Vec<Range<usize>> = (0..4).map(|_| sequence()).collect();
+    let sequences = &sequences[rng.below(4)..];
+    let total = sequences.iter().map(|rows| rows.len()).sum();
+    let first = sequences[0].start;
+    let sequences: Vec<Range<usize>> =
+        sequences.iter().map(|rows| rows.start - first..rows.end - first).collect();
+    let depth = next[0].len() * width;
+    // Whole numbers would soon grow beyond what an I32 or a tanh tells apart.
+    let mut small = |dims: [usize; 2], scale: f64| {
+        let x = draw(rng, device, dtype, &dims);
+        let x = if dtype.is_float() { x * scale } else { x.sign() };
+        if rng.below(2) == 0 { x.t().contiguous().t() } else { x }
+    };
+    let weight = small([depth, products * width], 0.1 / depth as f64);
+    let states: Vec<Tensor> =
+        next.iter().map(|next| small([sequences.len(), next.len() * width], 0.1)).collect();
+    let mut inputs: Vec<Tensor> = inputs.iter().map(|&n| small([total, n * width], 0.1)).collect();
+    if total > 0 && rng.below(2) == 0 {
+        // One that is the same in every row, like a bias.
+        let last = inputs.pop().expect("every cell has an input");
+        inputs.push(last.narrow(0, 0, 1).broadcast_to(last.shape()));
+    }
+    let steps = Steps {
+        cell,
+        inputs: &inputs.iter().collect::<Vec<_>>(),
+        sequences: &sequences,
+        backwards: rng.below(2) == 0,
+        states: &states.iter().collect::<Vec<_>>(),
+        next,
+        kept,
+    };
+    let (found, finals) = weight.recur(&steps);
+    let (expected, last) = reference::recur(&weight, &steps);
+    for (found, expected) in found.iter().chain(&finals).zip(expected.iter().chain(&last)) {
+        check(found, expected, dtype)
+            .map_err(|e| format!("{cell}, width {width}, {sequences:?}: {e}"))?;
+    }
+    Ok(())
 }
 
 fn gather(rng: &mut Rng, device: &Device, dtype: DType) -> Result<(), String> {

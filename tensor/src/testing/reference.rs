@@ -1,7 +1,9 @@
 //! Every operation as the loop that defines it, in F64, over plain row-major arrays. Slow and
 //! obvious: the oracle that fast paths are compared with.
 
-use crate::{ArgReduce, Formula, Node, Reduce, Shape, Tensor};
+use std::ops::Range;
+
+use crate::{ArgReduce, Formula, Node, Reduce, Shape, Steps, Tensor};
 
 /// A row-major array.
 #[derive(Clone, Debug, PartialEq)]
@@ -73,6 +75,11 @@ pub fn broadcast_dims(inputs: &[&Array]) -> Vec<usize> {
 
 /// A formula of one output at every element of broadcast inputs, node by node.
 pub fn map(formula: &Formula, inputs: &[&Array], scalars: &[f64]) -> Array {
+    map_several(formula, inputs, scalars).swap_remove(0)
+}
+
+/// Each output of a formula.
+pub fn map_several(formula: &Formula, inputs: &[&Array], scalars: &[f64]) -> Vec<Array> {
     let dims = broadcast_dims(inputs);
     let mut values: Vec<Array> = Vec::new();
     for node in formula.nodes() {
@@ -94,7 +101,7 @@ pub fn map(formula: &Formula, inputs: &[&Array], scalars: &[f64]) -> Array {
         };
         values.push(value);
     }
-    values.swap_remove(formula.roots()[0])
+    formula.roots().iter().map(|&root| values[root].clone()).collect()
 }
 
 /// A reduction over the axes in `axes`, which stay with size 1.
@@ -179,6 +186,62 @@ pub fn matmul(a: &Array, b: &Array) -> Array {
         };
         (0..a.dims[ra - 1]).map(|l| at(a, last[0], l) * at(b, l, last[1])).sum()
     })
+}
+
+/// Columns of a matrix, or rows.
+fn part(x: &Array, axis: usize, range: Range<usize>) -> Array {
+    let mut dims = x.dims.clone();
+    dims[axis] = range.len();
+    Array::from_fn(&dims, |at| {
+        let mut from = at.to_vec();
+        from[axis] += range.start;
+        x.at(&from)
+    })
+}
+
+/// Matrices side by side.
+fn side_by_side(parts: &[Array]) -> Array {
+    let rows = parts.first().map_or(0, |part| part.dims[0]);
+    let columns = parts.iter().map(|part| part.dims[1]).sum();
+    let row = |i| parts.iter().flat_map(move |part| part.data.chunks(part.dims[1]).nth(i));
+    Array { dims: vec![rows, columns], data: (0..rows).flat_map(row).flatten().copied().collect() }
+}
+
+/// A cell along sequences, one after another, step by step: what is kept of each row, and the last
+/// states. See [`Recurrence`](crate::Recurrence).
+pub fn recur(weight: &Tensor, steps: &Steps<'_>) -> (Vec<Array>, Vec<Array>) {
+    let weight = Array::of(weight);
+    let width = weight.dims[0] / steps.next[0].len();
+    let blocks = |x: &Array| -> Vec<Array> {
+        (0..x.dims[1] / width).map(|j| part(x, 1, j * width..(j + 1) * width)).collect()
+    };
+    let inputs: Vec<Array> = steps.inputs.iter().map(|x| Array::of(x)).collect();
+    let mut finals: Vec<Array> = steps.states.iter().map(|x| Array::of(x)).collect();
+    let n_rows: usize = steps.sequences.iter().map(|rows| rows.len()).sum();
+    let wide = |range: &Range<usize>| zeros(&[n_rows, range.len() * width]);
+    let mut kept: Vec<Array> = steps.kept.iter().map(wide).collect();
+    let set_row = |x: &mut Array, row: usize, blocks: &[Array]| {
+        let columns = x.dims[1];
+        x.data[row * columns..(row + 1) * columns].copy_from_slice(&side_by_side(blocks).data);
+    };
+    for (s, rows) in steps.sequences.iter().enumerate() {
+        for t in 0..rows.len() {
+            let row = if steps.backwards { rows.end - 1 - t } else { rows.start + t };
+            let states: Vec<Array> = finals.iter().map(|state| part(state, 0, s..s + 1)).collect();
+            let mut operands = blocks(&matmul(&states[0], &weight));
+            operands.extend(states.iter().flat_map(blocks));
+            operands.extend(inputs.iter().flat_map(|x| blocks(&part(x, 0, row..row + 1))));
+            let operands: Vec<&Array> = operands.iter().collect();
+            let outputs = map_several(steps.cell, &operands, &[]);
+            for (state, next) in finals.iter_mut().zip(steps.next) {
+                set_row(state, s, &outputs[next.clone()]);
+            }
+            for (kept, range) in kept.iter_mut().zip(steps.kept) {
+                set_row(kept, row, &outputs[range.clone()]);
+            }
+        }
+    }
+    (kept, finals)
 }
 
 /// y\[…, j, …\] = x\[…, index\[…, j, …\], …\]
