@@ -172,6 +172,10 @@ impl Layout {
             self.shape.iter().zip(&shape[lead..]).all(|(&from, &to)| from == to || from == 1)
         });
         assert!(fits, "broadcast_to: {} does not broadcast to {shape}", self.shape);
+        assert!(
+            shape.checked_elem_count().is_some(),
+            "broadcast_to: {shape} has more elements than can be counted"
+        );
         let lead = lead.unwrap_or(0);
         let mut out = Layout { shape, strides: [0; crate::MAX_RANK], offset: self.offset };
         for axis in 0..self.rank() {
@@ -373,6 +377,12 @@ mod tests {
         let l = Layout::contiguous([7]).slice(0, 1, 7, 2).flip(0);
         assert_eq!(list(&l), [5, 3, 1]);
         assert_eq!(l.extent(), Some((1, 5)));
+    }
+
+    #[test]
+    #[should_panic(expected = "more elements than can be counted")]
+    fn a_view_cannot_have_more_elements_than_a_number_can_say() {
+        Layout::contiguous([1]).broadcast_to([1 << 32, 1 << 32].into());
     }
 
     #[test]

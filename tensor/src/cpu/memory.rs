@@ -172,7 +172,9 @@ impl Drop for Own {
 impl Memory {
     /// Memory of `len` elements.
     pub(crate) fn of_elements(dtype: DType, len: usize) -> Memory {
-        match len.checked_mul(dtype.size_in_bytes()) {
+        // Blocks are up to a quarter larger than what is asked for.
+        let addressable = |bytes: &usize| *bytes <= isize::MAX as usize / 2;
+        match len.checked_mul(dtype.size_in_bytes()).filter(addressable) {
             Some(bytes) => Memory::allocate(bytes),
             None => panic!("allocate: {len} elements of {dtype} exceed the address space"),
         }
@@ -327,6 +329,12 @@ mod tests {
         let kept = kept.join().unwrap();
         let held: Vec<Memory> = (0..2 * KEPT).map(|_| allocate()).collect();
         assert!(held.iter().any(|memory| kept.contains(&address(memory))));
+    }
+
+    #[test]
+    #[should_panic(expected = "exceed the address space")]
+    fn what_no_address_space_can_hold_is_refused() {
+        Memory::of_elements(DType::F32, (1 << 62) - 1);
     }
 
     #[test]

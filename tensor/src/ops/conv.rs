@@ -47,8 +47,9 @@ fn windows(
     padding: usize,
     dilation: usize,
 ) -> Option<usize> {
-    let span = (size - 1) * dilation + 1;
-    Some((len + 2 * padding).checked_sub(span)? / stride + 1)
+    let span = (size - 1).checked_mul(dilation)?.checked_add(1)?;
+    let padded = padding.checked_mul(2)?.checked_add(len)?;
+    Some(padded.checked_sub(span)? / stride + 1)
 }
 
 /// The two last dimensions of a shape [_, _, ...]; a sequence is an image of one row.
@@ -295,8 +296,9 @@ impl Tensor {
                 stride[a]
             );
             let len = y_size[a].checked_sub(1).and_then(|last| {
-                let span = w_size[a].checked_sub(1)? * dilation[a] + 1;
-                (last * stride[a] + span + more[a]).checked_sub(2 * padding[a])
+                let span = w_size[a].checked_sub(1)?.checked_mul(dilation[a])?.checked_add(1)?;
+                let whole = last.checked_mul(stride[a])?.checked_add(span)?.checked_add(more[a])?;
+                whole.checked_sub(padding[a].checked_mul(2)?)
             });
             let Some(len) = len.filter(|&len| len > 0) else {
                 panic!("conv_transpose: nothing is left of input {y} with weight {w}, {conv:?}")
