@@ -47,32 +47,52 @@ impl<C: Cell<I, O>, const I: usize, const O: usize> Loop for Rows<'_, '_, '_, C,
         let Rows(inputs, outputs, _) = self;
         assert!(inputs.len() == I && outputs.len() == O);
         let width = inputs[0].len();
-        for start in (0..width).step_by(LANES) {
-            let end = width.min(start + LANES);
-            let mut x = [[0f32; LANES]; I];
-            for (x, input) in x.iter_mut().zip(inputs) {
-                // A whole block is one load, which a copy of unknown length isn't.
-                match <&[f32; LANES]>::try_from(&input[start..end]) {
-                    Ok(block) => *x = *block,
-                    Err(_) => x[..end - start].copy_from_slice(&input[start..end]),
-                }
+        // Cut to one length, so that one comparison covers all of them.
+        let inputs: [&[f32]; I] = std::array::from_fn(|i| &inputs[i][..width]);
+        let mut outputs = outputs.iter_mut();
+        let mut outputs: [&mut [f32]; O] = std::array::from_fn(|_| match outputs.next() {
+            Some(output) => &mut output[..width],
+            None => unreachable!("there are {O}"),
+        });
+        let mut start = 0;
+        while start + LANES <= width {
+            let blocks = inputs.map(|input| {
+                let (block, _) = input[start..].as_chunks::<LANES>();
+                &block[0]
+            });
+            let results = block::<C, FMA, I, O>(blocks);
+            for (output, y) in outputs.iter_mut().zip(&results) {
+                output[start..start + LANES].copy_from_slice(y);
             }
-            let mut y = [[0f32; LANES]; O];
-            for lane in 0..LANES {
-                let at = std::array::from_fn(|i| Lane::<FMA>(x[i][lane]));
-                let results: [Lane<FMA>; O] = C::at(at);
-                for (y, result) in y.iter_mut().zip(results) {
-                    y[lane] = result.0;
-                }
+            start += LANES;
+        }
+        if start < width {
+            let mut rest = [[0f32; LANES]; I];
+            for (x, input) in rest.iter_mut().zip(inputs) {
+                x[..width - start].copy_from_slice(&input[start..]);
             }
-            for (y, output) in y.iter().zip(outputs.iter_mut()) {
-                match <&mut [f32; LANES]>::try_from(&mut output[start..end]) {
-                    Ok(block) => *block = *y,
-                    Err(_) => output[start..end].copy_from_slice(&y[..end - start]),
-                }
+            let results = block::<C, FMA, I, O>(rest.each_ref());
+            for (output, y) in outputs.iter_mut().zip(&results) {
+                output[start..].copy_from_slice(&y[..width - start]);
             }
         }
     }
+}
+
+/// A step of one block. Before it puts lanes side by side, the compiler has to know that the results
+/// are apart from the inputs and how long each input is: references to arrays say so, slices do not.
+#[inline(always)]
+fn block<C: Cell<I, O>, const FMA: bool, const I: usize, const O: usize>(
+    inputs: [&[f32; LANES]; I],
+) -> [[f32; LANES]; O] {
+    let mut results = [[0f32; LANES]; O];
+    for lane in 0..LANES {
+        let y: [Lane<FMA>; O] = C::at(inputs.map(|input| Lane(input[lane])));
+        for (result, y) in results.iter_mut().zip(y) {
+            result[lane] = y.0;
+        }
+    }
+    results
 }
 
 /// An element of a block; with `FMA` a fused multiply-add is an instruction.
