@@ -5,6 +5,7 @@ use std::ops::{Deref, DerefMut};
 use super::evaluate::BLOCK;
 use super::isa::{Loop, vectorised};
 use super::memory::Memory;
+use super::prefetch;
 use super::primitive::{Code, Primitive};
 use crate::Reduce;
 
@@ -386,19 +387,41 @@ pub(super) unsafe fn fold_each<T: Reducible>(
     out: *mut T,
     [len, row]: [usize; 2],
 ) {
-    let (start, len) = (identity(op), [len, row]);
-    match op {
-        Reduce::Sum => vectorised(FoldEach { values, out, len, start, join: T::add }),
-        Reduce::Prod => vectorised(FoldEach { values, out, len, start, join: T::mul }),
-        Reduce::Max => vectorised(FoldEach { values, out, len, start, join: T::max }),
-        Reduce::Min => vectorised(FoldEach { values, out, len, start, join: T::min }),
+    Lines { values, out, count: len / row, row, times: row }.fold(op);
+}
+
+/// Joins lines of equal length, at most a block, that follow one another: one result for each.
+pub(super) fn fold_lines<T: Reducible>(op: Reduce, values: &[T], out: &mut [T]) {
+    let (count, row) = (out.len(), values.len() / out.len());
+    let (values, out) = (values.as_ptr(), out.as_mut_ptr());
+    Lines { values, out, count, row, times: 1 }.fold(op);
+}
+
+/// Lines of `row` values each of which is joined to one, which is written `times` times. There are
+/// as many values and places; a line's places may be its values.
+#[derive(Clone, Copy)]
+struct Lines<T> {
+    values: *const T,
+    out: *mut T,
+    count: usize,
+    row: usize,
+    times: usize,
+}
+
+impl<T: Reducible> Lines<T> {
+    fn fold(self, op: Reduce) {
+        let (lines, start) = (self, identity(op));
+        match op {
+            Reduce::Sum => vectorised(FoldEach { lines, start, join: T::add }),
+            Reduce::Prod => vectorised(FoldEach { lines, start, join: T::mul }),
+            Reduce::Max => vectorised(FoldEach { lines, start, join: T::max }),
+            Reduce::Min => vectorised(FoldEach { lines, start, join: T::min }),
+        }
     }
 }
 
 struct FoldEach<T, J> {
-    values: *const T,
-    out: *mut T,
-    len: [usize; 2],
+    lines: Lines<T>,
     start: T,
     join: J,
 }
@@ -406,18 +429,17 @@ struct FoldEach<T, J> {
 impl<T: Copy, J: Fn(T, T) -> T + Copy> Loop for FoldEach<T, J> {
     #[inline(always)]
     fn run<const FMA: bool>(self) {
-        let FoldEach { values, out, len: [len, row], start, join } = self;
+        let FoldEach { lines: Lines { values, out, count, row, times }, start, join } = self;
         if row <= LANES {
             return self.beside_each_other();
         }
-        for at in (0..len).step_by(row) {
+        for line in 0..count {
             let mut folded = start;
-            // SAFETY: the promise of `fold_each`; the values are read before their places are
-            // written.
+            // SAFETY: the promise of `Lines`; the values are read before their places are written.
             unsafe {
-                let block = std::slice::from_raw_parts(values.add(at), row);
+                let block = std::slice::from_raw_parts(values.add(line * row), row);
                 Fold { block, start, join, out: &mut folded }.run::<FMA>();
-                std::slice::from_raw_parts_mut(out.add(at), row).fill(folded);
+                std::slice::from_raw_parts_mut(out.add(line * times), times).fill(folded);
             }
         }
     }
@@ -427,20 +449,21 @@ impl<T: Copy, J: Fn(T, T) -> T + Copy> FoldEach<T, J> {
     /// Rows shorter than a vector: many rows at a time, one in each lane.
     #[inline(always)]
     fn beside_each_other(self) {
-        let FoldEach { values, out, len: [len, row], start, join } = self;
-        for first in (0..len).step_by(LANES * row) {
-            // The last rows stand in for those that are missing.
-            let places: [usize; LANES] = std::array::from_fn(|i| (first + i * row).min(len - row));
+        let FoldEach { lines: Lines { values, out, count, row, times }, start, join } = self;
+        for first in (0..count).step_by(LANES) {
+            // The last row stands in for those that are missing.
+            let rows: [usize; LANES] = std::array::from_fn(|i| (first + i).min(count - 1));
+            let places = rows.map(|r| r * row);
             let mut lanes = [start; LANES];
             for column in 0..row {
                 for (lane, place) in lanes.iter_mut().zip(places) {
-                    // SAFETY: the promise of `fold_each`; no place of these rows is written yet.
+                    // SAFETY: the promise of `Lines`; no place of these rows is written yet.
                     *lane = join(*lane, unsafe { *values.add(place + column) });
                 }
             }
-            for (lane, place) in lanes.into_iter().zip(places) {
+            for (lane, r) in lanes.into_iter().zip(rows) {
                 // SAFETY: as above; other rows than these have other places.
-                unsafe { std::slice::from_raw_parts_mut(out.add(place), row).fill(lane) };
+                unsafe { std::slice::from_raw_parts_mut(out.add(r * times), times).fill(lane) };
             }
         }
     }
@@ -452,8 +475,42 @@ fn fold_long<T: Reducible>(op: Reduce, values: &[T]) -> T {
         return fold(op, values);
     }
     let mut wide = Wide::new::<T>(op);
-    values.chunks(BLOCK).for_each(|block| wide.join(op, fold(op, block)));
+    fold_blocks(op, values, &mut wide);
     wide.finish()
+}
+
+/// Joins blocks one after the other to a wide accumulator, in one call for all of them: the next one
+/// is on its way from memory, and its lanes begin anew, while those of the last meet.
+pub(super) fn fold_blocks<T: Reducible>(op: Reduce, values: &[T], wide: &mut Wide) {
+    match op {
+        Reduce::Sum => vectorised(FoldBlocks { values, op, wide, join: T::add }),
+        Reduce::Prod => vectorised(FoldBlocks { values, op, wide, join: T::mul }),
+        Reduce::Max => vectorised(FoldBlocks { values, op, wide, join: T::max }),
+        Reduce::Min => vectorised(FoldBlocks { values, op, wide, join: T::min }),
+    }
+}
+
+struct FoldBlocks<'a, T, J> {
+    values: &'a [T],
+    op: Reduce,
+    wide: &'a mut Wide,
+    join: J,
+}
+
+impl<T: Reducible, J: Fn(T, T) -> T + Copy> Loop for FoldBlocks<'_, T, J> {
+    #[inline(always)]
+    fn run<const FMA: bool>(self) {
+        let FoldBlocks { values, op, wide, join } = self;
+        let start = identity(op);
+        for (i, block) in values.chunks(BLOCK).enumerate() {
+            if let Some(next) = values.get((i + 1) * BLOCK..(i + 2) * BLOCK) {
+                prefetch::lines(next);
+            }
+            let mut folded = start;
+            Fold { block, start, join, out: &mut folded }.run::<FMA>();
+            wide.join(op, folded);
+        }
+    }
 }
 
 /// Joins rows to `sums`, place by place: eight rows at a time in a tree.
@@ -503,5 +560,76 @@ pub(super) fn repeat<T: Reducible>(op: Reduce, x: T, n: usize) -> T {
         Reduce::Sum if T::IS_INTEGER => T::from_i64_wrapping(x.to_i64().wrapping_mul(n as i64)),
         Reduce::Sum => T::from_f64(x.to_f64() * n as f64),
         Reduce::Prod => (0..n).fold(T::from_f64(1.0), |a, _| a.mul(x)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::isa::Isa;
+    use super::*;
+
+    const OPS: [Reduce; 4] = [Reduce::Sum, Reduce::Prod, Reduce::Max, Reduce::Min];
+
+    /// Lengths around those of a vector, of eight vectors, and of a block.
+    const LENGTHS: [usize; 14] = [1, 2, 10, 15, 16, 17, 33, 127, 128, 129, 1000, 1023, 1024, 2500];
+
+    /// Numbers whose sums, and products if they are few, are exact.
+    fn numbers(n: usize) -> Vec<f32> {
+        (0..n).map(|i| if i % 97 == 5 { -2.0 } else { [1.0, -1.0, 1.0][i * 7 % 3] }).collect()
+    }
+
+    fn naive<T: Reducible>(op: Reduce, values: &[T]) -> f64 {
+        let start: T = identity(op);
+        values.iter().fold(start.to_f64(), |a, x| join_float(op, a, x.to_f64()))
+    }
+
+    fn lines_and_blocks<T: Reducible>() {
+        for (op, row) in OPS.into_iter().flat_map(|op| LENGTHS.map(|row| (op, row))) {
+            for count in [1, 3, 16, 17, 50] {
+                let values: Vec<T> =
+                    numbers(count * row).iter().map(|&x| T::from_f64(x.into())).collect();
+                let expected: Vec<f64> = values.chunks(row).map(|line| naive(op, line)).collect();
+                Isa::for_each(|isa| {
+                    let what = format!("{op:?} of {count} lines of {row} with {isa:?}");
+                    let mut out = vec![T::default(); count];
+                    if row <= BLOCK {
+                        fold_lines(op, &values, &mut out);
+                        let found: Vec<f64> = out.iter().map(|x| x.to_f64()).collect();
+                        assert_eq!(found, expected, "{what}");
+                    }
+                    for (line, expected) in values.chunks(row).zip(&expected) {
+                        let mut wide = Wide::new::<T>(op);
+                        fold_blocks(op, line, &mut wide);
+                        assert_eq!(wide.finish::<T>().to_f64(), *expected, "{what}");
+                    }
+                });
+            }
+        }
+    }
+
+    #[test]
+    fn lines_are_what_a_loop_over_them_gives_on_every_instruction_set() {
+        lines_and_blocks::<f32>();
+        lines_and_blocks::<f64>();
+    }
+
+    #[test]
+    fn a_nan_anywhere_in_a_line_is_its_result_alone() {
+        for (op, row) in OPS.into_iter().flat_map(|op| LENGTHS[..13].iter().map(move |&r| (op, r)))
+        {
+            for at in [0, row / 2, row - 1] {
+                let mut values = numbers(3 * row);
+                values[row + at] = f32::NAN;
+                Isa::for_each(|isa| {
+                    let mut out = [0f32; 3];
+                    fold_lines(op, &values, &mut out);
+                    let right = !out[0].is_nan() && out[1].is_nan() && !out[2].is_nan();
+                    assert!(right, "{op:?} of {row} with NaN at {at}, {isa:?}: {out:?}");
+                    let mut wide = Wide::new::<f32>(op);
+                    fold_blocks(op, &values, &mut wide);
+                    assert!(wide.finish::<f32>().is_nan(), "{op:?} of {row}, {isa:?}");
+                });
+            }
+        }
     }
 }

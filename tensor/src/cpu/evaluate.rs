@@ -285,7 +285,10 @@ impl<'a, T: Reducible> Evaluator<'a, T> {
             Source::Old(j) => sinks[*j].layout.is_none(),
             Source::Strided(..) => false,
         });
-        let in_order = !sinks.is_empty() && sinks.iter().all(|sink| sink.layout.is_none());
+        let in_order = match sinks {
+            [] => is_view(formula, sources),
+            _ => sinks.iter().all(|sink| sink.layout.is_none()),
+        };
         let n_blocks = if all_slices && in_order { 0 } else { sources.len() + sinks.len().max(1) };
         let repeats_rows = longest > row;
         let each_row = if repeats_rows { stride } else { 1 };
@@ -499,6 +502,16 @@ impl<'a, T: Reducible> Evaluator<'a, T> {
 /// # Safety
 /// None is needed.
 unsafe fn nothing<T>(_: [*const T; 3], _: *mut T, _: usize) {}
+
+/// Whether the values of a formula without a sink are those of a slice, as they lie.
+pub(super) fn is_view<T>(formula: &Formula, sources: &[Source<'_, T>]) -> bool {
+    match formula.schedule().steps[..] {
+        [Step { action: Action::Copy, operands: [Place::Input(i), ..], .. }] => {
+            matches!(sources[i], Source::Slice(_))
+        }
+        _ => false,
+    }
+}
 
 /// Rough cost of one element in units of an addition, to decide what is worth a second thread.
 pub(super) fn cost(formula: &Formula) -> usize {

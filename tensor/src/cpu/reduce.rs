@@ -5,8 +5,10 @@
 //! result. Sums carry the second and third stage in compensated F64, so that their error does not
 //! grow with the number of elements.
 
-use super::accumulate::{Reducible, Wide, WideRow, fold, fold_rows, identity, repeat};
-use super::evaluate::{BLOCK, Evaluator, Source, cost};
+use super::accumulate::{
+    Reducible, Wide, WideRow, fold_blocks, fold_lines, fold_rows, identity, repeat,
+};
+use super::evaluate::{BLOCK, Evaluator, Source, cost, is_view};
 use super::memory::elements;
 use super::parallel::{Slots, for_each_range};
 use super::primitive::Operand;
@@ -15,9 +17,11 @@ use crate::{Formula, Layout, Reduce, View};
 /// Elements joined before results of different threads meet.
 const CHUNK: usize = 1 << 16;
 
-/// Rows added in the element type before they enter the wide accumulators, and the longest of them
-/// that are taken as a whole.
-const ROWS: usize = 16;
+/// Rows added in the element type before they enter the wide accumulators, how many of them are
+/// computed at a time, and the longest that are taken as a whole. Joining eight rows in a tree and
+/// these one after the other is eleven roundings.
+const ROWS: usize = 64;
+const CACHED_ROWS: usize = 16;
 const WIDEST: usize = 4 * BLOCK;
 
 /// The axes marked (or not) by the mask, as a permutation prefix.
@@ -72,50 +76,52 @@ impl<T: Reducible> Task<'_, T> {
 
     fn evaluator(&self, longest: usize) -> Evaluator<'_, T> {
         let n = self.n_kept * self.n_reduced;
-        Evaluator::new(self.formula, self.sources, &[], self.scalars, [n, 1, longest])
+        Evaluator::new(self.formula, self.sources, &[], self.scalars, [n, 1, longest.min(n)])
+    }
+
+    /// How many elements to ask the evaluator for: what stays in the cache, or all that meet if they
+    /// need only be looked at.
+    fn block(&self) -> usize {
+        if is_view(self.formula, self.sources) { CHUNK } else { BLOCK }
     }
 
     /// The reduced axes are innermost: each result is a line of `n_reduced` consecutive elements.
     fn sum_lines(&self, out: &mut [T]) {
         let Task { op, n_kept, n_reduced, .. } = *self;
-        let longest = BLOCK.min(n_kept * n_reduced);
-        if n_reduced <= CHUNK {
-            // Whole lines; short ones several to a block.
-            let per_block = (BLOCK / n_reduced).max(1);
-            let slots = Slots::new(out);
-            for_each_range(n_kept, (self.grain() / n_reduced).max(1), |lines| {
-                let mut evaluator = self.evaluator(longest);
+        if n_reduced > CHUNK {
+            return self.sum_long_lines(out);
+        }
+        // Whole lines; short ones several to a block.
+        let per_block = (self.block() / n_reduced).max(1);
+        let slots = Slots::new(out);
+        for_each_range(n_kept, (self.grain() / n_reduced).max(1), |lines| {
+            let mut evaluator = self.evaluator(self.block());
+            for first in lines.clone().step_by(per_block) {
+                let count = per_block.min(lines.end - first);
+                // SAFETY: lines of different threads are disjoint.
+                let out = unsafe { slots.slice(first..first + count) };
                 if n_reduced <= BLOCK {
-                    for first in lines.clone().step_by(per_block) {
-                        let count = per_block.min(lines.end - first);
-                        let values = evaluator.values(first * n_reduced, count * n_reduced);
-                        for line in 0..count {
-                            let value = match values {
-                                Operand::Slice(v) => {
-                                    fold(op, &v[line * n_reduced..(line + 1) * n_reduced])
-                                }
-                                Operand::Scalar(x) => repeat(op, x, n_reduced),
-                            };
-                            // SAFETY: lines of different threads are disjoint.
-                            unsafe { slots.set(first + line, value) };
-                        }
+                    match evaluator.values(first * n_reduced, count * n_reduced) {
+                        Operand::Slice(values) => fold_lines(op, values, out),
+                        Operand::Scalar(x) => out.fill(repeat(op, x, n_reduced)),
                     }
                 } else {
-                    for line in lines {
-                        let wide = self.chunk(&mut evaluator, line * n_reduced, n_reduced);
-                        // SAFETY: as above.
-                        unsafe { slots.set(line, wide.finish()) };
+                    for (line, out) in (first..).zip(out) {
+                        *out = self.chunk(&mut evaluator, line * n_reduced, n_reduced).finish();
                     }
                 }
-            });
-            return;
-        }
-        // Long lines in chunks, which meet in order.
+            }
+        });
+    }
+
+    /// Lines in chunks, which meet in order.
+    fn sum_long_lines(&self, out: &mut [T]) {
+        let Task { op, n_kept, n_reduced, .. } = *self;
         let chunks = n_reduced.div_ceil(CHUNK);
         let mut partial = vec![Wide::new::<T>(op); n_kept * chunks];
         let slots = Slots::new(&mut partial);
         for_each_range(n_kept * chunks, self.grain().div_ceil(CHUNK), |range| {
-            let mut evaluator = self.evaluator(longest);
+            let mut evaluator = self.evaluator(self.block());
             for at in range {
                 let (line, chunk) = (at / chunks, at % chunks);
                 let first = chunk * CHUNK;
@@ -135,13 +141,13 @@ impl<T: Reducible> Task<'_, T> {
     /// Joins the elements `start..start + len`.
     fn chunk(&self, evaluator: &mut Evaluator<'_, T>, start: usize, len: usize) -> Wide {
         let mut wide = Wide::new::<T>(self.op);
-        for offset in (0..len).step_by(BLOCK) {
-            let len = BLOCK.min(len - offset);
-            let value = match evaluator.values(start + offset, len) {
-                Operand::Slice(values) => fold(self.op, values),
-                Operand::Scalar(x) => repeat(self.op, x, len),
-            };
-            wide.join(self.op, value);
+        let block = self.block();
+        for offset in (0..len).step_by(block) {
+            let len = block.min(len - offset);
+            match evaluator.values(start + offset, len) {
+                Operand::Slice(values) => fold_blocks(self.op, values, &mut wide),
+                Operand::Scalar(x) => wide.join(self.op, repeat(self.op, x, len)),
+            }
         }
         wide
     }
@@ -154,7 +160,11 @@ impl<T: Reducible> Task<'_, T> {
         // Rows that one thread adds before results meet, and rows that are evaluated together:
         // only whole rows follow one another.
         let rows_per_chunk = (4 * CHUNK / tile).next_multiple_of(ROWS);
-        let together = if tiles == 1 { ROWS.min(n_reduced) } else { 1 };
+        let together = match tiles {
+            1 if is_view(self.formula, self.sources) => ROWS.min(n_reduced),
+            1 => CACHED_ROWS.min(n_reduced),
+            _ => 1,
+        };
         let chunks = n_reduced.div_ceil(rows_per_chunk);
         let mut partial: Vec<WideRow> = (0..tiles * chunks).map(|_| WideRow::default()).collect();
         let slots = Slots::new(&mut partial);
