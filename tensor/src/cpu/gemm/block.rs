@@ -61,12 +61,12 @@ unsafe fn tiles<V: Vector>(job: Product<'_, V::Element>) {
     let element = size_of::<V::Element>();
     let max_vectors = WIDTH_BYTES / element / V::LANES;
     let pack_b = !reads_in_place::<V>(&b, m);
+    let pack_a = !broadcasts_in_place::<V>(&a, n);
     let mut workspace = Workspace::take();
 
     for (first, vectors) in parts(n.div_ceil(V::LANES), max_vectors) {
         let j = first * V::LANES;
         let cols = (vectors * V::LANES).min(n - j);
-        let pack_a = vectors >= 4 * V::TILE_VECTORS || matches!(a, Operand::Groups(_));
         for (p, depth) in parts(k, DEPTH) {
             let panels_len = if pack_b { vectors * V::LANES * depth } else { 0 };
             let strips_len = if pack_a { STRIP_ROWS.min(m) * depth } else { 0 };
@@ -121,11 +121,21 @@ unsafe fn tiles<V: Vector>(job: Product<'_, V::Element>) {
     workspace.keep();
 }
 
-/// Whether B is read where it lies: its rows are contiguous and so few rows of A use it that a
-/// packed copy wouldn't pay, or it is so small that it is in L1 anyway.
+/// Whether B is read where it lies: its rows are contiguous and either it is so small that it is in L1
+/// anyway, or so few rows of A use it, or its rows lie so close together, that a packed copy wouldn't
+/// pay.
 fn reads_in_place<V: Vector>(b: &Operand<'_, V::Element>, m: usize) -> bool {
     let Operand::Matrix(b) = b else { return false };
     let whole = V::MASKED_LOADS || b.cols.is_multiple_of(V::LANES);
     let bytes = b.rows * b.cols * size_of::<V::Element>();
-    b.col_stride == 1 && whole && (m <= 128 || bytes <= 32 << 10)
+    let row_bytes = b.row_stride.unsigned_abs() * size_of::<V::Element>();
+    let most_rows = if row_bytes <= 2 << 10 { 640 } else { 128 };
+    b.col_stride == 1 && whole && (m <= most_rows || bytes <= 32 << 10)
+}
+
+/// Whether the elements of A are broadcast from where they lie: a row of them is contiguous, or so few
+/// columns of B use them that a copy wouldn't pay.
+fn broadcasts_in_place<V: Vector>(a: &Operand<'_, V::Element>, n: usize) -> bool {
+    let Operand::Matrix(a) = a else { return false };
+    a.col_stride == 1 || n.div_ceil(V::LANES) < 4 * V::TILE_VECTORS
 }

@@ -74,8 +74,8 @@ unsafe fn compute_tile<V: Vector, const ROWS: usize, const VECTORS: usize>(tile:
         let a_rows: [*const V::Element; ROWS] =
             std::array::from_fn(|i| tile.a.wrapping_offset(i as isize * tile.a_row_stride));
         let mut a_offset = 0isize;
-        if tile.accumulate && tile.c_col_stride == 1 {
-            // The tile of C will be there when the sums are.
+        if tile.c_col_stride == 1 {
+            // The tile of C will be there when the sums are, to be read or only to be written.
             for i in 0..ROWS {
                 for j in 0..VECTORS {
                     let row = tile.c.wrapping_offset(i as isize * tile.c_row_stride);

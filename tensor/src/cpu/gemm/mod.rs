@@ -24,7 +24,8 @@
 //!   that an edge is no special case. Elements of A are broadcast one at a time, which works for
 //!   any strides; rows of B are loaded as whole registers and must be contiguous.
 //! - `pack` makes them so, transposing where needed; B stays where it is if it is contiguous and
-//!   used too seldom to repay the copy.
+//!   too small or too seldom used to repay the copy. A strip of A is copied only if its rows
+//!   aren't contiguous, because then each element would come with a cache line of its own.
 //! - `plan` decides between C = A · B and Cᵀ = Bᵀ · Aᵀ, whichever needs less packing and padding,
 //!   and how many threads share C. No sum is ever divided between threads, and the order of
 //!   summation depends on the shapes alone: the bits of the result don't depend on the threads.

@@ -8,6 +8,7 @@ use super::groups::{GroupsRef, Operand};
 use super::matrix::MatrixRef;
 use super::split::parts;
 use super::vector::Vector;
+use crate::cpu::prefetch;
 
 /// Where panels are packed: 64-byte aligned, one per thread and kept from call to call, so that
 /// a product of the usual size allocates nothing.
@@ -84,6 +85,10 @@ unsafe fn pack_matrix<V: Vector>(b: MatrixRef<'_, V::Element>, packed: &mut [V::
     }
 }
 
+/// Rows of B that are asked for before they are copied: a panel reads a few cache lines of each, too
+/// few for the processor to see by itself where the next row will be.
+const ROWS_AHEAD: usize = 16;
+
 /// B has contiguous rows: copies them.
 #[inline(always)]
 unsafe fn pack_rows<V: Vector>(
@@ -98,7 +103,9 @@ unsafe fn pack_rows<V: Vector>(
         let mask = V::mask(if rest == 0 { V::LANES } else { rest });
         for p in 0..panel.rows {
             let (from, to) = (panel.at(p, 0), to.as_mut_ptr().add(p * width));
+            let ahead = panel.at(p + ROWS_AHEAD, 0);
             for v in 0..whole {
+                prefetch::line(ahead.wrapping_add(v * V::LANES));
                 V::load(from.add(v * V::LANES)).store(to.add(v * V::LANES));
             }
             if rest > 0 {
