@@ -9,7 +9,7 @@
 //!              ┌────────────────┐           for each block of its depth         (DEPTH = 256)
 //!            k │    B ┌──┬──┐   │             pack B[256, 512] into panels      -> L2
 //!              │      │▒▒│  │   │             for each strip of 8 rows of A
-//!              │      │▒▒│  │   │               pack A[8, 256]                  -> L1
+//!              │      │▒▒│  │   │               A[8, 256], used by all panels   -> L1
 //!              └──────┴──┴──┴───┘               for each panel of 3 registers
 //!      k                                          one tile of C[8, 48]          -> registers
 //!  ┌────────┐  ┌────────────────┐                 for each p in the depth

@@ -85,9 +85,11 @@ unsafe fn pack_matrix<V: Vector>(b: MatrixRef<'_, V::Element>, packed: &mut [V::
     }
 }
 
-/// Rows of B that are asked for before they are copied: a panel reads a few cache lines of each, too
-/// few for the processor to see by itself where the next row will be.
+/// Rows that are asked for before they are copied: a panel of B or a strip of Aᵀ reads a few cache
+/// lines of each, too few for the processor to see by itself where the next row will be.
 const ROWS_AHEAD: usize = 16;
+/// The same for square blocks along columns, which are more streams than the processor follows.
+const BLOCKS_AHEAD: usize = 2;
 
 /// B has contiguous rows: copies them.
 #[inline(always)]
@@ -135,6 +137,9 @@ unsafe fn pack_columns<V: Vector>(
             // SAFETY: the block at (p, j) lies inside the view, and inside `to` by the assertion.
             unsafe {
                 if rows == V::LANES && cols == V::LANES {
+                    for c in 0..V::LANES {
+                        prefetch::line(panel.at(p + BLOCKS_AHEAD * V::LANES, j + c));
+                    }
                     V::transpose(panel.at(p, j), panel.col_stride, to.as_mut_ptr(), width);
                     continue;
                 }
@@ -318,6 +323,7 @@ unsafe fn pack_matrix_strip<'a, V: Vector>(
         // SAFETY: row i of the view has `cols` elements, like `to`.
         unsafe {
             for j in (0..whole).step_by(V::LANES) {
+                prefetch::line(from.at(i + ROWS_AHEAD, j));
                 V::load(from.at(i, j)).store(to.as_mut_ptr().add(j));
             }
             for (j, to) in to.iter_mut().enumerate().skip(whole) {
