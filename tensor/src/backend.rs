@@ -7,7 +7,7 @@ use std::fmt;
 
 use crate::cpu::Memory;
 use crate::recurrence::by_definition;
-use crate::{DType, Device, Formula, Layout, Recurrence, Result};
+use crate::{DType, Device, Formula, Layout, Recurrence, Result, Shape};
 
 /// Elements on a device, without a shape. The backend that allocated the memory is the only one
 /// that knows its form.
@@ -25,10 +25,22 @@ enum Owned {
 }
 
 impl Buffer {
-    /// Allocates `len` elements on `device`, their values unspecified.
-    pub fn allocate(device: &Device, dtype: DType, len: usize) -> Self {
+    /// Allocates the elements of a shape on `device`, their values unspecified.
+    ///
+    /// Not public: a backend that put a buffer of its own in a target's place would change what the
+    /// tensor's layout was checked against.
+    ///
+    /// # Panics
+    /// When there is not so much memory.
+    #[track_caller]
+    #[inline]
+    pub(crate) fn allocate(device: &Device, dtype: DType, shape: &Shape) -> Self {
+        let len = shape.elem_count();
         let memory = match device.is_cpu() {
-            true => Owned::Cpu(Memory::of_elements(dtype, len)),
+            true => match Memory::of_elements(dtype, len) {
+                Ok(memory) => Owned::Cpu(memory),
+                Err(reason) => panic!("allocate: shape {shape} of {dtype}: {reason}"),
+            },
             false => Owned::Other(device.backend().allocate(dtype, len)),
         };
         Buffer { device: device.clone(), dtype, len, memory }
@@ -203,6 +215,17 @@ pub struct MemoryUse {
 /// buffer is not also read, except through `in_place`. `out` buffers are row-major and exactly as
 /// large as the result.
 ///
+/// Implementations rely on that, the CPU with pointers. So nobody outside this crate can call a device's
+/// methods, or make a buffer: the way to them is through the checks of [`Tensor`](crate::Tensor).
+///
+/// ```compile_fail,E0624
+/// plies_tensor::Device::cpu().backend();
+/// ```
+/// ```compile_fail,E0624
+/// use plies_tensor::{Buffer, DType, Device};
+/// Buffer::allocate(&Device::cpu(), DType::F32, &[1].into());
+/// ```
+///
 /// A backend proves itself by `testing::conformance(&device)` (feature `testing`).
 pub trait Backend: Send + Sync + 'static {
     /// The device's name, unique in the process, such as `cpu` or the adapter's name.
@@ -331,6 +354,9 @@ pub trait Backend: Send + Sync + 'static {
     fn memory_use(&self) -> MemoryUse {
         MemoryUse::default()
     }
+
+    /// Gives what is cached back to the system, where a backend caches.
+    fn empty_cache(&self) {}
 
     /// Waits until all submitted work is done.
     ///

@@ -141,6 +141,7 @@ impl Rng {
     }
 
     /// A random order of `0..n`.
+    #[track_caller]
     pub fn permutation_vec(&mut self, n: usize) -> Vec<usize> {
         let mut order: Vec<usize> = (0..n).collect();
         self.shuffle(&mut order);
@@ -149,6 +150,7 @@ impl Rng {
 
     /// A random order of `0..n` as I32 `[n]`.
     #[doc(alias = "randperm")]
+    #[track_caller]
     pub fn permutation(&mut self, n: usize) -> Tensor {
         let order: Vec<i32> = self.permutation_vec(n).into_iter().map(|i| i as i32).collect();
         Tensor::from_vec(order, [n])

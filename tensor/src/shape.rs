@@ -32,7 +32,7 @@ impl Shape {
     /// Number of elements: the product of the dimensions, 1 for a scalar.
     ///
     /// # Panics
-    /// When the product overflows `usize`.
+    /// When there are more than `isize::MAX`, which no memory can address.
     #[track_caller]
     pub fn elem_count(&self) -> usize {
         match self.checked_elem_count() {
@@ -41,12 +41,14 @@ impl Shape {
         }
     }
 
-    /// Number of elements, or `None` when it overflows `usize`.
+    /// Number of elements, or `None` when there are more than `isize::MAX`: strides, and with them
+    /// the places of all elements, are numbers of that type.
     pub fn checked_elem_count(&self) -> Option<usize> {
         if self.contains(&0) {
             return Some(0);
         }
-        self.iter().try_fold(1usize, |n, &d| n.checked_mul(d))
+        let n = self.iter().try_fold(1usize, |n, &d| n.checked_mul(d))?;
+        (n <= isize::MAX as usize).then_some(n)
     }
 
     /// The common shape of two operands by NumPy's rule: axes are aligned at the end, and each pair
@@ -285,5 +287,6 @@ mod tests {
     fn an_empty_shape_has_no_elements_however_large_its_other_dimensions() {
         assert_eq!(Shape::from([usize::MAX, 0, 7]).elem_count(), 0);
         assert_eq!(Shape::from([usize::MAX, 2]).checked_elem_count(), None);
+        assert_eq!(Shape::from([usize::MAX]).checked_elem_count(), None);
     }
 }

@@ -2,6 +2,7 @@
 
 #![allow(clippy::single_range_in_vec_init)] // One state, one matrix that is kept.
 
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
 use std::sync::Mutex;
 
@@ -12,6 +13,8 @@ use plies_tensor::{
 };
 
 /// How the message begins, and the mistake.
+const MAX: usize = usize::MAX;
+
 type Row<'a> = (&'a str, &'a dyn Fn());
 
 #[test]
@@ -30,6 +33,7 @@ fn a_mistake_is_reported_at_the_callers_line_by_the_name_of_what_was_called() {
     let (w, h, xs) = (zeros(&[3, 3]), zeros(&[1, 3]), zeros(&[2, 3]));
     let cell = formula!(|p, h, x| p + x + 0.0 * h);
     let inputs = [&xs];
+    let (none, upside_down) = (zeros(&[1, 0]), || Range { start: 2, end: 0 });
     let steps = Steps {
         cell,
         inputs: &inputs,
@@ -50,6 +54,10 @@ fn a_mistake_is_reported_at_the_callers_line_by_the_name_of_what_was_called() {
         ("arange", &|| drop(Tensor::eye(usize::MAX, DType::F32))),
         ("shape", &|| _ = Shape::from([0; 9])),
         ("shape", &|| _ = Layout::contiguous([0; 9])),
+        ("allocate", &|| drop(Tensor::zeros([1 << 29, 1 << 29], DType::F32, &cpu))),
+        ("allocate", &|| drop(Tensor::zeros([1 << 62], DType::F64, &cpu))),
+        ("allocate", &|| drop(&scalar.broadcast_to([1 << 59]) + 1.0)),
+        ("allocate", &|| drop(scalar.broadcast_to([1 << 59]).contiguous())),
         ("dim", &|| _ = x.dim(2)),
         ("to_vec", &|| drop(x.to_vec::<f64>())),
         ("item", &|| drop(x.item())),
@@ -158,6 +166,22 @@ fn a_mistake_is_reported_at_the_callers_line_by_the_name_of_what_was_called() {
         ("formula: takes 3 inputs", &|| drop(w.recur(&Steps { inputs: &[], ..steps }))),
         ("recur", &|| drop(w.recur(&Steps { kept: &[0..2], ..steps }))),
         ("recur", &|| drop(w.recur(&Steps { sequences: &[1..3], ..steps }))),
+        ("recur", &|| drop(w.recur(&Steps { sequences: &[upside_down()], ..steps }))),
+        ("recur", &|| drop(w.recur(&Steps { sequences: &[0..MAX, 0..MAX], ..steps }))),
+        ("recur", &|| drop(w.recur(&Steps { next: &[0..1, 1..1], states: &[&h, &none], ..steps }))),
+        ("recur", &|| drop(w.recur(&Steps { next: &[0..MAX], ..steps }))),
+        ("recur", &|| drop(w.recur(&Steps { kept: &[1..1], ..steps }))),
+        ("recur", &|| {
+            drop(w.recur(&Steps { cell: formula!(|p, h, x| p + x + h.row_sum()), ..steps }));
+        }),
+        ("shape", &|| {
+            let cell = formula!(|p, _h| p);
+            drop(w.recur(&Steps { cell, inputs: &[], sequences: &[0..MAX], ..steps }));
+        }),
+        ("allocate", &|| {
+            let cell = formula!(|p, _h| p);
+            drop(w.recur(&Steps { cell, inputs: &[], sequences: &[0..1 << 56], ..steps }));
+        }),
         ("recur", &|| {
             drop(w.recur(&Steps { sequences: &[0..1, 0..1], states: &[&x], ..steps }));
         }),

@@ -90,7 +90,10 @@ impl Backend for Cpu {
     }
 
     fn allocate(&self, dtype: DType, len: usize) -> Box<dyn Any + Send + Sync> {
-        Box::new(Memory::of_elements(dtype, len))
+        match Memory::of_elements(dtype, len) {
+            Ok(memory) => Box::new(memory),
+            Err(reason) => panic!("allocate: {len} elements of {dtype}: {reason}"),
+        }
     }
 
     fn write(&self, target: &mut Buffer, bytes: &[u8]) {
@@ -259,6 +262,10 @@ impl Backend for Cpu {
 
     fn memory_use(&self) -> MemoryUse {
         memory::memory_use()
+    }
+
+    fn empty_cache(&self) {
+        memory::empty_cache();
     }
 }
 

@@ -123,6 +123,7 @@ impl Tensor {
 
     /// All elements as one axis.
     #[doc(alias = "ravel")]
+    #[track_caller]
     pub fn flatten(&self) -> Tensor {
         self.reshape([self.elem_count()])
     }

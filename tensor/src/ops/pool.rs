@@ -162,10 +162,10 @@ impl Tensor {
         let (windows, shape) = pool.windows("max_pool", self.shape());
         let image = if self.rank() == 3 { self.unsqueeze(2) } else { self.clone() };
         let image = image.contiguous();
-        let (device, n) = (self.device(), shape.elem_count());
-        let mut values = Buffer::allocate(device, self.dtype(), n);
-        let mut positions = Buffer::allocate(device, DType::I32, n);
-        if n > 0 {
+        let device = self.device();
+        let mut values = Buffer::allocate(device, self.dtype(), &shape);
+        let mut positions = Buffer::allocate(device, DType::I32, &shape);
+        if !values.is_empty() {
             device.backend().max_pool(image.view(), windows, &mut values, &mut positions);
         }
         (Tensor::from_buffer(values, shape), Tensor::from_buffer(positions, shape))

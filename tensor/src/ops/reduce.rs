@@ -352,7 +352,7 @@ impl Tensor {
         assert!(k <= n, "topk: k = {k} exceeds axis {axis} of {}", self.shape());
         let mut shape = self.shape();
         shape[a] = k;
-        let mut indices = Buffer::allocate(self.device(), DType::I32, shape.elem_count());
+        let mut indices = Buffer::allocate(self.device(), DType::I32, &shape);
         let values = Tensor::fresh(self.device(), self.dtype(), shape, |backend, values| {
             backend.sort(self.view(), a, descending, k, values, &mut indices);
         });
