@@ -186,6 +186,15 @@ pub struct Windows {
     pub count: [usize; 2],
 }
 
+/// An element of an index that names nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OutOfRange {
+    /// What it is.
+    pub index: i32,
+    /// Where it stands in the index, a number for each axis; the first if there are several.
+    pub position: Vec<usize>,
+}
+
 /// Element-wise work on a matrix product, done with it, where a backend can while it is in cache.
 #[derive(Clone, Copy, Debug)]
 pub struct Epilogue<'a> {
@@ -314,14 +323,23 @@ pub trait Backend: Send + Sync + 'static {
     /// `out[i, …, j, …] = input[i, …, index[i, …, j, …], …]` with the index at `axis`; `out` has the
     /// dimensions of `index` (I32), which equal the input's except at `axis`.
     ///
-    /// # Panics
-    /// A backend that can check says which index is out of range; one that cannot must not read
-    /// outside the buffer.
-    fn gather(&self, input: View<'_>, axis: usize, index: View<'_>, out: &mut Buffer);
+    /// # Errors
+    /// A backend that can check says which index is out of range, and the operation reports it; one
+    /// that cannot must not read outside the buffer.
+    fn gather(
+        &self,
+        input: View<'_>,
+        axis: usize,
+        index: View<'_>,
+        out: &mut Buffer,
+    ) -> std::result::Result<(), OutOfRange>;
 
     /// `target[i, …, index[i, …, j, …], …] += source[i, …, j, …]`, the reverse of gather, over a
     /// row-major target of dimensions `dims`. Repeated indices add up in row-major order of the
     /// source, so that the result does not depend on the number of threads.
+    ///
+    /// # Errors
+    /// As [`gather`](Backend::gather).
     fn scatter_add(
         &self,
         target: &mut Buffer,
@@ -329,7 +347,7 @@ pub trait Backend: Send + Sync + 'static {
         axis: usize,
         index: View<'_>,
         source: View<'_>,
-    );
+    ) -> std::result::Result<(), OutOfRange>;
 
     /// The largest element of each window over the last two axes of a row-major input, and its
     /// position in its plane of H rows and W columns, row · W + column, as I32: the first of equals,

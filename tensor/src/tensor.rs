@@ -112,9 +112,13 @@ impl Tensor {
     }
 
     /// Every element the same.
+    ///
+    /// # Panics
+    /// When the dtype is I32 and `value` is no integer in its range.
     #[track_caller]
     pub fn full(dims: impl Into<Shape>, value: f64, dtype: DType, device: &Device) -> Tensor {
         let shape = dims.into();
+        dtype.check_holds("full", value);
         Tensor::fresh(device, dtype, shape, |backend, buffer| {
             let layout = &Layout::contiguous(shape);
             backend.map(formula!(|; c| c), &[], &[value], &mut [Target { buffer, layout }], false);
@@ -166,7 +170,10 @@ impl Tensor {
     pub fn linspace(start: f64, end: f64, n: usize, dtype: DType) -> Tensor {
         let step = if n > 1 { (end - start) / (n - 1) as f64 } else { 0.0 };
         let at = |i: usize| if i + 1 == n && n > 1 { end } else { start + step * i as f64 };
-        Self::from_vec((0..n).map(at).collect::<Vec<f64>>(), [n]).to_dtype(dtype)
+        let mut values = Vec::new();
+        assert!(values.try_reserve_exact(n).is_ok(), "linspace: no memory for {n} elements");
+        values.extend((0..n).map(at));
+        Self::from_vec::<f64>(values, [n]).to_dtype(dtype)
     }
 
     /// The identity matrix `[n, n]`.

@@ -8,7 +8,7 @@ use plies_tensor::testing::conformance;
 use plies_tensor::testing::reference::{self, Array, Sliding, for_each_index};
 use plies_tensor::{
     ArgReduce, Backend, Buffer, Contraction, DType, Device, Distribution, Epilogue, Formula,
-    Layout, Reduce, Result, Rng, Target, Tensor, View, Windows,
+    Layout, OutOfRange, Reduce, Result, Rng, Target, Tensor, View, Windows,
 };
 
 /// With a fault, maximum and minimum are exchanged.
@@ -236,8 +236,15 @@ impl Backend for Plain {
         set(positions, &reference::pool(&x, size, &sliding, |w| largest(w).1 as f64).data);
     }
 
-    fn gather(&self, input: View<'_>, axis: usize, index: View<'_>, out: &mut Buffer) {
+    fn gather(
+        &self,
+        input: View<'_>,
+        axis: usize,
+        index: View<'_>,
+        out: &mut Buffer,
+    ) -> std::result::Result<(), OutOfRange> {
         set(out, &reference::gather(&array(&input), axis, &array(&index)).data);
+        Ok(())
     }
 
     fn scatter_add(
@@ -247,10 +254,11 @@ impl Backend for Plain {
         axis: usize,
         index: View<'_>,
         source: View<'_>,
-    ) {
+    ) -> std::result::Result<(), OutOfRange> {
         let data = target.memory::<Numbers>().clone();
         let x = Array { dims: dims.to_vec(), data };
         set(target, &reference::scatter_add(&x, axis, &array(&index), &array(&source)).data);
+        Ok(())
     }
 
     fn random(&self, distribution: Distribution, seed: u64, block: u64, out: &mut Buffer) {

@@ -50,8 +50,8 @@ pub use parallel::{set_threads, threads};
 pub(crate) use philox::philox;
 
 use crate::backend::{
-    ArgReduce, Backend, Buffer, Contraction, Distribution, Epilogue, MemoryUse, Target, View,
-    Windows,
+    ArgReduce, Backend, Buffer, Contraction, Distribution, Epilogue, MemoryUse, OutOfRange, Target,
+    View, Windows,
 };
 use crate::recurrence::by_definition;
 use crate::{DType, Element, Formula, Recurrence, Reduce, Result};
@@ -194,10 +194,18 @@ impl Backend for Cpu {
         contract::contract(loops, a, b, epilogue, out);
     }
 
-    fn gather(&self, input: View<'_>, axis: usize, index: View<'_>, out: &mut Buffer) {
+    fn gather(
+        &self,
+        input: View<'_>,
+        axis: usize,
+        index: View<'_>,
+        out: &mut Buffer,
+    ) -> std::result::Result<(), OutOfRange> {
+        index::check(&index, input.layout.dims()[axis])?;
         with_element!(out.dtype(), T => {
             index::gather::<T>(input, axis, index, slice_mut(out));
         });
+        Ok(())
     }
 
     fn scatter_add(
@@ -207,7 +215,8 @@ impl Backend for Cpu {
         axis: usize,
         index: View<'_>,
         source: View<'_>,
-    ) {
+    ) -> std::result::Result<(), OutOfRange> {
+        index::check(&index, dims[axis])?;
         match target.dtype() {
             DType::F32 => {
                 let target = slice_mut::<f32>(target);
@@ -222,6 +231,7 @@ impl Backend for Cpu {
                 index::scatter_add(target, dims, axis, index, source, i32::wrapping_add);
             }
         }
+        Ok(())
     }
 
     fn max_pool(

@@ -26,14 +26,18 @@ impl Pool {
         let mut windows = Windows { size, stride, padding, count: [1, 1] };
         let mut shape = x;
         for (axis, a) in (2..).zip(2 - axes..2) {
-            let len = x[axis] + 2 * padding[a];
-            assert!(
-                size[a] <= len && x[axis] > 0,
-                "{operation}: a window of {} does not fit into axis {axis} of {x}, {self:?}",
-                size[a]
-            );
-            windows.count[a] = (len - size[a]) / stride[a] + 1;
+            let len = (2 * padding[a]).checked_add(x[axis]);
+            let Some(rest) = len.and_then(|len| len.checked_sub(size[a])).filter(|_| x[axis] > 0)
+            else {
+                panic!(
+                    "{operation}: a window of {} does not fit into axis {axis} of {x}, {self:?}",
+                    size[a]
+                )
+            };
+            windows.count[a] = rest / stride[a] + 1;
             shape[axis] = windows.count[a];
+            // A longer step leads outside as well, and no backend need make room for it.
+            windows.stride[a] = stride[a].min(x[axis] + 2 * padding[a]);
         }
         (windows, shape)
     }

@@ -26,7 +26,8 @@ fn reduced(shape: Shape, mask: &[bool; MAX_RANK], keepdim: bool) -> Shape {
 
 /// Number of elements that meet in one result.
 fn count(shape: Shape, mask: &[bool; MAX_RANK]) -> usize {
-    shape.iter().zip(mask).filter(|(_, m)| **m).map(|(d, _)| d).product()
+    let reduced = shape.iter().zip(mask).filter(|(_, reduced)| **reduced);
+    reduced.fold(1, |n, (&dim, _)| n.saturating_mul(dim))
 }
 
 fn all_axes(rank: usize) -> Vec<isize> {
