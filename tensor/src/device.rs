@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::Result;
 use crate::backend::{Backend, MemoryUse};
-use crate::cpu::Cpu;
+use crate::cpu::{Cpu, Isa};
 
 /// Where tensors live and are computed: a shared [`Backend`]. Cloning is cheap.
 ///
@@ -29,7 +29,14 @@ enum Handle {
 
 impl Device {
     /// The processor, with as many threads as [`threads`](crate::threads) says.
+    ///
+    /// # Panics
+    /// When the environment asks for vector instructions that there are not, which
+    /// [`instruction_set`](crate::instruction_set) tells as an error.
+    #[track_caller]
+    #[inline]
     pub fn cpu() -> Self {
+        Isa::checked();
         Device(Handle::Cpu)
     }
 

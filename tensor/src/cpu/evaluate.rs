@@ -178,13 +178,14 @@ pub(super) fn run_single_step<T: Reducible>(
     let n = target.layout.elem_count();
     let first = target.layout.offset();
     let out = &mut target.buffer.memory_mut::<Memory>().as_slice_mut::<T>()[first..first + n];
+    let to = out.as_mut_ptr();
     let mut numbers = [T::default(); 3];
     let mut operands = [std::ptr::null(); 3];
     let mut singles: Singles = 0;
     for k in 0..step.action.arity() {
         let number = match step.operands[k] {
             Place::Input(0) if in_place => {
-                operands[k] = out.as_ptr();
+                operands[k] = to.cast_const();
                 continue;
             }
             Place::Input(i) => {
@@ -216,7 +217,7 @@ pub(super) fn run_single_step<T: Reducible>(
     }
     // SAFETY: slices have `n` elements, and so has `out`, which is exclusively borrowed; an operand
     // is either all of it or none.
-    unsafe { T::code(step.action, singles)(operands, out.as_mut_ptr(), n) };
+    unsafe { T::code(step.action, singles)(operands, to, n) };
     true
 }
 

@@ -12,8 +12,8 @@ const VARIABLE: &str = "PLIES_ISA";
 /// environment variable `PLIES_ISA` names others (`avx512`, `avx2`, `neon`, `portable`).
 ///
 /// # Errors
-/// When `PLIES_ISA` names none, or some that this processor lacks. Every operation on the CPU then
-/// panics with the same words.
+/// When `PLIES_ISA` names none, or some that this processor lacks. [`Device::cpu`](crate::Device::cpu)
+/// then panics with the same words, so that no operation begins.
 pub fn instruction_set() -> crate::Result<&'static str> {
     let error = |reason: &str| Error::Format { origin: VARIABLE.into(), reason: reason.into() };
     Isa::chosen().map(Isa::name).map_err(error)
@@ -43,6 +43,14 @@ impl Isa {
         if let Some(isa) = tests::CHOSEN.get() {
             return isa;
         }
+        Isa::checked()
+    }
+
+    /// The same. Whoever makes a device asks first, so that what the environment has wrong is told
+    /// there and not by a thread in the middle of an operation.
+    #[inline]
+    #[track_caller]
+    pub(crate) fn checked() -> Isa {
         match Isa::chosen() {
             Ok(isa) => isa,
             Err(reason) => panic!("{VARIABLE}: {reason}"),
@@ -51,9 +59,9 @@ impl Isa {
 
     fn chosen() -> Result<Isa, &'static str> {
         static CHOSEN: OnceLock<Result<Isa, String>> = OnceLock::new();
-        let chosen = CHOSEN.get_or_init(|| match std::env::var(VARIABLE) {
-            Ok(name) => Isa::named(&name),
-            Err(_) => Ok(Isa::best()),
+        let chosen = CHOSEN.get_or_init(|| match std::env::var_os(VARIABLE) {
+            Some(name) => Isa::named(&name.to_string_lossy()),
+            None => Ok(Isa::best()),
         });
         chosen.as_ref().copied().map_err(String::as_str)
     }

@@ -45,6 +45,7 @@ mod philox;
 
 use std::any::Any;
 
+pub(crate) use isa::Isa;
 pub use isa::instruction_set;
 pub use parallel::{set_threads, threads};
 pub(crate) use philox::philox;
