@@ -4,8 +4,8 @@
 //!    loop for each; `memory` recycles blocks by size; `parallel` shares a loop among threads;
 //!    `prefetch` asks for what will be read.
 //! 2. **A formula over a block** of a thousand elements, which stays in the first-level cache.
-//!    `primitive` has a loop for each step, on the functions of `math`; `walk` brings elements of any
-//!    strides in order; `evaluate` links the steps and runs them.
+//!    `primitive` has a loop for each step, on the functions of `math`, and `angles` those of sine and
+//!    cosine; `walk` brings elements of any strides in order; `evaluate` links the steps and runs them.
 //! 3. **One pass over memory.** `map` runs a formula over all blocks; `accumulate` and `reduce` join
 //!    its values, in an order that depends on the shape alone; `scan` has running sums and sorting,
 //!    `index` reads and adds at positions, `pool` looks for the largest in windows. Most of this is
@@ -23,6 +23,7 @@ mod memory;
 mod parallel;
 mod prefetch;
 
+mod angles;
 mod evaluate;
 mod math;
 mod primitive;
