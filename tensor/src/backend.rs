@@ -5,7 +5,7 @@
 use std::any::Any;
 use std::fmt;
 
-use crate::cpu::Memory;
+use crate::cpu::{Memory, out_of_memory};
 use crate::recurrence::by_definition;
 use crate::{DType, Device, Formula, Layout, Recurrence, Result, Shape};
 
@@ -38,8 +38,8 @@ impl Buffer {
         let len = shape.elem_count();
         let memory = match device.is_cpu() {
             true => match Memory::of_elements(dtype, len) {
-                Ok(memory) => Owned::Cpu(memory),
-                Err(reason) => panic!("allocate: shape {shape} of {dtype}: {reason}"),
+                Some(memory) => Owned::Cpu(memory),
+                None => out_of_memory(format_args!("allocate: shape {shape}"), dtype, len),
             },
             false => Owned::Other(device.backend().allocate(dtype, len)),
         };

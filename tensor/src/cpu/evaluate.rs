@@ -287,7 +287,7 @@ impl<'a, T: Reducible> Evaluator<'a, T> {
                 }
                 Source::Strided(_, layout) => {
                     all_slices = false;
-                    layout.elem_count()
+                    layout.dims().iter().product()
                 }
             };
             assert!(len >= n);

@@ -2,6 +2,7 @@
 //! that one binary is fast on every machine.
 
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use crate::Error;
 
@@ -18,6 +19,9 @@ pub fn instruction_set() -> crate::Result<&'static str> {
     let error = |reason: &str| Error::Format { origin: VARIABLE.into(), reason: reason.into() };
     Isa::chosen().map(Isa::name).map_err(error)
 }
+
+/// Which of [`Isa::ALL`] was chosen, once somebody has asked: every operation does.
+static KNOWN: AtomicUsize = AtomicUsize::new(usize::MAX);
 
 /// A family of vector instructions for which the loops are compiled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,8 +55,20 @@ impl Isa {
     #[inline]
     #[track_caller]
     pub(crate) fn checked() -> Isa {
+        match Isa::ALL.get(KNOWN.load(Relaxed)) {
+            Some(&isa) => isa,
+            None => Isa::remembered(),
+        }
+    }
+
+    #[cold]
+    #[track_caller]
+    fn remembered() -> Isa {
         match Isa::chosen() {
-            Ok(isa) => isa,
+            Ok(isa) => {
+                KNOWN.store(isa as usize, Relaxed);
+                isa
+            }
             Err(reason) => panic!("{VARIABLE}: {reason}"),
         }
     }

@@ -57,11 +57,11 @@ unsafe impl Sync for Memory {}
 /// The number of a size of block. There are four sizes to each power of two, so that at most a fifth
 /// is wasted and nearly equal batches share their blocks; class 0 has no bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct SizeClass(u8);
+struct SizeClass(usize);
 
 impl SizeClass {
     const COUNT: usize = 4 * usize::BITS as usize;
-    const SMALL_COUNT: usize = SizeClass::of(SMALL).0 as usize + 1;
+    const SMALL_COUNT: usize = SizeClass::of(SMALL).0 + 1;
 
     /// The smallest that holds `bytes`.
     const fn of(bytes: usize) -> SizeClass {
@@ -70,20 +70,20 @@ impl SizeClass {
         }
         let units = bytes.div_ceil(ALIGN);
         if units <= 4 {
-            return SizeClass(units as u8);
+            return SizeClass(units);
         }
         // The two bits after the first one of `units - 1` say which quarter.
-        let quarter = (units - 1).ilog2() - 2;
-        SizeClass((4 * quarter + ((units - 1) >> quarter) as u32 + 1) as u8)
+        let quarter = (units - 1).ilog2() as usize - 2;
+        SizeClass(4 * quarter + ((units - 1) >> quarter) + 1)
     }
 
     /// Whether threads keep such blocks for themselves.
     fn is_small(self) -> bool {
-        (self.0 as usize) < SizeClass::SMALL_COUNT
+        self.0 < SizeClass::SMALL_COUNT
     }
 
     const fn bytes(self) -> usize {
-        let class = self.0 as usize;
+        let class = self.0;
         if class <= 4 {
             return class * ALIGN;
         }
@@ -133,14 +133,14 @@ impl Own {
 
     /// A block of a small class.
     fn take(&mut self, class: SizeClass) -> Option<Block> {
-        let block = self.free.0[class.0 as usize].pop()?;
+        let block = self.free.0[class.0].pop()?;
         self.count(class.bytes() as isize);
         Some(block)
     }
 
     /// Keeps a block of a small class, or gives it back when there are enough.
     fn put(&mut self, class: SizeClass, block: Block) -> Option<Block> {
-        let blocks = &mut self.free.0[class.0 as usize];
+        let blocks = &mut self.free.0[class.0];
         if blocks.len() == KEPT {
             return Some(block);
         }
@@ -176,39 +176,33 @@ impl Drop for Own {
     }
 }
 
-/// The system has not so many bytes, or no address space could hold them.
-#[derive(Debug)]
-pub(crate) struct OutOfMemory {
-    bytes: u128,
-}
-
-impl fmt::Display for OutOfMemory {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let in_use = memory_use().in_use;
-        write!(f, "{} bytes, beside {in_use} that tensors hold, are more than there is", self.bytes)
-    }
+/// The end of a request that the system could not meet; `what` had `len` elements.
+#[cold]
+#[track_caller]
+pub(crate) fn out_of_memory(what: impl fmt::Display, dtype: DType, len: usize) -> ! {
+    let (bytes, in_use) = (len as u128 * dtype.size_in_bytes() as u128, memory_use().in_use);
+    panic!("{what} of {dtype}: {bytes} bytes, beside {in_use} that tensors hold, are not there")
 }
 
 impl Memory {
-    /// Memory of `len` elements; the contents are those of an earlier tensor, or zeros.
+    /// Memory of `len` elements, unless there is not so much; the contents are those of an earlier
+    /// tensor, or zeros.
     #[inline]
-    pub(crate) fn of_elements(dtype: DType, len: usize) -> Result<Memory, OutOfMemory> {
+    pub(crate) fn of_elements(dtype: DType, len: usize) -> Option<Memory> {
         // Blocks are up to a quarter larger than what is asked for.
         let addressable = |bytes: &usize| *bytes <= isize::MAX as usize / 2;
-        let bytes = len.checked_mul(dtype.size_in_bytes()).filter(addressable);
-        bytes
-            .and_then(Memory::allocate)
-            .ok_or(OutOfMemory { bytes: len as u128 * dtype.size_in_bytes() as u128 })
+        Memory::allocate(len.checked_mul(dtype.size_in_bytes()).filter(addressable)?)
     }
 
     /// Memory for an operation's own use.
     ///
     /// # Panics
     /// When there is not so much.
+    #[inline]
     pub(super) fn scratch<T: Element>(len: usize) -> Memory {
         match Memory::of_elements(T::DTYPE, len) {
-            Ok(memory) => memory,
-            Err(reason) => panic!("scratch: {len} elements of {}: {reason}", T::DTYPE),
+            Some(memory) => memory,
+            None => out_of_memory(format_args!("scratch: {len} elements"), T::DTYPE, len),
         }
     }
 
@@ -257,7 +251,7 @@ impl Memory {
 /// up if need be.
 #[cold]
 fn from_all(class: SizeClass) -> Option<NonNull<u8>> {
-    let found = shared(|free| free.0[class.0 as usize].pop());
+    let found = shared(|free| free.0[class.0].pop());
     let bytes = match found {
         Some(Block(bytes)) => bytes,
         None => from_system(class).or_else(|| {
@@ -291,7 +285,7 @@ pub(super) fn empty_cache() {
     Own::with(Own::share);
     for class in 1..SizeClass::COUNT {
         let blocks = shared(|free| std::mem::take(&mut free.0[class]));
-        blocks.into_iter().for_each(|block| to_system(SizeClass(class as u8), block));
+        blocks.into_iter().for_each(|block| to_system(SizeClass(class), block));
     }
 }
 
@@ -303,7 +297,7 @@ fn to_all(class: SizeClass, block: Block) {
     let capacity = class.bytes();
     let in_use = count(-(capacity as isize));
     if RESERVED.load(Relaxed).saturating_sub(in_use) / 2 <= PEAK.load(Relaxed).max(LITTLE) {
-        shared(|free| free.0[class.0 as usize].push(block));
+        shared(|free| free.0[class.0].push(block));
         return;
     }
     to_system(class, block);
@@ -364,7 +358,7 @@ mod tests {
             assert_eq!(SizeClass::of(size), class);
             last = class;
         }
-        assert!((SizeClass::of(isize::MAX as usize).0 as usize) < SizeClass::COUNT);
+        assert!(SizeClass::of(isize::MAX as usize).0 < SizeClass::COUNT);
     }
 
     #[test]
@@ -383,7 +377,7 @@ mod tests {
     #[test]
     fn what_no_address_space_can_hold_is_refused() {
         for len in [1 << 58, 1 << 61, (1 << 62) - 1, usize::MAX] {
-            assert!(Memory::of_elements(DType::F32, len).is_err());
+            assert!(Memory::of_elements(DType::F32, len).is_none());
         }
     }
 

@@ -57,8 +57,8 @@ use crate::backend::{
 };
 use crate::recurrence::by_definition;
 use crate::{DType, Element, Formula, Recurrence, Reduce, Result};
-pub(crate) use memory::Memory;
 use memory::elements;
+pub(crate) use memory::{Memory, out_of_memory};
 
 /// Calls a generic function with the Rust type of a dtype.
 macro_rules! with_element {
@@ -93,8 +93,8 @@ impl Backend for Cpu {
 
     fn allocate(&self, dtype: DType, len: usize) -> Box<dyn Any + Send + Sync> {
         match Memory::of_elements(dtype, len) {
-            Ok(memory) => Box::new(memory),
-            Err(reason) => panic!("allocate: {len} elements of {dtype}: {reason}"),
+            Some(memory) => Box::new(memory),
+            None => out_of_memory(format_args!("allocate: {len} elements"), dtype, len),
         }
     }
 
