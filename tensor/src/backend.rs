@@ -5,9 +5,9 @@
 use std::any::Any;
 use std::fmt;
 
-use crate::cpu::Memory;
+use crate::cpu::{Memory, out_of_memory};
 use crate::recurrence::by_definition;
-use crate::{DType, Device, Formula, Layout, Recurrence, Result};
+use crate::{DType, Device, Formula, Layout, Recurrence, Result, Shape};
 
 /// Elements on a device, without a shape. The backend that allocated the memory is the only one
 /// that knows its form.
@@ -25,10 +25,22 @@ enum Owned {
 }
 
 impl Buffer {
-    /// Allocates `len` elements on `device`, their values unspecified.
-    pub fn allocate(device: &Device, dtype: DType, len: usize) -> Self {
+    /// Allocates the elements of a shape on `device`, their values unspecified.
+    ///
+    /// Not public: a backend that put a buffer of its own in a target's place would change what the
+    /// tensor's layout was checked against.
+    ///
+    /// # Panics
+    /// When there is not so much memory.
+    #[track_caller]
+    #[inline]
+    pub(crate) fn allocate(device: &Device, dtype: DType, shape: &Shape) -> Self {
+        let len = shape.elem_count();
         let memory = match device.is_cpu() {
-            true => Owned::Cpu(Memory::of_elements(dtype, len)),
+            true => match Memory::of_elements(dtype, len) {
+                Some(memory) => Owned::Cpu(memory),
+                None => out_of_memory(format_args!("allocate: shape {shape}"), dtype, len),
+            },
             false => Owned::Other(device.backend().allocate(dtype, len)),
         };
         Buffer { device: device.clone(), dtype, len, memory }
@@ -174,6 +186,15 @@ pub struct Windows {
     pub count: [usize; 2],
 }
 
+/// An element of an index that names nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OutOfRange {
+    /// What it is.
+    pub index: i32,
+    /// Where it stands in the index, a number for each axis; the first if there are several.
+    pub position: Vec<usize>,
+}
+
 /// Element-wise work on a matrix product, done with it, where a backend can while it is in cache.
 #[derive(Clone, Copy, Debug)]
 pub struct Epilogue<'a> {
@@ -202,6 +223,17 @@ pub struct MemoryUse {
 /// bounds; views that share an iteration have equal dimensions (broadcast by stride 0); a written
 /// buffer is not also read, except through `in_place`. `out` buffers are row-major and exactly as
 /// large as the result.
+///
+/// Implementations rely on that, the CPU with pointers. So nobody outside this crate can call a device's
+/// methods, or make a buffer: the way to them is through the checks of [`Tensor`](crate::Tensor).
+///
+/// ```compile_fail,E0624
+/// plies_tensor::Device::cpu().backend();
+/// ```
+/// ```compile_fail,E0624
+/// use plies_tensor::{Buffer, DType, Device};
+/// Buffer::allocate(&Device::cpu(), DType::F32, &[1].into());
+/// ```
 ///
 /// A backend proves itself by `testing::conformance(&device)` (feature `testing`).
 pub trait Backend: Send + Sync + 'static {
@@ -291,14 +323,23 @@ pub trait Backend: Send + Sync + 'static {
     /// `out[i, …, j, …] = input[i, …, index[i, …, j, …], …]` with the index at `axis`; `out` has the
     /// dimensions of `index` (I32), which equal the input's except at `axis`.
     ///
-    /// # Panics
-    /// A backend that can check says which index is out of range; one that cannot must not read
-    /// outside the buffer.
-    fn gather(&self, input: View<'_>, axis: usize, index: View<'_>, out: &mut Buffer);
+    /// # Errors
+    /// A backend that can check says which index is out of range, and the operation reports it; one
+    /// that cannot must not read outside the buffer.
+    fn gather(
+        &self,
+        input: View<'_>,
+        axis: usize,
+        index: View<'_>,
+        out: &mut Buffer,
+    ) -> std::result::Result<(), OutOfRange>;
 
     /// `target[i, …, index[i, …, j, …], …] += source[i, …, j, …]`, the reverse of gather, over a
     /// row-major target of dimensions `dims`. Repeated indices add up in row-major order of the
     /// source, so that the result does not depend on the number of threads.
+    ///
+    /// # Errors
+    /// As [`gather`](Backend::gather).
     fn scatter_add(
         &self,
         target: &mut Buffer,
@@ -306,7 +347,7 @@ pub trait Backend: Send + Sync + 'static {
         axis: usize,
         index: View<'_>,
         source: View<'_>,
-    );
+    ) -> std::result::Result<(), OutOfRange>;
 
     /// The largest element of each window over the last two axes of a row-major input, and its
     /// position in its plane of H rows and W columns, row · W + column, as I32: the first of equals,
@@ -331,6 +372,9 @@ pub trait Backend: Send + Sync + 'static {
     fn memory_use(&self) -> MemoryUse {
         MemoryUse::default()
     }
+
+    /// Gives what is cached back to the system, where a backend caches.
+    fn empty_cache(&self) {}
 
     /// Waits until all submitted work is done.
     ///

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::Result;
 use crate::backend::{Backend, MemoryUse};
-use crate::cpu::Cpu;
+use crate::cpu::{Cpu, Isa};
 
 /// Where tensors live and are computed: a shared [`Backend`]. Cloning is cheap.
 ///
@@ -29,7 +29,14 @@ enum Handle {
 
 impl Device {
     /// The processor, with as many threads as [`threads`](crate::threads) says.
+    ///
+    /// # Panics
+    /// When the environment asks for vector instructions that there are not, which
+    /// [`instruction_set`](crate::instruction_set) tells as an error.
+    #[track_caller]
+    #[inline]
     pub fn cpu() -> Self {
+        Isa::checked();
         Device(Handle::Cpu)
     }
 
@@ -48,6 +55,26 @@ impl Device {
         self.backend().memory_use()
     }
 
+    /// Gives the memory of freed tensors, which is kept for the next ones, back to the system: for a
+    /// program that will not need so much again, or whose neighbours do. On the CPU every thread keeps
+    /// up to 16 blocks of each size up to 16 KiB to itself; only those of the calling thread are given
+    /// back.
+    ///
+    /// A device that is out of memory does this by itself before an operation fails.
+    ///
+    /// # Example
+    /// ```
+    /// use plies_tensor::{DType, Device, Tensor};
+    /// let device = Device::cpu();
+    /// drop(Tensor::zeros([1000, 1000], DType::F32, &device));
+    /// assert!(device.memory_use().cached >= 4_000_000);
+    /// device.empty_cache();
+    /// assert!(device.memory_use().cached < 4_000_000);
+    /// ```
+    pub fn empty_cache(&self) {
+        self.backend().empty_cache();
+    }
+
     /// Waits until all submitted work is done.
     ///
     /// # Errors
@@ -60,8 +87,9 @@ impl Device {
         matches!(self.0, Handle::Cpu)
     }
 
-    /// The implementation behind the handle.
-    pub fn backend(&self) -> &dyn Backend {
+    /// The implementation behind the handle. It trusts its callers, who are in this crate: see
+    /// [`Backend`].
+    pub(crate) fn backend(&self) -> &dyn Backend {
         match &self.0 {
             Handle::Cpu => &Cpu,
             Handle::Other(backend) => &**backend,

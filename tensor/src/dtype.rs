@@ -22,6 +22,21 @@ impl DType {
         }
     }
 
+    /// Checks that this type holds a number of `operation`'s: a float rounds it, an integer must be it.
+    #[track_caller]
+    pub(crate) fn check_holds(self, operation: impl fmt::Display, value: f64) {
+        if self == DType::I32 {
+            assert!(
+                value.fract() == 0.0,
+                "{operation}: {value} is not an integer; cast an i32 tensor with to_dtype first"
+            );
+            assert!(
+                f64::from(value as i32) == value,
+                "{operation}: {value} exceeds the range of i32; cast the tensor with to_dtype first"
+            );
+        }
+    }
+
     /// Whether the type is a floating-point one.
     pub const fn is_float(self) -> bool {
         !matches!(self, DType::I32)

@@ -98,6 +98,15 @@ impl Layout {
         Some((low as usize, high as usize))
     }
 
+    /// Panics unless all elements lie inside a buffer of `len`: what all reading and writing by
+    /// pointers stands on.
+    #[inline]
+    pub(crate) fn assert_inside(&self, len: usize) {
+        if let Some((low, high)) = self.extent() {
+            assert!(low <= high && high < len, "a view reaches outside its buffer");
+        }
+    }
+
     /// Exchanges two axes.
     #[track_caller]
     pub(crate) fn transpose(mut self, a: isize, b: isize) -> Self {
@@ -199,9 +208,12 @@ impl Layout {
         let span = (size - 1) * dilation + 1;
         debug_assert!(span <= self.shape[axis]);
         let step = self.strides[axis];
-        self.shape[axis] = (self.shape[axis] - span) / stride + 1;
-        self.strides[axis] = step * stride as isize;
-        self.strides[self.shape.len()] = step * dilation as isize;
+        // From a single one there is no step to another, which might be longer than can be said.
+        let times = |n: usize, count: usize| if count > 1 { step * n as isize } else { step };
+        let count = (self.shape[axis] - span) / stride + 1;
+        self.shape[axis] = count;
+        self.strides[axis] = times(stride, count);
+        self.strides[self.shape.len()] = times(dilation, size);
         self.shape.push(size);
         self
     }

@@ -23,8 +23,8 @@ pub mod testing;
 mod window;
 
 pub use backend::{
-    ArgReduce, Backend, Buffer, Contraction, Distribution, Epilogue, MemoryUse, Reduce, Target,
-    View, Windows,
+    ArgReduce, Backend, Buffer, Contraction, Distribution, Epilogue, MemoryUse, OutOfRange, Reduce,
+    Target, View, Windows,
 };
 pub use cpu::{instruction_set, set_threads, threads};
 pub use device::Device;
@@ -37,6 +37,6 @@ pub use ops::elementwise::Elementwise;
 pub use ops::recur::Steps;
 pub use random::Rng;
 pub use recurrence::Recurrence;
-pub use shape::{MAX_RANK, Shape};
+pub use shape::{MAX_RANK, Shape, resolve_axis, resolve_range};
 pub use tensor::Tensor;
 pub use window::{Conv, PerAxis, Pool};

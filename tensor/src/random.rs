@@ -141,6 +141,7 @@ impl Rng {
     }
 
     /// A random order of `0..n`.
+    #[track_caller]
     pub fn permutation_vec(&mut self, n: usize) -> Vec<usize> {
         let mut order: Vec<usize> = (0..n).collect();
         self.shuffle(&mut order);
@@ -148,9 +149,15 @@ impl Rng {
     }
 
     /// A random order of `0..n` as I32 `[n]`.
+    ///
+    /// # Panics
+    /// When `n` exceeds the range of I32.
     #[doc(alias = "randperm")]
+    #[track_caller]
     pub fn permutation(&mut self, n: usize) -> Tensor {
-        let order: Vec<i32> = self.permutation_vec(n).into_iter().map(|i| i as i32).collect();
+        let Ok(end) = i32::try_from(n) else { panic!("permutation: {n} exceeds the range of i32") };
+        let mut order: Vec<i32> = (0..end).collect();
+        self.shuffle(&mut order);
         Tensor::from_vec(order, [n])
     }
 

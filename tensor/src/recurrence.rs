@@ -54,8 +54,8 @@ pub(crate) fn by_definition<B: Backend + ?Sized>(
     let Recurrence { cell, weight, inputs, width, .. } = *recurrence;
     let (device, dtype) = (weight.buffer.device(), weight.buffer.dtype());
     let columns = weight.layout.dims()[1];
-    let mut product = Buffer::allocate(device, dtype, columns);
-    let allocate = |_| Buffer::allocate(device, dtype, width);
+    let mut product = Buffer::allocate(device, dtype, &[columns].into());
+    let allocate = |_| Buffer::allocate(device, dtype, &[width].into());
     let mut outputs: Vec<Buffer> = (0..cell.n_outputs()).map(allocate).collect();
     // Block `j` of a row of a matrix.
     let block = |matrix: &Layout, row: usize, j: usize| {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
-use std::ops::{Deref, DerefMut};
+use std::ops::{Bound, Deref, DerefMut, Range, RangeBounds};
 
 /// The largest number of axes a tensor can have.
 pub const MAX_RANK: usize = 8;
@@ -32,7 +32,7 @@ impl Shape {
     /// Number of elements: the product of the dimensions, 1 for a scalar.
     ///
     /// # Panics
-    /// When the product overflows `usize`.
+    /// When there are more than `isize::MAX`, which no memory can address.
     #[track_caller]
     pub fn elem_count(&self) -> usize {
         match self.checked_elem_count() {
@@ -41,12 +41,14 @@ impl Shape {
         }
     }
 
-    /// Number of elements, or `None` when it overflows `usize`.
+    /// Number of elements, or `None` when there are more than `isize::MAX`: strides, and with them
+    /// the places of all elements, are numbers of that type.
     pub fn checked_elem_count(&self) -> Option<usize> {
         if self.contains(&0) {
             return Some(0);
         }
-        self.iter().try_fold(1usize, |n, &d| n.checked_mul(d))
+        let n = self.iter().try_fold(1usize, |n, &d| n.checked_mul(d))?;
+        (n <= isize::MAX as usize).then_some(n)
     }
 
     /// The common shape of two operands by NumPy's rule: axes are aligned at the end, and each pair
@@ -65,6 +67,26 @@ impl Shape {
             };
         }
         Some(out)
+    }
+
+    /// The consecutive ranges of the given sizes that an axis is cut into.
+    ///
+    /// # Panics
+    /// When there is no such axis, or the sizes do not add up to it.
+    #[track_caller]
+    pub fn split(&self, axis: isize, sizes: &[usize]) -> Vec<Range<usize>> {
+        let dim = self[resolve_axis("split", axis, self.len())];
+        let mut end = 0usize;
+        let mut ranges = Vec::with_capacity(sizes.len());
+        for &size in sizes {
+            ranges.push(end..end.saturating_add(size));
+            end = end.saturating_add(size);
+        }
+        assert!(
+            end == dim,
+            "split: sizes {sizes:?} add up to {end}, axis {axis} of {self} is another size"
+        );
+        ranges
     }
 
     /// Appends a dimension.
@@ -228,12 +250,27 @@ impl fmt::Display for Shape {
     }
 }
 
+/// The bounds of a range of indices of an axis of `dim` elements, which it may exceed.
+pub fn resolve_range(range: impl RangeBounds<usize>, dim: usize) -> Range<usize> {
+    let start = match range.start_bound() {
+        Bound::Included(&start) => start,
+        Bound::Excluded(&before) => before.saturating_add(1),
+        Bound::Unbounded => 0,
+    };
+    let end = match range.end_bound() {
+        Bound::Included(&last) => last.saturating_add(1),
+        Bound::Excluded(&end) => end,
+        Bound::Unbounded => dim,
+    };
+    start..end
+}
+
 /// Turns an axis that may count from the end (`-1` is the last) into an index below `rank`.
 ///
 /// # Panics
 /// When there is no such axis; `operation` names the caller.
 #[track_caller]
-pub(crate) fn resolve_axis(operation: &str, axis: isize, rank: usize) -> usize {
+pub fn resolve_axis(operation: &str, axis: isize, rank: usize) -> usize {
     let resolved = if axis < 0 { axis + rank as isize } else { axis };
     assert!(
         (0..rank as isize).contains(&resolved),
@@ -285,5 +322,6 @@ mod tests {
     fn an_empty_shape_has_no_elements_however_large_its_other_dimensions() {
         assert_eq!(Shape::from([usize::MAX, 0, 7]).elem_count(), 0);
         assert_eq!(Shape::from([usize::MAX, 2]).checked_elem_count(), None);
+        assert_eq!(Shape::from([usize::MAX]).checked_elem_count(), None);
     }
 }

@@ -49,7 +49,7 @@ impl Tensor {
         shape: Shape,
         fill: impl FnOnce(&dyn Backend, &mut Buffer),
     ) -> Tensor {
-        let mut buffer = Buffer::allocate(device, dtype, shape.elem_count());
+        let mut buffer = Buffer::allocate(device, dtype, &shape);
         if !buffer.is_empty() {
             fill(device.backend(), &mut buffer);
         }
@@ -112,9 +112,13 @@ impl Tensor {
     }
 
     /// Every element the same.
+    ///
+    /// # Panics
+    /// When the dtype is I32 and `value` is no integer in its range.
     #[track_caller]
     pub fn full(dims: impl Into<Shape>, value: f64, dtype: DType, device: &Device) -> Tensor {
         let shape = dims.into();
+        dtype.check_holds("full", value);
         Tensor::fresh(device, dtype, shape, |backend, buffer| {
             let layout = &Layout::contiguous(shape);
             backend.map(formula!(|; c| c), &[], &[value], &mut [Target { buffer, layout }], false);
@@ -134,16 +138,19 @@ impl Tensor {
     }
 
     /// Every element `value`, otherwise like this tensor.
+    #[track_caller]
     pub fn full_like(&self, value: f64) -> Tensor {
         Self::full(self.shape(), value, self.dtype(), self.device())
     }
 
     /// Every element 0, otherwise like this tensor.
+    #[track_caller]
     pub fn zeros_like(&self) -> Tensor {
         self.full_like(0.0)
     }
 
     /// Every element 1, otherwise like this tensor.
+    #[track_caller]
     pub fn ones_like(&self) -> Tensor {
         self.full_like(1.0)
     }
@@ -159,10 +166,14 @@ impl Tensor {
     }
 
     /// `n` equally spaced numbers from `start` to `end`, both included.
+    #[track_caller]
     pub fn linspace(start: f64, end: f64, n: usize, dtype: DType) -> Tensor {
         let step = if n > 1 { (end - start) / (n - 1) as f64 } else { 0.0 };
         let at = |i: usize| if i + 1 == n && n > 1 { end } else { start + step * i as f64 };
-        Self::from_vec((0..n).map(at).collect::<Vec<f64>>(), [n]).to_dtype(dtype)
+        let mut values = Vec::new();
+        assert!(values.try_reserve_exact(n).is_ok(), "linspace: no memory for {n} elements");
+        values.extend((0..n).map(at));
+        Self::from_vec::<f64>(values, [n]).to_dtype(dtype)
     }
 
     /// The identity matrix `[n, n]`.
@@ -306,6 +317,7 @@ impl Tensor {
     }
 
     /// The same elements, row-major without gaps; itself when it is so already.
+    #[track_caller]
     pub fn contiguous(&self) -> Tensor {
         if self.is_contiguous() {
             return self.clone();
@@ -314,12 +326,14 @@ impl Tensor {
     }
 
     /// A copy with a buffer of its own.
+    #[track_caller]
     pub(crate) fn copy(&self) -> Tensor {
         Self::evaluate(formula!(|x| x), &[self], &[])
     }
 
     /// Converts the elements: floats to I32 truncate towards zero and saturate, NaN becomes 0.
     #[doc(alias("astype", "cast"))]
+    #[track_caller]
     pub fn to_dtype(&self, dtype: DType) -> Tensor {
         if dtype == self.dtype() {
             return self.clone();
@@ -333,6 +347,7 @@ impl Tensor {
     ///
     /// # Errors
     /// A fault of the source device.
+    #[track_caller]
     pub fn to_device(&self, device: &Device) -> Result<Tensor> {
         if device == self.device() {
             return Ok(self.clone());
@@ -415,7 +430,7 @@ impl Tensor {
             None => other.get_or_init(|| Layout::contiguous(*shape)),
         };
         let device = inputs[0].device();
-        let mut buffer = Buffer::allocate(device, inputs[0].dtype(), layout.elem_count());
+        let mut buffer = Buffer::allocate(device, inputs[0].dtype(), shape);
         if !buffer.is_empty() {
             let mut targets = [Target { buffer: &mut buffer, layout }];
             with_views(inputs, shape, |views| {
@@ -436,8 +451,10 @@ impl Tensor {
         let shape = check_operands(formula, inputs, scalars, &joint);
         let (device, dtype) = (inputs[0].device(), inputs[0].dtype());
         let layout = Layout::contiguous(*shape);
-        let allocate = |_| Buffer::allocate(device, dtype, shape.elem_count());
-        let mut buffers: Vec<Buffer> = (0..formula.n_outputs()).map(allocate).collect();
+        let mut buffers = Vec::with_capacity(formula.n_outputs());
+        for _ in 0..formula.n_outputs() {
+            buffers.push(Buffer::allocate(device, dtype, shape));
+        }
         if shape.elem_count() > 0 {
             let mut targets: Vec<Target<'_>> =
                 buffers.iter_mut().map(|buffer| Target { buffer, layout: &layout }).collect();

@@ -1,34 +1,113 @@
-//! A backend outside the crate: the CPU under another name. Right, it conforms; wrong, it is found
-//! out.
+//! A backend outside the crate: every operation by its definition, over lists of F64. Right, it
+//! conforms; wrong, it is found out.
 
 use std::any::Any;
 use std::sync::Arc;
 
 use plies_tensor::testing::conformance;
+use plies_tensor::testing::reference::{self, Array, Sliding, for_each_index};
 use plies_tensor::{
     ArgReduce, Backend, Buffer, Contraction, DType, Device, Distribution, Epilogue, Formula,
-    Reduce, Result, Target, Tensor, View, Windows,
+    Layout, OutOfRange, Reduce, Result, Rng, Target, Tensor, View, Windows,
 };
 
-/// Hands everything to the CPU; with a fault, maximum and minimum are exchanged.
-struct Shadow {
-    cpu: Device,
+/// With a fault, maximum and minimum are exchanged.
+struct Plain {
     faulty: bool,
 }
 
-impl Backend for Shadow {
+/// What it allocates.
+type Numbers = Vec<f64>;
+
+/// Where the element at an index lies.
+fn place(layout: &Layout, at: &[usize]) -> usize {
+    let steps = at.iter().zip(layout.strides()).map(|(&i, &stride)| i as isize * stride);
+    (layout.offset() as isize + steps.sum::<isize>()) as usize
+}
+
+fn array(view: &View<'_>) -> Array {
+    elements(view.buffer.memory(), view.layout, view.layout.dims())
+}
+
+/// The elements at the indices below `dims`.
+fn elements(numbers: &Numbers, layout: &Layout, dims: &[usize]) -> Array {
+    let mut data = Vec::new();
+    for_each_index(dims, |at| data.push(numbers[place(layout, at)]));
+    Array { dims: dims.to_vec(), data }
+}
+
+fn arrays(views: &[View<'_>]) -> Vec<Array> {
+    views.iter().map(array).collect()
+}
+
+/// As the dtype holds it.
+fn rounded(x: f64, dtype: DType) -> f64 {
+    match dtype {
+        DType::F32 => f64::from(x as f32),
+        DType::F64 => x,
+        DType::I32 => f64::from(x as i32),
+    }
+}
+
+fn set(out: &mut Buffer, numbers: &[f64]) {
+    let dtype = out.dtype();
+    for (to, &x) in out.memory_mut::<Numbers>().iter_mut().zip(numbers) {
+        *to = rounded(x, dtype);
+    }
+}
+
+/// Writes an array, broadcast to the target's dimensions.
+fn set_at(target: &mut Target<'_>, layout: &Layout, x: &Array) {
+    let dtype = target.buffer.dtype();
+    let numbers: &mut Numbers = target.buffer.memory_mut();
+    for_each_index(layout.dims(), |at| {
+        numbers[place(layout, at)] = rounded(x.broadcast_at(at), dtype)
+    });
+}
+
+fn evaluate(formula: &Formula, inputs: &[Array], scalars: &[f64]) -> Vec<Array> {
+    reference::map_several(formula, &inputs.iter().collect::<Vec<_>>(), scalars)
+}
+
+fn along(input: View<'_>, axis: usize, length: usize, f: impl Fn(&[f64]) -> Vec<f64>) -> Numbers {
+    reference::along(&array(&input), axis, length, f).data
+}
+
+impl Backend for Plain {
     fn name(&self) -> &str {
-        if self.faulty { "faulty shadow" } else { "shadow" }
+        if self.faulty { "faulty plain" } else { "plain" }
     }
-    fn allocate(&self, dtype: DType, len: usize) -> Box<dyn Any + Send + Sync> {
-        self.cpu.backend().allocate(dtype, len)
+
+    fn allocate(&self, _: DType, len: usize) -> Box<dyn Any + Send + Sync> {
+        Box::new(vec![0.0; len] as Numbers)
     }
+
     fn write(&self, target: &mut Buffer, bytes: &[u8]) {
-        self.cpu.backend().write(target, bytes);
+        let numbers: Numbers = match target.dtype() {
+            DType::F32 => {
+                bytemuck::pod_collect_to_vec::<u8, f32>(bytes).into_iter().map(f64::from).collect()
+            }
+            DType::F64 => bytemuck::pod_collect_to_vec(bytes),
+            DType::I32 => {
+                bytemuck::pod_collect_to_vec::<u8, i32>(bytes).into_iter().map(f64::from).collect()
+            }
+        };
+        set(target, &numbers);
     }
+
     fn read(&self, source: &Buffer, start: usize, bytes: &mut [u8]) -> Result<()> {
-        self.cpu.backend().read(source, start, bytes)
+        let numbers = source.memory::<Numbers>()[start..].iter();
+        let size = source.dtype().size_in_bytes();
+        for (to, &x) in bytes.chunks_exact_mut(size).zip(numbers) {
+            match source.dtype() {
+                DType::F32 => to.copy_from_slice(&(x as f32).to_ne_bytes()),
+                DType::F64 => to.copy_from_slice(&x.to_ne_bytes()),
+                DType::I32 => to.copy_from_slice(&(x as i32).to_ne_bytes()),
+            }
+        }
+        Ok(())
     }
+
     fn map(
         &self,
         formula: &Formula,
@@ -37,8 +116,17 @@ impl Backend for Shadow {
         targets: &mut [Target<'_>],
         in_place: bool,
     ) {
-        self.cpu.backend().map(formula, inputs, scalars, targets, in_place);
+        let mut operands = Vec::new();
+        if in_place {
+            let old = targets.iter().map(|Target { buffer, layout }| View { buffer, layout });
+            operands.extend(old.map(|view| array(&view)));
+        }
+        operands.extend(arrays(inputs));
+        for (target, x) in targets.iter_mut().zip(evaluate(formula, &operands, scalars)) {
+            set_at(target, target.layout, &x);
+        }
     }
+
     fn reduce(
         &self,
         op: Reduce,
@@ -53,14 +141,27 @@ impl Backend for Shadow {
             Reduce::Min if self.faulty => Reduce::Max,
             op => op,
         };
-        self.cpu.backend().reduce(op, formula, inputs, scalars, axes, out);
+        let values = evaluate(formula, &arrays(inputs), scalars);
+        let axes: Vec<usize> = (0..values[0].dims.len()).filter(|&axis| axes[axis]).collect();
+        set(out, &reference::reduce(op, &values[0], &axes).data);
     }
+
     fn arg_reduce(&self, op: ArgReduce, input: View<'_>, axis: usize, out: &mut Buffer) {
-        self.cpu.backend().arg_reduce(op, input, axis, out);
+        set(out, &reference::arg_reduce(op, &array(&input), axis).data);
     }
+
     fn cumsum(&self, input: View<'_>, axis: usize, out: &mut Buffer) {
-        self.cpu.backend().cumsum(input, axis, out);
+        let sums = |line: &[f64]| {
+            let mut sum = 0.0;
+            let mut add = |x: &f64| {
+                sum += x;
+                sum
+            };
+            line.iter().map(&mut add).collect()
+        };
+        set(out, &along(input, axis, input.layout.dims()[axis], sums));
     }
+
     fn sort(
         &self,
         input: View<'_>,
@@ -70,11 +171,23 @@ impl Backend for Shadow {
         values: &mut Buffer,
         indices: &mut Buffer,
     ) {
-        self.cpu.backend().sort(input, axis, descending, k, values, indices);
+        let order = |line: &[f64]| reference::argsort(line, descending);
+        let sorted = |line: &[f64]| order(line).into_iter().map(|i| line[i]).collect();
+        set(values, &along(input, axis, k, sorted));
+        let positions = |line: &[f64]| order(line).into_iter().map(|i| i as f64).collect();
+        set(indices, &along(input, axis, k, positions));
     }
+
     fn matmul(&self, a: View<'_>, b: View<'_>, epilogue: Option<Epilogue<'_>>, out: &mut Buffer) {
-        self.cpu.backend().matmul(a, b, epilogue, out);
+        let mut product = reference::matmul(&array(&a), &array(&b));
+        if let Some(Epilogue { formula, inputs, scalars }) = epilogue {
+            let mut operands = vec![product];
+            operands.extend(arrays(inputs));
+            product = evaluate(formula, &operands, scalars).swap_remove(0);
+        }
+        set(out, &product.data);
     }
+
     fn contract(
         &self,
         loops: Contraction,
@@ -83,8 +196,28 @@ impl Backend for Shadow {
         epilogue: Option<Epilogue<'_>>,
         out: Target<'_>,
     ) {
-        self.cpu.backend().contract(loops, a, b, epilogue, out);
+        let inner = loops.batch + loops.rows..loops.batch + loops.rows + loops.inner;
+        let (layout, dtype) = (out.layout, out.buffer.dtype());
+        let mut dims = layout.dims().to_vec();
+        dims[inner].fill(1);
+        let numbers: &mut Numbers = out.buffer.memory_mut();
+        if !loops.add {
+            for_each_index(&dims, |at| numbers[place(layout, at)] = 0.0);
+        }
+        let (x, y): (&Numbers, &Numbers) = (a.buffer.memory(), b.buffer.memory());
+        for_each_index(layout.dims(), |at| {
+            numbers[place(layout, at)] += x[place(a.layout, at)] * y[place(b.layout, at)];
+        });
+        numbers.iter_mut().for_each(|x| *x = rounded(*x, dtype));
+        if let Some(Epilogue { formula, inputs, scalars }) = epilogue {
+            let mut operands = vec![elements(numbers, layout, &dims)];
+            operands.extend(inputs.iter().map(|x| elements(x.buffer.memory(), x.layout, &dims)));
+            let y = evaluate(formula, &operands, scalars).swap_remove(0);
+            let numbers: &mut Numbers = out.buffer.memory_mut();
+            for_each_index(&dims, |at| numbers[place(layout, at)] = rounded(y.at(at), dtype));
+        }
     }
+
     fn max_pool(
         &self,
         input: View<'_>,
@@ -92,11 +225,28 @@ impl Backend for Shadow {
         values: &mut Buffer,
         positions: &mut Buffer,
     ) {
-        self.cpu.backend().max_pool(input, windows, values, positions);
+        let Windows { size, stride, padding, .. } = windows;
+        let sliding = Sliding { stride, padding, dilation: [1, 1], groups: 1 };
+        let larger = |a: f64, b: f64| !a.is_nan() && (b.is_nan() || b > a);
+        let largest = |window: &[(f64, usize)]| {
+            window.iter().fold(window[0], |best, &x| if larger(best.0, x.0) { x } else { best })
+        };
+        let x = array(&input);
+        set(values, &reference::pool(&x, size, &sliding, |w| largest(w).0).data);
+        set(positions, &reference::pool(&x, size, &sliding, |w| largest(w).1 as f64).data);
     }
-    fn gather(&self, input: View<'_>, axis: usize, index: View<'_>, out: &mut Buffer) {
-        self.cpu.backend().gather(input, axis, index, out);
+
+    fn gather(
+        &self,
+        input: View<'_>,
+        axis: usize,
+        index: View<'_>,
+        out: &mut Buffer,
+    ) -> std::result::Result<(), OutOfRange> {
+        set(out, &reference::gather(&array(&input), axis, &array(&index)).data);
+        Ok(())
     }
+
     fn scatter_add(
         &self,
         target: &mut Buffer,
@@ -104,36 +254,46 @@ impl Backend for Shadow {
         axis: usize,
         index: View<'_>,
         source: View<'_>,
-    ) {
-        self.cpu.backend().scatter_add(target, dims, axis, index, source);
+    ) -> std::result::Result<(), OutOfRange> {
+        let data = target.memory::<Numbers>().clone();
+        let x = Array { dims: dims.to_vec(), data };
+        set(target, &reference::scatter_add(&x, axis, &array(&index), &array(&source)).data);
+        Ok(())
     }
+
     fn random(&self, distribution: Distribution, seed: u64, block: u64, out: &mut Buffer) {
-        self.cpu.backend().random(distribution, seed, block, out);
+        let (mut rng, n) = (Rng::from_state(seed, block), out.len());
+        let numbers = match distribution {
+            Distribution::Uniform => rng.uniform([n], out.dtype(), &Device::cpu()),
+            Distribution::Normal => rng.normal([n], out.dtype(), &Device::cpu()),
+        };
+        set(out, &Array::of(&numbers).data);
     }
+
     fn cast(&self, input: View<'_>, out: &mut Buffer) {
-        self.cpu.backend().cast(input, out);
+        set(out, &array(&input).data);
     }
 }
 
-fn shadow(faulty: bool) -> Device {
-    Device::new(Arc::new(Shadow { cpu: Device::cpu(), faulty }))
+fn plain(faulty: bool) -> Device {
+    Device::new(Arc::new(Plain { faulty }))
 }
 
 #[test]
 fn a_backend_of_another_crate_conforms() {
-    conformance(&shadow(false));
+    conformance(&plain(false));
 }
 
 #[test]
-#[should_panic(expected = "faulty shadow: reduce")]
+#[should_panic(expected = "faulty plain: reduce")]
 fn a_wrong_backend_is_found_out() {
-    conformance(&shadow(true));
+    conformance(&plain(true));
 }
 
 #[test]
-#[should_panic(expected = "(x0 + x1): tensors on cpu and shadow; move with to_device")]
+#[should_panic(expected = "(x0 + x1): tensors on cpu and plain; move with to_device")]
 fn devices_do_not_mix_silently() {
     let here = Tensor::from([1f32]);
-    let there = here.to_device(&shadow(false)).unwrap();
+    let there = here.to_device(&plain(false)).unwrap();
     let _ = &here + &there;
 }

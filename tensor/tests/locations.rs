@@ -2,6 +2,7 @@
 
 #![allow(clippy::single_range_in_vec_init)] // One state, one matrix that is kept.
 
+use std::ops::{Bound, Range};
 use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
 use std::sync::Mutex;
 
@@ -12,6 +13,8 @@ use plies_tensor::{
 };
 
 /// How the message begins, and the mistake.
+const MAX: usize = usize::MAX;
+
 type Row<'a> = (&'a str, &'a dyn Fn());
 
 #[test]
@@ -30,6 +33,7 @@ fn a_mistake_is_reported_at_the_callers_line_by_the_name_of_what_was_called() {
     let (w, h, xs) = (zeros(&[3, 3]), zeros(&[1, 3]), zeros(&[2, 3]));
     let cell = formula!(|p, h, x| p + x + 0.0 * h);
     let inputs = [&xs];
+    let (none, upside_down) = (zeros(&[1, 0]), || Range { start: 2, end: 0 });
     let steps = Steps {
         cell,
         inputs: &inputs,
@@ -50,7 +54,15 @@ fn a_mistake_is_reported_at_the_callers_line_by_the_name_of_what_was_called() {
         ("arange", &|| drop(Tensor::eye(usize::MAX, DType::F32))),
         ("shape", &|| _ = Shape::from([0; 9])),
         ("shape", &|| _ = Layout::contiguous([0; 9])),
+        ("allocate", &|| drop(Tensor::zeros([1 << 29, 1 << 29], DType::F32, &cpu))),
+        ("allocate", &|| drop(Tensor::zeros([1 << 62], DType::F64, &cpu))),
+        ("allocate", &|| drop(&scalar.broadcast_to([1 << 59]) + 1.0)),
+        ("allocate", &|| drop(scalar.broadcast_to([1 << 59]).contiguous())),
         ("dim", &|| _ = x.dim(2)),
+        ("full", &|| drop(Tensor::full([2], 0.5, DType::I32, &cpu))),
+        ("full", &|| drop(ints.full_like(3e9))),
+        ("full", &|| drop(ints.full_like(f64::NAN))),
+        ("linspace", &|| drop(Tensor::linspace(0.0, 1.0, MAX, DType::F64))),
         ("to_vec", &|| drop(x.to_vec::<f64>())),
         ("item", &|| drop(x.item())),
         ("assert_close", &|| assert_close(&x, &y, 0.0, 0.0)),
@@ -61,6 +73,12 @@ fn a_mistake_is_reported_at_the_callers_line_by_the_name_of_what_was_called() {
         ("(x0 * s0): 0.5", &|| drop(&ints * 0.5)),
         ("(x0 * s0): 0.5", &|| drop(ints.clone() * 0.5)),
         ("(s0 - x0): 0.5", &|| drop(0.5 - &ints)),
+        ("(x0 + s0): 3000000000 exceeds the range of i32", &|| drop(&ints + 3e9)),
+        ("(x0 + s0): -2147483649 exceeds the range of i32", &|| drop(&ints + -2147483649.0)),
+        ("(x0 - s0): inf", &|| drop(&ints - f64::INFINITY)),
+        ("(x0 * 10000000000.0): 10000000000 exceeds", &|| {
+            drop(Tensor::map(formula!(|x| x * 1e10), &[&ints], &[]));
+        }),
         ("(x0 max x1): shapes", &|| drop(x.maximum(&y))),
         ("select(x0, x1, x2): shapes", &|| drop(x.where_cond(&x, &y))),
         ("tanh: not defined on i32", &|| drop(ints.tanh())),
@@ -124,6 +142,17 @@ fn a_mistake_is_reported_at_the_callers_line_by_the_name_of_what_was_called() {
         ("conv", &|| drop(y.conv(&zeros(&[1, 3, 1]), None, &conv.padding([1, 1])))),
         ("conv", &|| drop(y.conv(&zeros(&[2, 1, 1]), None, &conv.groups(3)))),
         ("conv", &|| drop(y.conv(&Tensor::zeros([1, 3, 1], DType::F64, &cpu), None, &conv))),
+        ("conv", &|| drop(y.conv(&zeros(&[1, 3, 1]), None, &conv.padding(MAX)))),
+        ("conv", &|| drop(y.conv(&zeros(&[1, 3, 1]), None, &conv.padding(MAX / 4)))),
+        ("conv", &|| drop(y.conv(&zeros(&[1, 3, 2]), None, &conv.dilation(MAX)))),
+        ("conv", &|| drop(y.conv(&zeros(&[8, 2, 1]), None, &conv.groups(MAX / 2 + 2)))),
+        ("allocate", &|| drop(y.conv(&zeros(&[1, 3, 1]), None, &conv.padding(1 << 54)))),
+        ("conv_transpose", &|| {
+            drop(y.conv_transpose(&zeros(&[3, 2, 1]), None, &conv.groups(MAX), 0));
+        }),
+        ("conv_transpose", &|| {
+            drop(y.conv_transpose(&zeros(&[3, 1, 2]), None, &conv.stride(MAX), 0));
+        }),
         ("conv_transpose", &|| drop(y.conv_transpose(&y, None, &conv, 0))),
         ("conv_transpose", &|| drop(y.conv_transpose(&zeros(&[3, 1, 2]), None, &conv, 1))),
         ("conv_transpose", &|| {
@@ -140,6 +169,8 @@ fn a_mistake_is_reported_at_the_callers_line_by_the_name_of_what_was_called() {
         ("max_pool", &|| drop(y.max_pool(&Pool::new(6)))),
         ("max_pool", &|| drop(y.max_pool(&Pool::new(0)))),
         ("max_pool", &|| drop(y.max_pool(&Pool::new([2, 2])))),
+        ("max_pool", &|| drop(y.max_pool(&Pool::new(MAX).padding(MAX / 2)))),
+        ("avg_pool", &|| drop(y.avg_pool(&Pool::new(2).padding(MAX)))),
         ("max_pool", &|| drop(y.max_pool(&Pool::new(2).padding(2)))),
         ("avg_pool", &|| drop(x.avg_pool(&Pool::new(2)))),
         ("avg_pool", &|| drop(ints.reshape([1, 2, 3]).avg_pool(&Pool::new(2)))),
@@ -158,6 +189,22 @@ fn a_mistake_is_reported_at_the_callers_line_by_the_name_of_what_was_called() {
         ("formula: takes 3 inputs", &|| drop(w.recur(&Steps { inputs: &[], ..steps }))),
         ("recur", &|| drop(w.recur(&Steps { kept: &[0..2], ..steps }))),
         ("recur", &|| drop(w.recur(&Steps { sequences: &[1..3], ..steps }))),
+        ("recur", &|| drop(w.recur(&Steps { sequences: &[upside_down()], ..steps }))),
+        ("recur", &|| drop(w.recur(&Steps { sequences: &[0..MAX, 0..MAX], ..steps }))),
+        ("recur", &|| drop(w.recur(&Steps { next: &[0..1, 1..1], states: &[&h, &none], ..steps }))),
+        ("recur", &|| drop(w.recur(&Steps { next: &[0..MAX], ..steps }))),
+        ("recur", &|| drop(w.recur(&Steps { kept: &[1..1], ..steps }))),
+        ("recur", &|| {
+            drop(w.recur(&Steps { cell: formula!(|p, h, x| p + x + h.row_sum()), ..steps }));
+        }),
+        ("shape", &|| {
+            let cell = formula!(|p, _h| p);
+            drop(w.recur(&Steps { cell, inputs: &[], sequences: &[0..MAX], ..steps }));
+        }),
+        ("allocate", &|| {
+            let cell = formula!(|p, _h| p);
+            drop(w.recur(&Steps { cell, inputs: &[], sequences: &[0..1 << 56], ..steps }));
+        }),
         ("recur", &|| {
             drop(w.recur(&Steps { sequences: &[0..1, 0..1], states: &[&x], ..steps }));
         }),
@@ -173,6 +220,10 @@ fn a_mistake_is_reported_at_the_callers_line_by_the_name_of_what_was_called() {
         ("slice", &|| drop(x.slice(1, 2..9))),
         ("slice", &|| drop(x.slice_step(1, .., 0))),
         ("slice", &|| drop(x.narrow(1, 2, 2))),
+        ("slice", &|| drop(x.narrow(1, 2, MAX))),
+        ("slice", &|| drop(x.slice(1, 0..=MAX))),
+        ("slice", &|| drop(x.slice(1, (Bound::Excluded(MAX), Bound::Unbounded)))),
+        ("slice", &|| drop(x.slice(2, ..))),
         ("select", &|| drop(x.select(0, 2))),
         ("broadcast_to", &|| drop(x.broadcast_to([2, 4]))),
         ("unsqueeze", &|| drop(x.unsqueeze(4))),
@@ -181,14 +232,23 @@ fn a_mistake_is_reported_at_the_callers_line_by_the_name_of_what_was_called() {
         ("reshape", &|| drop(x.reshape([5]))),
         ("split", &|| drop(x.split(0, &[3]))),
         ("split", &|| drop(x.split(2, &[3]))),
+        ("split", &|| drop(x.split(1, &[MAX, 4]))),
         ("chunk", &|| drop(x.chunk(2, 1))),
         ("cat", &|| drop(Tensor::cat(&[], 0))),
         ("cat", &|| drop(Tensor::cat(&[&x, &y], 0))),
+        ("cat", &|| {
+            let long = scalar.broadcast_to([MAX / 2]);
+            drop(Tensor::cat(&[&long, &long, &long], 0));
+        }),
         ("stack", &|| drop(Tensor::stack(&[], 0))),
         ("stack", &|| drop(Tensor::stack(&[&x], 3))),
         ("stack", &|| drop(Tensor::stack(&[&x, &y], 0))),
         ("stack", &|| drop(Tensor::stack(&[&x, &ints], 0))),
         ("pad", &|| drop(x.pad(2, 1, 1, 0.0))),
+        ("pad", &|| drop(x.pad(0, MAX, 1, 0.0))),
+        ("pad", &|| drop(x.pad(0, 0, MAX, 0.0))),
+        ("pad", &|| drop(ints.pad(0, 1, 1, 0.5))),
+        ("allocate", &|| drop(x.pad(0, 1 << 56, 0, 0.0))),
         // Positions.
         ("gather", &|| drop(x.gather(0, &x))),
         ("gather", &|| drop(x.gather(0, &index))),
@@ -197,11 +257,46 @@ fn a_mistake_is_reported_at_the_callers_line_by_the_name_of_what_was_called() {
         ("scatter_add", &|| drop(x.scatter_add(0, &ints, &y))),
         ("index_add", &|| drop(x.index_add(0, &index, &y))),
         ("index_add", &|| drop(x.index_add(0, &index, &ints))),
+        (
+            "gather: index 3 at [0, 1] is out of range for the 3 elements of axis 1 of [2, 3]",
+            &|| {
+                drop(x.gather(1, &Tensor::from([[0, 3], [3, 0]])));
+            },
+        ),
+        (
+            "gather: index -1 at [1, 2] is out of range for the 2 elements of axis 0 of [2, 3]",
+            &|| {
+                drop(x.gather(0, &Tensor::from([[0, 1, 0], [0, 0, -1]]).t().contiguous().t()));
+            },
+        ),
+        (
+            "gather: index 0 at [0, 0] is out of range for the 0 elements of axis 0 of [0, 3]",
+            &|| {
+                drop(empty.gather(0, &Tensor::from([[0, 0, 0]])));
+            },
+        ),
+        (
+            "index_select: index 2 at [1] is out of range for the 2 elements of axis 0 of [2, 3]",
+            &|| {
+                drop(x.index_select(0, &Tensor::from([0, 2, 7])));
+            },
+        ),
+        ("scatter_add: index 5 at [1, 0] is out of range", &|| {
+            drop(x.scatter_add(1, &Tensor::from([[0], [5]]), &zeros(&[2, 1])));
+        }),
+        (
+            "index_add: index -2147483648 at [2] is out of range for the 3 elements of axis 1",
+            &|| {
+                drop(x.index_add(1, &Tensor::from([0, 2, i32::MIN]), &x));
+            },
+        ),
         ("one_hot", &|| drop(x.one_hot(3, DType::F32))),
+        ("one_hot", &|| drop(index.one_hot(1 << 33, DType::F32))),
         // Random numbers.
         ("below", &|| _ = Rng::new(1).below(0)),
         ("uniform", &|| drop(Rng::new(1).uniform([2], DType::I32, &cpu))),
         ("normal", &|| drop(Rng::new(1).normal([2], DType::I32, &cpu))),
+        ("permutation", &|| drop(Rng::new(1).permutation(1 << 33))),
         ("categorical", &|| drop(Rng::new(1).categorical(&scalar))),
         ("categorical", &|| drop(Rng::new(1).categorical(&ints))),
     ];

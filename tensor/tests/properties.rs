@@ -163,7 +163,9 @@ fn shapes_that_do_not_broadcast_are_named() {
 }
 
 #[test]
-#[should_panic(expected = "index 3 is out of range for an axis of 3")]
+#[should_panic(
+    expected = "index_select: index 3 at [0] is out of range for the 3 elements of axis"
+)]
 fn an_index_out_of_range_is_named() {
     let _ = Tensor::from([1f32, 2.0, 3.0]).index_select(0, &Tensor::from([3]));
 }
@@ -244,4 +246,26 @@ fn the_number_of_threads_changes_no_bit_of_a_convolution() {
         set_threads(usize::MAX);
         assert!(alone == all(), "{x:?}");
     }
+}
+
+#[test]
+fn a_stride_beyond_the_input_makes_one_window() {
+    let x = Tensor::from([[[[1f32, 5.0, 2.0], [4.0, 3.0, 9.0]]]]);
+    for stride in [3, 1 << 40, usize::MAX] {
+        let pool = Pool::new(2).stride(stride);
+        assert_eq!(x.max_pool(&pool).0.to_vec::<f32>().unwrap(), [5.0]);
+        assert_eq!(x.avg_pool(&pool).to_vec::<f32>().unwrap(), [3.25]);
+        let w = Tensor::ones([1, 1, 2, 2], DType::F32, &Device::cpu());
+        let conv = Conv::default().stride(stride);
+        let y = x.conv(&w, None, &conv);
+        assert_eq!(y.to_vec::<f32>().unwrap(), [13.0]);
+        let d_x = y.conv_input_gradient(&w, x.shape(), &conv).to_vec::<f32>().unwrap();
+        assert_eq!(d_x, [13.0, 13.0, 0.0, 13.0, 13.0, 0.0]);
+        let d_w = x.conv_weight_gradient(&y, w.shape(), &conv).to_vec::<f32>().unwrap();
+        assert_eq!(d_w, [13.0, 65.0, 52.0, 39.0]);
+    }
+    // Nor does a window of one element look any further.
+    let w = Tensor::ones([1, 1, 1, 1], DType::F32, &Device::cpu());
+    let y = x.conv(&w, None, &Conv::default().dilation(usize::MAX));
+    assert_eq!(y.to_vec::<f32>().unwrap(), x.to_vec::<f32>().unwrap());
 }

@@ -4,9 +4,10 @@
 //! pass. The gradient of xᵢ is d_y · ∂f/∂xᵢ, added up over the axes that were broadcast for xᵢ: again
 //! a formula followed by a sum. So the operation is closed under differentiation, to any order.
 
-use plies_tensor::{Elementwise, Formula, Reduce, Shape, Tensor, elementwise_operators, formula};
+use plies_tensor::{
+    Elementwise, Formula, Reduce, Shape, Tensor, elementwise_operators, formula, resolve_axis,
+};
 
-use super::resolve_axis;
 use crate::derivative::derivatives;
 use crate::{Op, Reads, Var, apply};
 

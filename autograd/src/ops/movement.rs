@@ -1,11 +1,10 @@
 //! Views and rearrangements. The gradient of each moves the elements back; where elements were
 //! repeated it adds them up, and where they were dropped it puts zeros.
 
-use std::ops::{Bound, RangeBounds};
+use std::ops::{Range, RangeBounds};
 
-use plies_tensor::{Shape, Tensor};
+use plies_tensor::{Shape, Tensor, resolve_axis, resolve_range};
 
-use super::resolve_axis;
 use crate::graph::{Part, record};
 use crate::{Op, Reads, Var, apply};
 
@@ -291,16 +290,8 @@ impl Var {
     /// Every `step`-th of the elements `range` along an axis.
     #[track_caller]
     pub fn slice_step(&self, axis: isize, range: impl RangeBounds<usize>, step: usize) -> Var {
-        let start = match range.start_bound() {
-            Bound::Included(&start) => start,
-            Bound::Excluded(&before) => before + 1,
-            Bound::Unbounded => 0,
-        };
-        let end = match range.end_bound() {
-            Bound::Included(&last) => last + 1,
-            Bound::Excluded(&end) => end,
-            Bound::Unbounded => self.dims()[resolve_axis("slice", axis, self.rank())],
-        };
+        let dim = self.dims()[resolve_axis("slice", axis, self.rank())];
+        let Range { start, end } = resolve_range(range, dim);
         let y = self.value().slice_step(axis, start..end, step);
         let resolved = axis.rem_euclid(self.rank() as isize) as usize;
         let part = Part { axis: resolved, start, whole: self.dim(axis) };
@@ -310,7 +301,7 @@ impl Var {
     /// `len` elements along an axis, from `start` on.
     #[track_caller]
     pub fn narrow(&self, axis: isize, start: usize, len: usize) -> Var {
-        self.slice(axis, start..start + len)
+        self.slice(axis, start..start.saturating_add(len))
     }
 
     /// The part at one index of an axis, without that axis.
@@ -339,18 +330,7 @@ impl Var {
     /// Cuts an axis into consecutive parts of the given sizes.
     #[track_caller]
     pub fn split(&self, axis: isize, sizes: &[usize]) -> Vec<Var> {
-        let total: usize = sizes.iter().sum();
-        assert!(
-            total == self.dims()[resolve_axis("split", axis, self.rank())],
-            "split: sizes {sizes:?} add up to {total}, axis {axis} of {} is another size",
-            self.shape()
-        );
-        let mut start = 0;
-        let part = |&size: &usize| {
-            start += size;
-            self.narrow(axis, start - size, size)
-        };
-        sizes.iter().map(part).collect()
+        self.shape().split(axis, sizes).into_iter().map(|part| self.slice(axis, part)).collect()
     }
 
     /// Cuts an axis into at most `n` parts of equal size, the last perhaps smaller.

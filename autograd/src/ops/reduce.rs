@@ -1,8 +1,7 @@
 //! Reductions and scans that are not sums of a formula.
 
-use plies_tensor::{Elementwise, Reduce, Tensor, formula};
+use plies_tensor::{Elementwise, Reduce, Tensor, formula, resolve_axis};
 
-use super::resolve_axis;
 use crate::{Op, Reads, Var, apply};
 
 /// The largest (or smallest) over axes, kept with size 1.

@@ -200,13 +200,13 @@ struct Row(Memory);
 
 impl Default for Row {
     fn default() -> Self {
-        Row(Memory::allocate(0))
+        Row(Memory::scratch::<f64>(0))
     }
 }
 
 impl Row {
     fn of(value: f64, len: usize) -> Self {
-        let mut row = Row(Memory::allocate(len * size_of::<f64>()));
+        let mut row = Row(Memory::scratch::<f64>(len));
         row.fill(value);
         row
     }

@@ -308,7 +308,7 @@ impl<'a, T: GemmElement + Reducible> Parts<'a, T> {
             let rows = m_part.min(m - row);
             let (a, b) = self.operands(i);
             let a = a.block([row, 0], [rows, k]);
-            let mut memory = Memory::allocate(rows * n_part * size_of::<T>());
+            let mut memory = Memory::scratch::<T>(rows * n_part);
             let part = memory.as_slice_mut::<T>();
             for col in (0..n).step_by(n_part) {
                 let cols = n_part.min(n - col);

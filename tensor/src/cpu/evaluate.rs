@@ -43,8 +43,7 @@ impl<'a, T: Reducible> Source<'a, T> {
         } else if layout.strides().iter().all(|&stride| stride == 0) {
             Source::One(&data[from])
         } else {
-            let (low, high) = layout.extent().unwrap_or_default();
-            assert!(low <= high && high < data.len(), "a view outside its buffer");
+            layout.assert_inside(data.len());
             Source::Strided(data, layout)
         }
     }
@@ -54,6 +53,7 @@ impl<'a, T: Reducible> Source<'a, T> {
 #[derive(Clone, Copy)]
 pub(super) struct Sink<'a, T> {
     data: *mut T,
+    len: usize,
     /// `None`: the elements lie in order from `data` on.
     layout: Option<&'a Layout>,
 }
@@ -64,11 +64,11 @@ unsafe impl<T: Send> Send for Sink<'_, T> {}
 unsafe impl<T: Send> Sync for Sink<'_, T> {}
 
 impl<'a, T: Reducible> Sink<'a, T> {
-    pub(super) const NONE: Self = Sink { data: std::ptr::null_mut(), layout: None };
+    pub(super) const NONE: Self = Sink { data: std::ptr::null_mut(), len: 0, layout: None };
 
     /// A slice in the order of the iteration.
     pub(super) fn slice(data: &'a mut [T]) -> Self {
-        Sink { data: data.as_mut_ptr(), layout: None }
+        Sink { data: data.as_mut_ptr(), len: data.len(), layout: None }
     }
 
     /// The elements of a buffer in the order of a layout.
@@ -76,11 +76,10 @@ impl<'a, T: Reducible> Sink<'a, T> {
         if layout.is_contiguous() {
             let first = layout.offset();
             let elements = &mut data[first..first + layout.elem_count()];
-            return Sink { data: elements.as_mut_ptr(), layout: None };
+            return Sink::slice(elements);
         }
-        let (low, high) = layout.extent().unwrap_or_default();
-        assert!(low <= high && high < data.len(), "a view outside its buffer");
-        Sink { data: data.as_mut_ptr(), layout: Some(layout) }
+        layout.assert_inside(data.len());
+        Sink { data: data.as_mut_ptr(), len: layout.elem_count(), layout: Some(layout) }
     }
 }
 
@@ -179,13 +178,14 @@ pub(super) fn run_single_step<T: Reducible>(
     let n = target.layout.elem_count();
     let first = target.layout.offset();
     let out = &mut target.buffer.memory_mut::<Memory>().as_slice_mut::<T>()[first..first + n];
+    let to = out.as_mut_ptr();
     let mut numbers = [T::default(); 3];
     let mut operands = [std::ptr::null(); 3];
     let mut singles: Singles = 0;
     for k in 0..step.action.arity() {
         let number = match step.operands[k] {
             Place::Input(0) if in_place => {
-                operands[k] = out.as_ptr();
+                operands[k] = to.cast_const();
                 continue;
             }
             Place::Input(i) => {
@@ -217,7 +217,7 @@ pub(super) fn run_single_step<T: Reducible>(
     }
     // SAFETY: slices have `n` elements, and so has `out`, which is exclusively borrowed; an operand
     // is either all of it or none.
-    unsafe { T::code(step.action, singles)(operands, out.as_mut_ptr(), n) };
+    unsafe { T::code(step.action, singles)(operands, to, n) };
     true
 }
 
@@ -276,15 +276,23 @@ impl<'a, T: Reducible> Evaluator<'a, T> {
         let n_numbers = if schedule.leaves.is_empty() { 0 } else { formula.nodes().len() };
         let rows = n_numbers.next_multiple_of(LINE);
         let stride = longest.next_multiple_of(LINE);
-        let all_slices = sources.iter().all(|source| match source {
-            Source::Slice(data) => {
-                assert!(data.len() >= n);
-                true
-            }
-            Source::One(_) => true,
-            Source::Old(j) => sinks[*j].layout.is_none(),
-            Source::Strided(..) => false,
-        });
+        let mut all_slices = true;
+        for source in sources {
+            let len = match source {
+                Source::Slice(data) => data.len(),
+                Source::One(_) => n,
+                Source::Old(j) => {
+                    all_slices &= sinks[*j].layout.is_none();
+                    sinks[*j].len
+                }
+                Source::Strided(_, layout) => {
+                    all_slices = false;
+                    layout.dims().iter().product()
+                }
+            };
+            assert!(len >= n);
+        }
+        assert!(sinks.iter().all(|sink| sink.len >= n));
         let in_order = match sinks {
             [] => is_view(formula, sources),
             _ => sinks.iter().all(|sink| sink.layout.is_none()),
@@ -304,7 +312,7 @@ impl<'a, T: Reducible> Evaluator<'a, T> {
             formula,
             sources,
             sinks,
-            scratch: Memory::allocate(len * size_of::<T>()),
+            scratch: Memory::scratch::<T>(len),
             rows,
             registers,
             row,
@@ -361,7 +369,7 @@ impl<'a, T: Reducible> Evaluator<'a, T> {
             let (data, layout) = match *source {
                 Source::Strided(data, layout) => (data.as_ptr().cast_mut(), layout),
                 Source::Old(j) => match self.sinks[j] {
-                    Sink { data, layout: Some(layout) } => (data, layout),
+                    Sink { data, layout: Some(layout), .. } => (data, layout),
                     _ => continue,
                 },
                 _ => continue,
@@ -415,7 +423,7 @@ impl<'a, T: Reducible> Evaluator<'a, T> {
                 Source::Strided(..) | Source::Old(_) => (Address::fixed(self.block(i)), false),
             },
             Place::Output(j) => match self.sinks.get(j) {
-                Some(Sink { data, layout: None }) => (moving(*data), false),
+                Some(Sink { data, layout: None, .. }) => (moving(*data), false),
                 _ => (Address::fixed(self.block(self.sources.len() + j)), false),
             },
         }

@@ -1,17 +1,41 @@
-//! Reading and adding at positions that an index tensor names.
+//! Reading and adding at positions that an index tensor names. All are checked before anything moves.
 
 use super::memory::elements;
 use super::parallel::{Slots, for_each_range};
+use crate::backend::OutOfRange;
 use crate::{Element, Layout, View};
 
-/// The index of each element of `index`, checked against the size of the axis.
-#[track_caller]
-fn checked(operation: &str, index: i32, size: usize) -> isize {
-    assert!(
-        index >= 0 && (index as usize) < size,
-        "{operation}: index {index} is out of range for an axis of {size}"
-    );
-    index as isize
+/// Finds the first index that is not below `size`.
+pub(super) fn check(index: &View<'_>, size: usize) -> Result<(), OutOfRange> {
+    let data: &[i32] = elements(index);
+    let is_in = |i: i32| i >= 0 && (i as usize) < size;
+    if index.layout.elem_count() == 0 {
+        return Ok(());
+    }
+    // Along a broadcast axis they are the same ones again.
+    let strides = index.layout.strides().iter().enumerate().rev();
+    let repeated = strides.filter(|(_, stride)| **stride == 0).map(|(axis, _)| axis);
+    let layout = repeated.fold(*index.layout, |layout, axis| layout.slice(axis as isize, 0, 1, 1));
+    let n = layout.elem_count();
+    let first = if layout.is_contiguous() {
+        let data = &data[layout.offset()..][..n];
+        // Without a way out, so that it is a loop of vectors.
+        match data.iter().fold(true, |all, &i| all & is_in(i)) {
+            true => None,
+            false => data.iter().position(|&i| !is_in(i)),
+        }
+    } else {
+        layout.indices().position(|at| !is_in(data[at]))
+    };
+    let Some(mut place) = first else { return Ok(()) };
+    let mut position = vec![0; layout.rank()];
+    let mut at = layout.offset() as isize;
+    for axis in (0..layout.rank()).rev() {
+        position[axis] = place % layout.dims()[axis];
+        place /= layout.dims()[axis];
+        at += position[axis] as isize * layout.strides()[axis];
+    }
+    Err(OutOfRange { index: data[at as usize], position })
 }
 
 /// Trailing axes over which the index does not change and both sides are contiguous: whole rows
@@ -46,7 +70,6 @@ pub(super) fn gather<T: Element>(input: View<'_>, axis: usize, index: View<'_>, 
     // The input as if its indexed axis were as long as the index's, standing still along it.
     let mut base = *input.layout;
     if size == 0 {
-        assert!(out.is_empty(), "gather: the axis is empty, there is nothing to index");
         return;
     }
     base = base.slice(axis as isize, 0, 1, 1);
@@ -62,7 +85,7 @@ pub(super) fn gather<T: Element>(input: View<'_>, axis: usize, index: View<'_>, 
         let target = &target;
         let places = base.indices().zip(index_walk.indices()).enumerate();
         for (r, (from, at)) in places.skip(range.start).take(range.len()) {
-            let from = (from as isize + checked("gather", indices[at], size) * stride) as usize;
+            let from = (from as isize + indices[at] as isize * stride) as usize;
             // SAFETY: `r < rows`, so the row lies within `out`, and no other thread has it.
             let to = unsafe { std::slice::from_raw_parts_mut(target.0.add(r * row), row) };
             to.copy_from_slice(&data[from..from + row]);
@@ -85,7 +108,6 @@ pub(super) fn scatter_add<T: Element>(
     if index.layout.elem_count() == 0 {
         return;
     }
-    assert!(size > 0, "scatter_add: the axis is empty, there is nothing to add to");
     let shape = index.layout.shape();
     if axis + 1 == dims.len() && index.layout.is_contiguous() && source.layout.is_contiguous() {
         let n = shape[axis];
@@ -100,7 +122,7 @@ pub(super) fn scatter_add<T: Element>(
             let from = values[part.clone()].chunks_exact(n).zip(indices[part].chunks_exact(n));
             for (line, (values, indices)) in lines.chunks_exact_mut(size).zip(from) {
                 for (&value, &at) in values.iter().zip(indices) {
-                    let to = &mut line[checked("scatter_add", at, size) as usize];
+                    let to = &mut line[at as usize];
                     *to = add(*to, value);
                 }
             }
@@ -114,7 +136,7 @@ pub(super) fn scatter_add<T: Element>(
         .zip(leading(index.layout, rank).indices())
         .zip(leading(source.layout, rank).indices());
     for ((to, at), from) in places {
-        let to = (to as isize + checked("scatter_add", indices[at], size) * stride) as usize;
+        let to = (to as isize + indices[at] as isize * stride) as usize;
         for (t, &v) in target[to..to + row].iter_mut().zip(&values[from..from + row]) {
             *t = add(*t, v);
         }

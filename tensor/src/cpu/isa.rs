@@ -2,6 +2,7 @@
 //! that one binary is fast on every machine.
 
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use crate::Error;
 
@@ -12,12 +13,15 @@ const VARIABLE: &str = "PLIES_ISA";
 /// environment variable `PLIES_ISA` names others (`avx512`, `avx2`, `neon`, `portable`).
 ///
 /// # Errors
-/// When `PLIES_ISA` names none, or some that this processor lacks. Every operation on the CPU then
-/// panics with the same words.
+/// When `PLIES_ISA` names none, or some that this processor lacks. [`Device::cpu`](crate::Device::cpu)
+/// then panics with the same words, so that no operation begins.
 pub fn instruction_set() -> crate::Result<&'static str> {
     let error = |reason: &str| Error::Format { origin: VARIABLE.into(), reason: reason.into() };
     Isa::chosen().map(Isa::name).map_err(error)
 }
+
+/// Which of [`Isa::ALL`] was chosen, once somebody has asked: every operation does.
+static KNOWN: AtomicUsize = AtomicUsize::new(usize::MAX);
 
 /// A family of vector instructions for which the loops are compiled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,17 +47,37 @@ impl Isa {
         if let Some(isa) = tests::CHOSEN.get() {
             return isa;
         }
+        Isa::checked()
+    }
+
+    /// The same. Whoever makes a device asks first, so that what the environment has wrong is told
+    /// there and not by a thread in the middle of an operation.
+    #[inline]
+    #[track_caller]
+    pub(crate) fn checked() -> Isa {
+        match Isa::ALL.get(KNOWN.load(Relaxed)) {
+            Some(&isa) => isa,
+            None => Isa::remembered(),
+        }
+    }
+
+    #[cold]
+    #[track_caller]
+    fn remembered() -> Isa {
         match Isa::chosen() {
-            Ok(isa) => isa,
+            Ok(isa) => {
+                KNOWN.store(isa as usize, Relaxed);
+                isa
+            }
             Err(reason) => panic!("{VARIABLE}: {reason}"),
         }
     }
 
     fn chosen() -> Result<Isa, &'static str> {
         static CHOSEN: OnceLock<Result<Isa, String>> = OnceLock::new();
-        let chosen = CHOSEN.get_or_init(|| match std::env::var(VARIABLE) {
-            Ok(name) => Isa::named(&name),
-            Err(_) => Ok(Isa::best()),
+        let chosen = CHOSEN.get_or_init(|| match std::env::var_os(VARIABLE) {
+            Some(name) => Isa::named(&name.to_string_lossy()),
+            None => Ok(Isa::best()),
         });
         chosen.as_ref().copied().map_err(String::as_str)
     }

@@ -2,10 +2,12 @@
 //! again, and fresh pages from the operating system cost more than the arithmetic on them.
 //!
 //! Small blocks are kept and counted by the thread that freed them, where no other thread has to be
-//! kept out; the others by all threads together.
+//! kept out; the others by all threads together. When the system has no more, what is kept goes back
+//! to it before a request fails.
 
-use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
+use std::alloc::{Layout, alloc_zeroed, dealloc};
 use std::cell::RefCell;
+use std::fmt;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicIsize, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
@@ -55,11 +57,11 @@ unsafe impl Sync for Memory {}
 /// The number of a size of block. There are four sizes to each power of two, so that at most a fifth
 /// is wasted and nearly equal batches share their blocks; class 0 has no bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct SizeClass(u8);
+struct SizeClass(usize);
 
 impl SizeClass {
     const COUNT: usize = 4 * usize::BITS as usize;
-    const SMALL_COUNT: usize = SizeClass::of(SMALL).0 as usize + 1;
+    const SMALL_COUNT: usize = SizeClass::of(SMALL).0 + 1;
 
     /// The smallest that holds `bytes`.
     const fn of(bytes: usize) -> SizeClass {
@@ -68,20 +70,20 @@ impl SizeClass {
         }
         let units = bytes.div_ceil(ALIGN);
         if units <= 4 {
-            return SizeClass(units as u8);
+            return SizeClass(units);
         }
         // The two bits after the first one of `units - 1` say which quarter.
-        let quarter = (units - 1).ilog2() - 2;
-        SizeClass((4 * quarter + ((units - 1) >> quarter) as u32 + 1) as u8)
+        let quarter = (units - 1).ilog2() as usize - 2;
+        SizeClass(4 * quarter + ((units - 1) >> quarter) + 1)
     }
 
     /// Whether threads keep such blocks for themselves.
     fn is_small(self) -> bool {
-        (self.0 as usize) < SizeClass::SMALL_COUNT
+        self.0 < SizeClass::SMALL_COUNT
     }
 
     const fn bytes(self) -> usize {
-        let class = self.0 as usize;
+        let class = self.0;
         if class <= 4 {
             return class * ALIGN;
         }
@@ -131,14 +133,14 @@ impl Own {
 
     /// A block of a small class.
     fn take(&mut self, class: SizeClass) -> Option<Block> {
-        let block = self.free.0[class.0 as usize].pop()?;
+        let block = self.free.0[class.0].pop()?;
         self.count(class.bytes() as isize);
         Some(block)
     }
 
     /// Keeps a block of a small class, or gives it back when there are enough.
     fn put(&mut self, class: SizeClass, block: Block) -> Option<Block> {
-        let blocks = &mut self.free.0[class.0 as usize];
+        let blocks = &mut self.free.0[class.0];
         if blocks.len() == KEPT {
             return Some(block);
         }
@@ -157,11 +159,9 @@ impl Own {
     fn tell(&mut self) {
         count(std::mem::take(&mut self.taken));
     }
-}
 
-impl Drop for Own {
-    /// What a thread kept is for all when it ends.
-    fn drop(&mut self) {
+    /// Gives all blocks to all threads.
+    fn share(&mut self) {
         self.tell();
         for (class, blocks) in self.free.0.iter_mut().enumerate() {
             shared(|free| free.0[class].append(blocks));
@@ -169,30 +169,56 @@ impl Drop for Own {
     }
 }
 
+impl Drop for Own {
+    /// What a thread kept is for all when it ends.
+    fn drop(&mut self) {
+        self.share();
+    }
+}
+
+/// The end of a request that the system could not meet; `what` had `len` elements.
+#[cold]
+#[track_caller]
+pub(crate) fn out_of_memory(what: impl fmt::Display, dtype: DType, len: usize) -> ! {
+    let (bytes, in_use) = (len as u128 * dtype.size_in_bytes() as u128, memory_use().in_use);
+    panic!("{what} of {dtype}: {bytes} bytes, beside {in_use} that tensors hold, are not there")
+}
+
 impl Memory {
-    /// Memory of `len` elements.
-    pub(crate) fn of_elements(dtype: DType, len: usize) -> Memory {
+    /// Memory of `len` elements, unless there is not so much; the contents are those of an earlier
+    /// tensor, or zeros.
+    #[inline]
+    pub(crate) fn of_elements(dtype: DType, len: usize) -> Option<Memory> {
         // Blocks are up to a quarter larger than what is asked for.
         let addressable = |bytes: &usize| *bytes <= isize::MAX as usize / 2;
-        match len.checked_mul(dtype.size_in_bytes()).filter(addressable) {
-            Some(bytes) => Memory::allocate(bytes),
-            None => panic!("allocate: {len} elements of {dtype} exceed the address space"),
+        Memory::allocate(len.checked_mul(dtype.size_in_bytes()).filter(addressable)?)
+    }
+
+    /// Memory for an operation's own use.
+    ///
+    /// # Panics
+    /// When there is not so much.
+    #[inline]
+    pub(super) fn scratch<T: Element>(len: usize) -> Memory {
+        match Memory::of_elements(T::DTYPE, len) {
+            Some(memory) => memory,
+            None => out_of_memory(format_args!("scratch: {len} elements"), T::DTYPE, len),
         }
     }
 
-    /// Memory of `len` bytes; the contents are those of an earlier tensor, or zeros.
-    pub(super) fn allocate(len: usize) -> Memory {
+    /// Memory of `len` bytes.
+    fn allocate(len: usize) -> Option<Memory> {
         let class = SizeClass::of(len);
         let capacity = class.bytes();
         if capacity == 0 {
-            return Memory { bytes: NonNull::dangling(), class, len };
+            return Some(Memory { bytes: NonNull::dangling(), class, len });
         }
         let own = if class.is_small() { Own::with(|own| own.take(class)) } else { None };
         let bytes = match own.flatten() {
             Some(Block(bytes)) => bytes,
-            None => from_all(class),
+            None => from_all(class)?,
         };
-        Memory { bytes, class, len }
+        Some(Memory { bytes, class, len })
     }
 
     /// The first byte, as the address of elements; dangling when there are none.
@@ -221,25 +247,46 @@ impl Memory {
     }
 }
 
-/// A block that threads keep together, or one of zeros from the system.
+/// A block that threads keep together, or one from the system, for which all that is kept is given
+/// up if need be.
 #[cold]
-fn from_all(class: SizeClass) -> NonNull<u8> {
-    let capacity = class.bytes();
-    let found = shared(|free| free.0[class.0 as usize].pop());
+fn from_all(class: SizeClass) -> Option<NonNull<u8>> {
+    let found = shared(|free| free.0[class.0].pop());
     let bytes = match found {
         Some(Block(bytes)) => bytes,
-        None => {
-            let Ok(layout) = Layout::from_size_align(capacity, ALIGN) else {
-                panic!("allocate: {capacity} bytes exceed the address space")
-            };
-            RESERVED.fetch_add(capacity, Relaxed);
-            // SAFETY: the layout's size is not 0.
-            let bytes = NonNull::new(unsafe { alloc_zeroed(layout) });
-            bytes.unwrap_or_else(|| handle_alloc_error(layout))
-        }
+        None => from_system(class).or_else(|| {
+            empty_cache();
+            from_system(class)
+        })?,
     };
-    count(capacity as isize);
-    bytes
+    count(class.bytes() as isize);
+    Some(bytes)
+}
+
+/// A block of zeros.
+fn from_system(class: SizeClass) -> Option<NonNull<u8>> {
+    let layout = Layout::from_size_align(class.bytes(), ALIGN).ok()?;
+    // SAFETY: the layout's size is not 0.
+    let bytes = NonNull::new(unsafe { alloc_zeroed(layout) })?;
+    RESERVED.fetch_add(class.bytes(), Relaxed);
+    Some(bytes)
+}
+
+fn to_system(class: SizeClass, block: Block) {
+    RESERVED.fetch_sub(class.bytes(), Relaxed);
+    // SAFETY: allocated in `from_system` with this size and alignment, and owned.
+    unsafe {
+        dealloc(block.0.as_ptr(), Layout::from_size_align_unchecked(class.bytes(), ALIGN));
+    }
+}
+
+/// Gives what is kept back to the system, but for the small blocks of other threads.
+pub(super) fn empty_cache() {
+    Own::with(Own::share);
+    for class in 1..SizeClass::COUNT {
+        let blocks = shared(|free| std::mem::take(&mut free.0[class]));
+        blocks.into_iter().for_each(|block| to_system(SizeClass(class), block));
+    }
 }
 
 /// Keeps a block for all threads, or gives it back to the system when twice as much is kept as was
@@ -250,14 +297,10 @@ fn to_all(class: SizeClass, block: Block) {
     let capacity = class.bytes();
     let in_use = count(-(capacity as isize));
     if RESERVED.load(Relaxed).saturating_sub(in_use) / 2 <= PEAK.load(Relaxed).max(LITTLE) {
-        shared(|free| free.0[class.0 as usize].push(block));
+        shared(|free| free.0[class.0].push(block));
         return;
     }
-    RESERVED.fetch_sub(capacity, Relaxed);
-    // SAFETY: allocated in `from_all` with this size and alignment, and owned.
-    unsafe {
-        dealloc(block.0.as_ptr(), Layout::from_size_align_unchecked(capacity, ALIGN));
-    }
+    to_system(class, block);
 }
 
 impl Drop for Memory {
@@ -315,12 +358,12 @@ mod tests {
             assert_eq!(SizeClass::of(size), class);
             last = class;
         }
-        assert!((SizeClass::of(isize::MAX as usize).0 as usize) < SizeClass::COUNT);
+        assert!(SizeClass::of(isize::MAX as usize).0 < SizeClass::COUNT);
     }
 
     #[test]
     fn what_an_ended_thread_kept_serves_others() {
-        let allocate = || Memory::allocate(15_000);
+        let allocate = || Memory::allocate(15_000).unwrap();
         let address = |memory: &Memory| memory.bytes.as_ptr() as usize;
         let kept = std::thread::spawn(move || {
             let held: Vec<Memory> = (0..KEPT).map(|_| allocate()).collect();
@@ -332,17 +375,18 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "exceed the address space")]
     fn what_no_address_space_can_hold_is_refused() {
-        Memory::of_elements(DType::F32, (1 << 62) - 1);
+        for len in [1 << 58, 1 << 61, (1 << 62) - 1, usize::MAX] {
+            assert!(Memory::of_elements(DType::F32, len).is_none());
+        }
     }
 
     #[test]
     fn a_freed_buffer_serves_the_next_request_of_its_size() {
-        let first = Memory::allocate(123_457);
+        let first = Memory::scratch::<f64>(123_457);
         let address = first.bytes;
         drop(first);
-        let second = Memory::allocate(123_400);
+        let second = Memory::scratch::<f64>(123_400);
         assert_eq!(address, second.bytes);
     }
 }

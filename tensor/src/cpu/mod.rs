@@ -4,8 +4,8 @@
 //!    loop for each; `memory` recycles blocks by size; `parallel` shares a loop among threads;
 //!    `prefetch` asks for what will be read.
 //! 2. **A formula over a block** of a thousand elements, which stays in the first-level cache.
-//!    `primitive` has a loop for each step, on the functions of `math`; `walk` brings elements of any
-//!    strides in order; `evaluate` links the steps and runs them.
+//!    `primitive` has a loop for each step, on the functions of `math`, and `angles` those of sine and
+//!    cosine; `walk` brings elements of any strides in order; `evaluate` links the steps and runs them.
 //! 3. **One pass over memory.** `map` runs a formula over all blocks; `accumulate` and `reduce` join
 //!    its values, in an order that depends on the shape alone; `scan` has running sums and sorting,
 //!    `index` reads and adds at positions, `pool` looks for the largest in windows. Most of this is
@@ -23,6 +23,7 @@ mod memory;
 mod parallel;
 mod prefetch;
 
+mod angles;
 mod evaluate;
 mod math;
 mod primitive;
@@ -45,18 +46,19 @@ mod philox;
 
 use std::any::Any;
 
+pub(crate) use isa::Isa;
 pub use isa::instruction_set;
 pub use parallel::{set_threads, threads};
 pub(crate) use philox::philox;
 
 use crate::backend::{
-    ArgReduce, Backend, Buffer, Contraction, Distribution, Epilogue, MemoryUse, Target, View,
-    Windows,
+    ArgReduce, Backend, Buffer, Contraction, Distribution, Epilogue, MemoryUse, OutOfRange, Target,
+    View, Windows,
 };
 use crate::recurrence::by_definition;
 use crate::{DType, Element, Formula, Recurrence, Reduce, Result};
-pub(crate) use memory::Memory;
 use memory::elements;
+pub(crate) use memory::{Memory, out_of_memory};
 
 /// Calls a generic function with the Rust type of a dtype.
 macro_rules! with_element {
@@ -90,7 +92,10 @@ impl Backend for Cpu {
     }
 
     fn allocate(&self, dtype: DType, len: usize) -> Box<dyn Any + Send + Sync> {
-        Box::new(Memory::of_elements(dtype, len))
+        match Memory::of_elements(dtype, len) {
+            Some(memory) => Box::new(memory),
+            None => out_of_memory(format_args!("allocate: {len} elements"), dtype, len),
+        }
     }
 
     fn write(&self, target: &mut Buffer, bytes: &[u8]) {
@@ -191,10 +196,18 @@ impl Backend for Cpu {
         contract::contract(loops, a, b, epilogue, out);
     }
 
-    fn gather(&self, input: View<'_>, axis: usize, index: View<'_>, out: &mut Buffer) {
+    fn gather(
+        &self,
+        input: View<'_>,
+        axis: usize,
+        index: View<'_>,
+        out: &mut Buffer,
+    ) -> std::result::Result<(), OutOfRange> {
+        index::check(&index, input.layout.dims()[axis])?;
         with_element!(out.dtype(), T => {
             index::gather::<T>(input, axis, index, slice_mut(out));
         });
+        Ok(())
     }
 
     fn scatter_add(
@@ -204,7 +217,8 @@ impl Backend for Cpu {
         axis: usize,
         index: View<'_>,
         source: View<'_>,
-    ) {
+    ) -> std::result::Result<(), OutOfRange> {
+        index::check(&index, dims[axis])?;
         match target.dtype() {
             DType::F32 => {
                 let target = slice_mut::<f32>(target);
@@ -219,6 +233,7 @@ impl Backend for Cpu {
                 index::scatter_add(target, dims, axis, index, source, i32::wrapping_add);
             }
         }
+        Ok(())
     }
 
     fn max_pool(
@@ -259,6 +274,10 @@ impl Backend for Cpu {
 
     fn memory_use(&self) -> MemoryUse {
         memory::memory_use()
+    }
+
+    fn empty_cache(&self) {
+        memory::empty_cache();
     }
 }
 

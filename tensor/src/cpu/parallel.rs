@@ -31,29 +31,32 @@ pub(crate) fn for_each_range(n: usize, grain: usize, work: impl Fn(Range<usize>)
         if n > 0 {
             work(0..n);
         }
-        return;
-    }
-    #[cfg(feature = "rayon")]
-    {
+    } else {
+        #[cfg(feature = "rayon")]
         // A few pieces for each thread, so that one that is disturbed does not hold up the rest.
-        let piece = grains.div_ceil(workers * 4) * grain;
-        let next = AtomicUsize::new(0);
-        let run = || {
-            loop {
-                let start = next.fetch_add(piece, Ordering::Relaxed);
-                if start >= n {
-                    break;
-                }
-                work(start..n.min(start + piece));
-            }
-        };
-        rayon::scope(|scope| {
-            for _ in 1..workers {
-                scope.spawn(|_| run());
-            }
-            run();
-        });
+        share(n, grains.div_ceil(workers * 4) * grain, workers, work);
     }
+}
+
+/// Calls `work` on pieces of `0..n`; each worker takes the next when it is done with one.
+#[cfg(feature = "rayon")]
+fn share(n: usize, piece: usize, workers: usize, work: impl Fn(Range<usize>) + Sync) {
+    let next = AtomicUsize::new(0);
+    let run = || {
+        loop {
+            let start = next.fetch_add(piece, Ordering::Relaxed);
+            if start >= n {
+                break;
+            }
+            work(start..n.min(start + piece));
+        }
+    };
+    rayon::scope(|scope| {
+        for _ in 1..workers {
+            scope.spawn(|_| run());
+        }
+        run();
+    });
 }
 
 /// Results that several threads write, each its own.

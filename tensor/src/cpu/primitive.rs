@@ -3,6 +3,7 @@
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 
+use super::angles::{self, Cos, Sin};
 use super::cells::Step;
 #[cfg(target_arch = "x86_64")]
 use super::isa::Isa;
@@ -41,7 +42,7 @@ pub(super) trait Primitive: Element {
 
 /// A function of up to three numbers; `FMA` says whether the instruction set has a fused
 /// multiply-add.
-trait Function<T> {
+pub(super) trait Function<T> {
     const ARITY: usize;
     /// Whether it takes so long that what doesn't fill a vector is padded to fill one.
     const IS_LONG: bool = false;
@@ -96,7 +97,7 @@ const PIECE: usize = 256;
 const LANES: usize = 16;
 
 /// A function at each place; the operands in `SINGLES` are single numbers.
-struct Map<F, const SINGLES: Singles>(PhantomData<F>);
+pub(super) struct Map<F, const SINGLES: Singles>(PhantomData<F>);
 
 impl<F, const SINGLES: Singles> Map<F, SINGLES> {
     const fn is_single(k: usize) -> bool {
@@ -321,10 +322,8 @@ impl Primitive for f32 {
 
     fn code(action: Action, singles: Singles) -> Code<f32> {
         match action {
-            Action::Unary(Unary::Sin) if singles == 0 => compiled::<_, Angles<Sin, 0>>(),
-            Action::Unary(Unary::Sin) => compiled::<_, Angles<Sin, 1>>(),
-            Action::Unary(Unary::Cos) if singles == 0 => compiled::<_, Angles<Cos, 0>>(),
-            Action::Unary(Unary::Cos) => compiled::<_, Angles<Cos, 1>>(),
+            Action::Unary(Unary::Sin) => angles::code::<Sin>(singles),
+            Action::Unary(Unary::Cos) => angles::code::<Cos>(singles),
             Action::Unary(op) => unary! { f32, op, singles;
                 Neg: |x| -x;
                 Abs: |x| x.abs();
@@ -351,72 +350,6 @@ impl Primitive for f32 {
             Action::Select => map!(Select, singles, [1 2 3 4 5 6 7]),
             Action::Copy => map!(Identity, singles, [1]),
             Action::Reduce(_) => unreachable!("a reduction joins elements"),
-        }
-    }
-}
-
-/// A periodic function, and the library's for angles that are too large for it.
-trait Periodic: Function<f32> {
-    fn of_large(x: f64) -> f64;
-}
-
-struct Sin;
-
-impl Function<f32> for Sin {
-    const ARITY: usize = 1;
-    const IS_LONG: bool = true;
-    #[inline(always)]
-    fn at<const FMA: bool>([x, ..]: [f32; 3]) -> f32 {
-        math::sin::<FMA>(x)
-    }
-}
-
-impl Periodic for Sin {
-    fn of_large(x: f64) -> f64 {
-        x.sin()
-    }
-}
-
-struct Cos;
-
-impl Function<f32> for Cos {
-    const ARITY: usize = 1;
-    const IS_LONG: bool = true;
-    #[inline(always)]
-    fn at<const FMA: bool>([x, ..]: [f32; 3]) -> f32 {
-        math::cos::<FMA>(x)
-    }
-}
-
-impl Periodic for Cos {
-    fn of_large(x: f64) -> f64 {
-        x.cos()
-    }
-}
-
-struct Angles<F, const SINGLES: Singles>(PhantomData<F>);
-
-impl<F: Periodic, const SINGLES: Singles> Kernel<f32> for Angles<F, SINGLES> {
-    #[inline(always)]
-    unsafe fn run<const FMA: bool>(operands: [*const f32; 3], out: *mut f32, n: usize) {
-        let is_large = |x: f32| x.abs() > math::LARGEST_ANGLE;
-        // SAFETY: the caller's promise; elements are read one by one before they are written.
-        unsafe {
-            // Bits order as sizes do, NaN above all, and a maximum of integers vectorises.
-            let moves = usize::from(SINGLES == 0);
-            let bits = |i: usize| (*operands[0].add(moves * i)).to_bits() & 0x7fff_ffff;
-            if (0..n).map(bits).fold(0, u32::max) <= math::LARGEST_ANGLE.to_bits() {
-                return Map::<F, SINGLES>::run::<FMA>(operands, out, n);
-            }
-            for i in 0..n {
-                let x = *operands[0].add(moves * i);
-                let y = if is_large(x) {
-                    F::of_large(x.into()) as f32
-                } else {
-                    F::at::<FMA>([x, x, x])
-                };
-                *out.add(i) = y;
-            }
         }
     }
 }

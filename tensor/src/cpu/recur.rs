@@ -31,10 +31,11 @@ pub(super) fn recur<T: Reducible + GemmElement>(
     let Recurrence { weight, sequences, .. } = *recurrence;
     let [depth, columns] = [weight.layout.dims()[0], weight.layout.dims()[1]];
     // Contiguous, so that each of the many small products reads it where it lies.
-    let packed = Memory::allocate(depth * columns * size_of::<T>());
-    let (from, walk) = (elements::<T>(&weight).as_ptr(), Walk::new(weight.layout));
-    // SAFETY: layouts that reach a backend stay inside their buffers; the copy has room for all.
-    unsafe { gather(from, &walk, 0, packed.start::<T>(), depth * columns) };
+    let packed = Memory::scratch::<T>(weight.layout.elem_count());
+    let (from, walk) = (elements::<T>(&weight), Walk::new(weight.layout));
+    weight.layout.assert_inside(from.len());
+    // SAFETY: the layout was found to lie inside its buffer; the copy has room for all.
+    unsafe { gather(from.as_ptr(), &walk, 0, packed.start::<T>(), depth * columns) };
 
     let mut order: Vec<usize> = (0..sequences.len()).collect();
     order.sort_by_key(|&s| std::cmp::Reverse(sequences[s].len()));
@@ -74,7 +75,7 @@ impl<T: Reducible + GemmElement> Shared<'_, T> {
         // One row more than a single sequence needs: a product of one row would be another loop,
         // which adds up in another order, and a sequence would depend on what it is batched with.
         let height = own.len().max(2);
-        let mut product = Memory::allocate(height * columns * size_of::<T>());
+        let mut product = Memory::scratch::<T>(height * columns);
         let product: &mut [T] = product.as_slice_mut();
         let mut current: Vec<Vec<T>> = Vec::with_capacity(next.len());
         for (slots, next) in self.states.iter().zip(next) {

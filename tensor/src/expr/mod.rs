@@ -21,6 +21,8 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::{Arc, OnceLock};
 
+use crate::DType;
+
 /// A closed element-wise function: n inputs and s scalars to m outputs. Cloning shares it;
 /// equality and hash are those of its nodes, so it can be the key of a cache of kernels.
 ///
@@ -172,10 +174,7 @@ impl Formula {
                 ),
                 _ => continue,
             };
-            assert!(
-                value.fract() == 0.0,
-                "{self}: {value} is not an integer; cast the tensor with to_dtype first"
-            );
+            DType::I32.check_holds(self, value);
         }
     }
 }
@@ -233,11 +232,18 @@ impl fmt::Debug for Formula {
     }
 }
 
-/// Infix text: inputs are `x0`, `x1` and so on, scalars `s0` and so on.
+/// The lengths above which an expression gets a name: one that is repeated, and any.
+const LONG: [usize; 2] = [24, 400];
+
+/// Infix text: inputs are `x0`, `x1` and so on, scalars `s0` and so on. What is long and stands in
+/// several places is written once, `t3 = exp(x0); …`, so that the text is as long as the formula.
 impl fmt::Display for Formula {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut uses = vec![0; self.nodes().len()];
+        self.nodes().iter().flat_map(Node::operands).for_each(|id| uses[id] += 1);
+        self.roots().iter().for_each(|&root| uses[root] += 1);
         let mut text: Vec<String> = Vec::with_capacity(self.nodes().len());
-        for node in self.nodes() {
+        for (id, node) in self.nodes().iter().enumerate() {
             let term = match *node {
                 Node::Input(i) => format!("x{i}"),
                 Node::Scalar(i) => format!("s{i}"),
@@ -264,7 +270,12 @@ impl fmt::Display for Formula {
                     format!("row_{}({})", format!("{op:?}").to_lowercase(), text[x])
                 }
             };
-            text.push(term);
+            if term.len() > LONG[usize::from(uses[id] < 2)] {
+                write!(f, "t{id} = {term}; ")?;
+                text.push(format!("t{id}"));
+            } else {
+                text.push(term);
+            }
         }
         let roots: Vec<&str> = self.roots().iter().map(|&r| text[r].as_str()).collect();
         write!(f, "{}", roots.join(", "))
@@ -303,6 +314,21 @@ mod tests {
         let f = Formula::new(|[x]| x.exp() * x.exp() + (2.0 * x.graph().constant(3.0)));
         assert_eq!(f.nodes().len(), 5, "{f:?}");
         assert_eq!(format!("{f:?}"), "((exp(x0) * exp(x0)) + 6.0)");
+    }
+
+    #[test]
+    fn what_a_long_formula_repeats_is_written_once() {
+        let f = Formula::new(|[x]| (0..200).fold(x.exp(), |y, _| y * y + y));
+        let text = f.to_string();
+        assert!(text.len() < 40 * f.nodes().len(), "{} characters", text.len());
+        assert!(text.starts_with("t3 = ((exp(x0) * exp(x0)) + exp(x0)); t7 = ((((t3 * t3) + t3)"));
+        let chain = Formula::new(|[x]| (0..2000).fold(x, |y, _| y.exp())).to_string();
+        assert!(chain.len() < 2000 * "exp()".len() + 100 * "t1000 = t1000; ".len());
+        let outputs = Formula::build(1, 0, |g| {
+            let y = g.input(0).tanh() * 0.123_456_789_012;
+            vec![y, y, y + 1.0]
+        });
+        assert_eq!(outputs.to_string(), "t3 = (tanh(x0) * 0.123456789012); t3, t3, (t3 + 1.0)");
     }
 
     #[test]

@@ -81,7 +81,7 @@ impl Sizes {
             "{operation}: {conv:?}: stride, dilation and groups must be positive"
         );
         assert!(
-            x[1] == w[1] * g && w[0].is_multiple_of(g),
+            Some(x[1]) == w[1].checked_mul(g) && w[0].is_multiple_of(g),
             "{operation}: input {x} and weight {w} in {g} groups: each group has {} input channels, \
              the weight {}; its {} outputs must be a multiple of the groups",
             x[1] / g,
@@ -90,17 +90,25 @@ impl Sizes {
         );
         let (x_size, w_size) = (spatial(&x), spatial(&w));
         assert!(w_size.iter().all(|&k| k > 0), "{operation}: weight {w} is an empty window");
-        let mut y_size = [0; 2];
+        let (mut y_size, mut stride) = ([0; 2], stride);
         for a in 0..2 {
             let n = windows(x_size[a], w_size[a], stride[a], padding[a], dilation[a]);
             let Some(n) = n else {
                 panic!("{operation}: weight {w} does not fit into the input {x}, {conv:?}")
             };
             y_size[a] = n;
+            // A longer step leads outside as well, and might be more than a layout can say.
+            stride[a] = stride[a].min(x_size[a] + 2 * padding[a]);
         }
         let (n, o, c) = (x[0], w[0] / g, w[1]);
         let sizes =
             Sizes { n, g, o, c, x: x_size, w: w_size, y: y_size, stride, padding, dilation, axes };
+        for shape in [sizes.padded_shape(), sizes.y_shape(), sizes.loops()] {
+            assert!(
+                shape.checked_elem_count().is_some(),
+                "{operation}: input {x}, weight {w}, {conv:?}: {shape} is more than can be counted"
+            );
+        }
         if let Some(y) = y {
             assert!(
                 y == sizes.y_shape(),
@@ -129,6 +137,11 @@ impl Sizes {
     /// Size of the input with its padding.
     fn padded(&self) -> [usize; 2] {
         [0, 1].map(|a| self.x[a] + 2 * self.padding[a])
+    }
+
+    fn padded_shape(&self) -> Shape {
+        let [h, w] = self.padded();
+        Shape::from([self.n, self.g * self.c, h, w])
     }
 
     /// Layouts over the loops, of the padded input,
@@ -287,7 +300,7 @@ impl Tensor {
             (resolve(conv.stride, "stride", 1), resolve(conv.padding, "padding", 0));
         let dilation = resolve(conv.dilation, "dilation", 1);
         let (y_size, w_size) = (spatial(&y), spatial(&w));
-        let mut shape = Shape::from([y[0], w[1] * conv.groups]);
+        let mut shape = Shape::from([y[0], w[1].saturating_mul(conv.groups)]);
         for a in 2 - axes..2 {
             assert!(
                 more[a] < stride[a].max(1),
@@ -334,8 +347,7 @@ impl Tensor {
     #[track_caller]
     fn conv_input(&self, operation: &str, weight: &Tensor, dims: Shape, conv: &Conv) -> Tensor {
         let sizes = Sizes::new(operation, conv, dims, weight.shape(), Some(self.shape()));
-        let [h, w] = sizes.padded();
-        let padded = Shape::from([sizes.n, sizes.g * sizes.c, h, w]);
+        let padded = sizes.padded_shape();
         let order = [N, G, C, KH, KW, O, OH, OW];
         let w_layout = sizes.w_layout(*weight.layout()).permute(&order);
         let y_layout = sizes.y_layout(*self.layout()).permute(&order);
@@ -390,14 +402,13 @@ impl Tensor {
     }
 
     /// With zeros around, as an image.
+    #[track_caller]
     fn padded(&self, sizes: &Sizes) -> Tensor {
-        let [h, w] = sizes.padded();
         let image = if sizes.axes == 1 { self.unsqueeze(2) } else { self.clone() };
         if sizes.padding == [0, 0] {
             return image;
         }
-        let shape = Shape::from([image.dim(0), image.dim(1), h, w]);
-        let mut padded = Tensor::zeros(shape, self.dtype(), self.device());
+        let mut padded = Tensor::zeros(sizes.padded_shape(), self.dtype(), self.device());
         let inside = (0..2).fold(*padded.layout(), |layout, a| {
             let start = sizes.padding[a];
             layout.slice(a as isize + 2, start, start + sizes.x[a], 1)

@@ -2,9 +2,27 @@
 //! the operand's, or come from broadcasting with stride 0: [`index_select`](crate::Tensor::index_select)
 //! is [`gather`](crate::Tensor::gather) with an index that is broadcast over whole rows.
 
+use crate::backend::OutOfRange;
 use crate::shape::resolve_axis;
 use crate::tensor::check_same;
 use crate::{DType, Shape, Tensor, formula};
+
+/// What a backend found wrong with the index of an operation on `x`, at its caller's line.
+#[track_caller]
+fn check_range(operation: &str, x: &Tensor, axis: usize, outcome: Result<(), OutOfRange>) {
+    let Err(OutOfRange { index, position }) = outcome else { return };
+    // An index of whole parts has one axis.
+    let position = match operation {
+        "index_select" | "index_add" => &position[axis..=axis],
+        _ => &position[..],
+    };
+    panic!(
+        "{operation}: index {index} at {position:?} is out of range for the {} elements of axis {axis} \
+         of {}",
+        x.dims()[axis],
+        x.shape()
+    );
+}
 
 impl Tensor {
     #[track_caller]
@@ -47,10 +65,18 @@ impl Tensor {
     #[doc(alias = "take_along_axis")]
     #[track_caller]
     pub fn gather(&self, axis: isize, index: &Tensor) -> Tensor {
-        let a = self.check_index("gather", axis, index);
-        Tensor::fresh(self.device(), self.dtype(), index.shape(), |backend, buffer| {
-            backend.gather(self.view(), a, index.view(), buffer);
-        })
+        self.gathered("gather", axis, index)
+    }
+
+    #[track_caller]
+    fn gathered(&self, operation: &str, axis: isize, index: &Tensor) -> Tensor {
+        let a = self.check_index(operation, axis, index);
+        let mut outcome = Ok(());
+        let y = Tensor::fresh(self.device(), self.dtype(), index.shape(), |backend, buffer| {
+            outcome = backend.gather(self.view(), a, index.view(), buffer);
+        });
+        check_range(operation, self, a, outcome);
+        y
     }
 
     /// The parts of an axis that `index` names, in its order and as often.
@@ -71,7 +97,7 @@ impl Tensor {
     #[doc(alias("take", "embedding"))]
     #[track_caller]
     pub fn index_select(&self, axis: isize, index: &Tensor) -> Tensor {
-        self.gather(axis, &self.spread("index_select", axis, index))
+        self.gathered("index_select", axis, &self.spread("index_select", axis, index))
     }
 
     /// An index [M] of whole parts of `axis` as one of each element.
@@ -100,7 +126,6 @@ impl Tensor {
     /// When an index is outside 0..N.
     #[track_caller]
     pub fn scatter_add(&self, axis: isize, index: &Tensor, source: &Tensor) -> Tensor {
-        let a = self.check_index("scatter_add", axis, index);
         check_same("scatter_add", self, source);
         assert!(
             index.shape() == source.shape(),
@@ -108,10 +133,17 @@ impl Tensor {
             index.shape(),
             source.shape()
         );
-        let mut out = self.copy();
+        self.scattered("scatter_add", axis, index, source)
+    }
+
+    #[track_caller]
+    fn scattered(&self, operation: &str, axis: isize, index: &Tensor, source: &Tensor) -> Tensor {
+        let a = self.check_index(operation, axis, index);
+        let (mut out, mut outcome) = (self.copy(), Ok(()));
         out.with_buffer_mut(|backend, buffer| {
-            backend.scatter_add(buffer, self.dims(), a, index.view(), source.view());
+            outcome = backend.scatter_add(buffer, self.dims(), a, index.view(), source.view());
         });
+        check_range(operation, self, a, outcome);
         out
     }
 
@@ -133,7 +165,7 @@ impl Tensor {
             source.shape(),
             index.shape()
         );
-        self.scatter_add(axis, &index, source)
+        self.scattered("index_add", axis, &index, source)
     }
 
     /// A last axis of `n_classes` that is 1 at the class and 0 elsewhere; all 0 for a class outside
@@ -141,10 +173,16 @@ impl Tensor {
     ///
     /// # Shapes
     /// classes [...] (I32) -> [..., N]
+    ///
+    /// # Panics
+    /// When the classes are not I32, or `n_classes` exceeds its range.
     #[track_caller]
     pub fn one_hot(&self, n_classes: usize, dtype: DType) -> Tensor {
         assert!(self.dtype() == DType::I32, "one_hot: classes must be i32, not {}", self.dtype());
-        let classes: Vec<i32> = (0..n_classes as i32).collect();
+        let Ok(n) = i32::try_from(n_classes) else {
+            panic!("one_hot: {n_classes} classes exceed the range of i32")
+        };
+        let classes: Vec<i32> = (0..n).collect();
         let classes = Tensor::from_slice_on(&classes, [n_classes], self.device());
         let hot = Tensor::evaluate(formula!(|x, c| x.eq(c)), &[&self.unsqueeze(-1), &classes], &[]);
         hot.to_dtype(dtype)

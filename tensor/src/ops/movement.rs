@@ -1,9 +1,9 @@
 //! Views, and the few operations that must copy to arrange elements anew.
 
-use std::ops::{Bound, RangeBounds};
+use std::ops::RangeBounds;
 
 use crate::backend::{Buffer, Target};
-use crate::shape::resolve_axis;
+use crate::shape::{resolve_axis, resolve_range};
 use crate::tensor::check_same;
 use crate::{Layout, Shape, Tensor, formula};
 
@@ -48,23 +48,15 @@ impl Tensor {
     /// Every `step`-th of the elements `range` along an axis.
     #[track_caller]
     pub fn slice_step(&self, axis: isize, range: impl RangeBounds<usize>, step: usize) -> Tensor {
-        let start = match range.start_bound() {
-            Bound::Included(&start) => start,
-            Bound::Excluded(&before) => before + 1,
-            Bound::Unbounded => 0,
-        };
-        let end = match range.end_bound() {
-            Bound::Included(&last) => last + 1,
-            Bound::Excluded(&end) => end,
-            Bound::Unbounded => self.dims()[resolve_axis("slice", axis, self.rank())],
-        };
-        self.with_layout(self.layout().slice(axis, start, end, step))
+        let dim = self.dims()[resolve_axis("slice", axis, self.rank())];
+        let range = resolve_range(range, dim);
+        self.with_layout(self.layout().slice(axis, range.start, range.end, step))
     }
 
     /// `len` elements along an axis, from `start` on.
     #[track_caller]
     pub fn narrow(&self, axis: isize, start: usize, len: usize) -> Tensor {
-        self.slice(axis, start..start + len)
+        self.slice(axis, start..start.saturating_add(len))
     }
 
     /// The part at one index of an axis, without that axis.
@@ -123,6 +115,7 @@ impl Tensor {
 
     /// All elements as one axis.
     #[doc(alias = "ravel")]
+    #[track_caller]
     pub fn flatten(&self) -> Tensor {
         self.reshape([self.elem_count()])
     }
@@ -133,18 +126,7 @@ impl Tensor {
     /// When the sizes do not add up to the axis.
     #[track_caller]
     pub fn split(&self, axis: isize, sizes: &[usize]) -> Vec<Tensor> {
-        let total: usize = sizes.iter().sum();
-        assert!(
-            total == self.dims()[resolve_axis("split", axis, self.rank())],
-            "split: sizes {sizes:?} add up to {total}, axis {axis} of {} is another size",
-            self.shape()
-        );
-        let mut start = 0;
-        let part = |&size: &usize| {
-            start += size;
-            self.narrow(axis, start - size, size)
-        };
-        sizes.iter().map(part).collect()
+        self.shape().split(axis, sizes).into_iter().map(|part| self.slice(axis, part)).collect()
     }
 
     /// Cuts an axis into at most `n` parts of equal size, the last perhaps smaller.
@@ -182,8 +164,12 @@ impl Tensor {
                 first.shape(),
                 part.shape()
             );
-            shape[a] += part.dims()[a];
+            shape[a] = shape[a].saturating_add(part.dims()[a]);
         }
+        assert!(
+            shape.checked_elem_count().is_some(),
+            "cat: {shape} has more elements than can be counted"
+        );
         let whole = Layout::contiguous(shape);
         Tensor::fresh(first.device(), first.dtype(), shape, |_, buffer| {
             let mut start = 0;
@@ -223,7 +209,14 @@ impl Tensor {
         let a = resolve_axis("pad", axis, self.rank());
         let mut shape = self.shape();
         let dim = shape[a];
-        shape[a] += before + after;
+        self.dtype().check_holds("pad", value);
+        shape[a] = dim.saturating_add(before).saturating_add(after);
+        assert!(
+            shape.checked_elem_count().is_some(),
+            "pad: axis {axis} of {} with {before} and {after} more has more elements than can be \
+             counted",
+            self.shape()
+        );
         let whole = Layout::contiguous(shape);
         Tensor::fresh(self.device(), self.dtype(), shape, |backend, buffer| {
             for (start, end) in [(0, before), (before + dim, before + dim + after)] {

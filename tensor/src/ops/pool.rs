@@ -26,14 +26,18 @@ impl Pool {
         let mut windows = Windows { size, stride, padding, count: [1, 1] };
         let mut shape = x;
         for (axis, a) in (2..).zip(2 - axes..2) {
-            let len = x[axis] + 2 * padding[a];
-            assert!(
-                size[a] <= len && x[axis] > 0,
-                "{operation}: a window of {} does not fit into axis {axis} of {x}, {self:?}",
-                size[a]
-            );
-            windows.count[a] = (len - size[a]) / stride[a] + 1;
+            let len = (2 * padding[a]).checked_add(x[axis]);
+            let Some(rest) = len.and_then(|len| len.checked_sub(size[a])).filter(|_| x[axis] > 0)
+            else {
+                panic!(
+                    "{operation}: a window of {} does not fit into axis {axis} of {x}, {self:?}",
+                    size[a]
+                )
+            };
+            windows.count[a] = rest / stride[a] + 1;
             shape[axis] = windows.count[a];
+            // A longer step leads outside as well, and no backend need make room for it.
+            windows.stride[a] = stride[a].min(x[axis] + 2 * padding[a]);
         }
         (windows, shape)
     }
@@ -162,10 +166,10 @@ impl Tensor {
         let (windows, shape) = pool.windows("max_pool", self.shape());
         let image = if self.rank() == 3 { self.unsqueeze(2) } else { self.clone() };
         let image = image.contiguous();
-        let (device, n) = (self.device(), shape.elem_count());
-        let mut values = Buffer::allocate(device, self.dtype(), n);
-        let mut positions = Buffer::allocate(device, DType::I32, n);
-        if n > 0 {
+        let device = self.device();
+        let mut values = Buffer::allocate(device, self.dtype(), &shape);
+        let mut positions = Buffer::allocate(device, DType::I32, &shape);
+        if !values.is_empty() {
             device.backend().max_pool(image.view(), windows, &mut values, &mut positions);
         }
         (Tensor::from_buffer(values, shape), Tensor::from_buffer(positions, shape))

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use crate::backend::{Buffer, View};
 use crate::tensor::check_same;
-use crate::{Formula, Recurrence, Tensor};
+use crate::{Formula, Recurrence, Shape, Tensor};
 
 /// What a call of [`Tensor::recur`] reads besides the tensor that it is called on.
 #[derive(Clone, Copy, Debug)]
@@ -64,9 +64,20 @@ impl Tensor {
             "recur: a weight [K, P] and a state to multiply it by are needed, not {}",
             self.shape()
         );
+        assert!(
+            !cell.reduces_rows(),
+            "recur: {cell} reduces rows, which a cell sees block by block"
+        );
+        for range in next.iter().chain(kept) {
+            assert!(
+                range.start < range.end && range.end <= cell.n_outputs(),
+                "recur: outputs {range:?} of a cell with {}",
+                cell.n_outputs()
+            );
+        }
         let width = self.dim(0) / next[0].len();
         let n = sequences.len();
-        let total: usize = sequences.iter().map(|rows| rows.len()).sum();
+        let total = n_rows(sequences);
         let mut blocks = self.dim(1) / width.max(1);
         assert!(
             width > 0 && self.dim(0) == next[0].len() * width && self.dim(1) == blocks * width,
@@ -97,30 +108,19 @@ impl Tensor {
         if !self.dtype().is_float() {
             cell.check_integer(&[]);
         }
-        for range in next.iter().chain(kept) {
-            assert!(
-                range.start <= range.end && range.end <= cell.n_outputs(),
-                "recur: outputs {range:?} of a cell with {}",
-                cell.n_outputs()
-            );
-        }
-        let mut free = vec![true; total];
-        for rows in sequences {
-            let is_free = rows.end <= total && free[rows.clone()].iter().all(|&free| free);
-            assert!(is_free, "recur: the rows {rows:?} of a sequence are not its own");
-            free[rows.clone()].fill(false);
-        }
-
         let side_by_side = |x: &&Tensor| match x.dims()[1] <= 1 || x.layout().strides()[1] == 1 {
             true => Tensor::clone(x),
             false => x.contiguous(),
         };
         let inputs: Vec<Tensor> = steps.inputs.iter().map(side_by_side).collect();
         let mut finals: Vec<Tensor> = steps.states.iter().map(|state| state.copy()).collect();
-        let allocate = |range: &Range<usize>| {
-            Buffer::allocate(self.device(), self.dtype(), total * range.len() * width)
-        };
-        let mut buffers: Vec<Buffer> = kept.iter().map(allocate).collect();
+        let mut shapes = Vec::with_capacity(kept.len());
+        let mut buffers = Vec::with_capacity(kept.len());
+        for range in kept {
+            let shape = Shape::from([total, range.len() * width]);
+            buffers.push(Buffer::allocate(self.device(), self.dtype(), &shape));
+            shapes.push(shape);
+        }
         if total > 0 {
             let views: Vec<View<'_>> = inputs.iter().map(Tensor::view).collect();
             let recurrence = Recurrence {
@@ -138,9 +138,25 @@ impl Tensor {
                 backend.recur(&recurrence, states, &mut buffers);
             });
         }
-        let shape = |range: &Range<usize>| [total, range.len() * width];
-        let kept = buffers.into_iter().zip(kept);
-        let kept = kept.map(|(buffer, range)| Tensor::from_buffer(buffer, shape(range).into()));
-        (kept.collect(), finals)
+        let kept = buffers.into_iter().zip(shapes);
+        (kept.map(|(buffer, shape)| Tensor::from_buffer(buffer, shape)).collect(), finals)
     }
+}
+
+/// How many rows the sequences have, which must be all rows from the first on, each in one sequence.
+#[track_caller]
+fn n_rows(sequences: &[Range<usize>]) -> usize {
+    let with_steps = sequences.iter().filter(|rows| rows.start != rows.end);
+    let mut in_order: Vec<&Range<usize>> = with_steps.collect();
+    in_order.sort_by_key(|rows| rows.start);
+    let mut total = 0;
+    for rows in in_order {
+        assert!(
+            rows.start == total && rows.start < rows.end,
+            "recur: a sequence of the rows {rows:?} where row {total} is next; together sequences \
+             are all rows, each in one"
+        );
+        total = rows.end;
+    }
+    total
 }

@@ -26,7 +26,8 @@ fn reduced(shape: Shape, mask: &[bool; MAX_RANK], keepdim: bool) -> Shape {
 
 /// Number of elements that meet in one result.
 fn count(shape: Shape, mask: &[bool; MAX_RANK]) -> usize {
-    shape.iter().zip(mask).filter(|(_, m)| **m).map(|(d, _)| d).product()
+    let reduced = shape.iter().zip(mask).filter(|(_, reduced)| **reduced);
+    reduced.fold(1, |n, (&dim, _)| n.saturating_mul(dim))
 }
 
 fn all_axes(rank: usize) -> Vec<isize> {
@@ -352,7 +353,7 @@ impl Tensor {
         assert!(k <= n, "topk: k = {k} exceeds axis {axis} of {}", self.shape());
         let mut shape = self.shape();
         shape[a] = k;
-        let mut indices = Buffer::allocate(self.device(), DType::I32, shape.elem_count());
+        let mut indices = Buffer::allocate(self.device(), DType::I32, &shape);
         let values = Tensor::fresh(self.device(), self.dtype(), shape, |backend, values| {
             backend.sort(self.view(), a, descending, k, values, &mut indices);
         });

@@ -31,7 +31,8 @@ impl Array {
 
     /// Each element from its index.
     pub fn from_fn(dims: &[usize], mut f: impl FnMut(&[usize]) -> f64) -> Array {
-        let data = indices(dims).iter().map(|index| f(index)).collect();
+        let mut data = Vec::new();
+        for_each_index(dims, |index| data.push(f(index)));
         Array { dims: dims.to_vec(), data }
     }
 
@@ -43,13 +44,24 @@ impl Array {
 
     /// The element that broadcasting puts at an index of a larger shape.
     pub fn broadcast_at(&self, index: &[usize]) -> f64 {
-        let lead = index.len() - self.dims.len();
-        let own: Vec<usize> = index[lead..]
-            .iter()
-            .zip(&self.dims)
-            .map(|(&i, &d)| if d == 1 { 0 } else { i })
-            .collect();
-        self.at(&own)
+        let own = index[index.len() - self.dims.len()..].iter().zip(&self.dims);
+        let flat = own.fold(0, |flat, (&i, &d)| flat * d + if d == 1 { 0 } else { i });
+        self.data[flat]
+    }
+}
+
+/// Calls `f` with every index of a shape in row-major order.
+pub fn for_each_index(dims: &[usize], mut f: impl FnMut(&[usize])) {
+    let mut index = vec![0; dims.len()];
+    for _ in 0..dims.iter().product() {
+        f(&index);
+        for axis in (0..dims.len()).rev() {
+            index[axis] += 1;
+            if index[axis] < dims[axis] {
+                break;
+            }
+            index[axis] = 0;
+        }
     }
 }
 
