@@ -44,6 +44,10 @@ pub struct Gru {
 
 impl Gru {
     /// One layer from I inputs to H units in F32, weights and biases uniform in ±1/√H.
+    ///
+    /// # Panics
+    /// As [`with`](Gru::with).
+    #[track_caller]
     pub fn new(inputs: usize, hidden: usize, rng: &mut Rng) -> Self {
         Self::with(inputs, hidden, RecurrentOptions::default(), rng)
     }
@@ -51,7 +55,8 @@ impl Gru {
     /// Layers like `options` says.
     ///
     /// # Panics
-    /// When there is no layer or no unit, or the dropout is not a probability.
+    /// When there is no layer or no unit, the dropout is not a probability, or memory cannot address
+    /// so many weights.
     #[track_caller]
     pub fn with(inputs: usize, hidden: usize, options: RecurrentOptions, rng: &mut Rng) -> Self {
         Gru { stack: Stack::new("gru", Cell::Gru, inputs, hidden, options, rng) }

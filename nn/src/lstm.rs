@@ -51,6 +51,10 @@ pub struct Lstm {
 
 impl Lstm {
     /// One layer from I inputs to H units in F32, weights and biases uniform in ±1/√H.
+    ///
+    /// # Panics
+    /// As [`with`](Lstm::with).
+    #[track_caller]
     pub fn new(inputs: usize, hidden: usize, rng: &mut Rng) -> Self {
         Self::with(inputs, hidden, RecurrentOptions::default(), rng)
     }
@@ -58,7 +62,8 @@ impl Lstm {
     /// Layers like `options` says.
     ///
     /// # Panics
-    /// When there is no layer or no unit, or the dropout is not a probability.
+    /// When there is no layer or no unit, the dropout is not a probability, or memory cannot address
+    /// so many weights.
     #[track_caller]
     pub fn with(inputs: usize, hidden: usize, options: RecurrentOptions, rng: &mut Rng) -> Self {
         Lstm { stack: Stack::new("lstm", Cell::Lstm, inputs, hidden, options, rng) }

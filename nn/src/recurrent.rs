@@ -6,7 +6,7 @@ use std::ops::Range;
 use plies_autograd::{Cell, Var, recurrent};
 use plies_tensor::{DType, Device, Rng, Tensor};
 
-use crate::{Dropout, Module, Pass, Visitor, VisitorMut, init};
+use crate::{Dropout, Module, Pass, Visitor, VisitorMut, check, init};
 
 /// Whether a recurrent layer reads sequences from their beginning, or from both ends.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -77,10 +77,15 @@ impl Stack {
         options: RecurrentOptions,
         rng: &mut Rng,
     ) -> Stack {
-        assert!(options.layers > 0 && hidden > 0, "{name}: {hidden} units, {options:?}");
+        let RecurrentOptions { layers, dropout, .. } = options;
+        assert!(layers > 0, "{name}: layers is 0; there must be at least one");
+        assert!(hidden > 0, "{name}: hidden is 0; a layer must have at least one unit");
+        assert!((0.0..=1.0).contains(&dropout), "{name}: dropout {dropout} is not a probability");
+        let n = options.directions.count();
+        let widest = inputs.max(hidden.saturating_mul(n));
+        check::size(name, &[layers, n, cell.gates(), hidden, widest]);
         let bound = 1.0 / (hidden as f64).sqrt();
         let gates = cell.gates() * hidden;
-        let n = options.directions.count();
         let mut leaf = |dims: &[usize]| Var::leaf(init::uniform(dims, bound, rng));
         let direction = |i: usize| {
             let inputs = if i < n { inputs } else { n * hidden };

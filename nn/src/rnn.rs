@@ -39,6 +39,10 @@ pub struct Rnn {
 
 impl Rnn {
     /// One layer from I inputs to H units in F32 with tanh, weights and biases uniform in ±1/√H.
+    ///
+    /// # Panics
+    /// As [`with`](Rnn::with).
+    #[track_caller]
     pub fn new(inputs: usize, hidden: usize, rng: &mut Rng) -> Self {
         Self::with(inputs, hidden, RecurrentOptions::default(), rng)
     }
@@ -46,7 +50,8 @@ impl Rnn {
     /// Layers like `options` says, with tanh.
     ///
     /// # Panics
-    /// When there is no layer or no unit, or the dropout is not a probability.
+    /// When there is no layer or no unit, the dropout is not a probability, or memory cannot address
+    /// so many weights.
     #[track_caller]
     pub fn with(inputs: usize, hidden: usize, options: RecurrentOptions, rng: &mut Rng) -> Self {
         Rnn { stack: Stack::new("rnn", Cell::Tanh, inputs, hidden, options, rng) }

@@ -7,9 +7,10 @@
 //! place, so that the logits need not be kept.
 
 use plies_autograd::{Op, Reads, Var, apply, is_recording};
-use plies_tensor::{DType, Device, Elementwise, Reduce, Tensor, formula};
+use plies_tensor::{DType, Elementwise, Reduce, Tensor, formula};
 
 use super::Reduction;
+use crate::check;
 
 /// Softmax cross-entropy from logits: the mean of -Σ_c q_c ln softmax(logits)_c over the batch,
 /// where q is 1 at the target class.
@@ -93,15 +94,7 @@ pub(super) fn check_classes(name: &str, scores: &Var, targets: &Tensor) {
         "{name}: targets are {}, not i32; they are the numbers of classes",
         targets.dtype()
     );
-    // Other devices say so where they read the positions: looking here would wait for them.
-    if *targets.device() == Device::cpu() {
-        let n_classes = scores.dim(-1);
-        let classes = targets.to_vec::<i32>().unwrap_or_default();
-        let wrong = classes.iter().position(|&c| c < 0 || c as usize >= n_classes);
-        if let Some(row) = wrong {
-            panic!("{name}: target {} in row {row} is outside 0..{n_classes}", classes[row]);
-        }
-    }
+    check::numbers(name, "target", targets, scores.dim(-1), None);
 }
 
 /// ℓ = -(1 - ε) y_target - ε mean y for each row, these averaged, summed or as they are

@@ -357,9 +357,9 @@ mod tests {
             panic.downcast_ref::<String>().unwrap().clone()
         };
         let far = message(&|| cross_entropy(&x, &Tensor::from([0, 4, 1])));
-        assert_eq!(far, "cross_entropy: target 4 in row 1 is outside 0..4");
+        assert_eq!(far, "cross_entropy: target 4 at position 1 is outside 0..4");
         let below = message(&|| hinge(&x, &Tensor::from([0, 1, -1])));
-        assert_eq!(below, "hinge: target -1 in row 2 is outside 0..4");
+        assert_eq!(below, "hinge: target -1 at position 2 is outside 0..4");
         let few = message(&|| cross_entropy(&x, &Tensor::from([0, 1])));
         assert!(few.contains("scores [3, 4] with targets [2]"), "{few}");
         let float = message(&|| cross_entropy(&x, &Tensor::from([0f32, 1.0, 2.0])));

@@ -19,7 +19,7 @@ use std::collections::BTreeMap;
 
 use plies_tensor::Tensor;
 
-use crate::Module;
+use crate::{CheckpointError, Module};
 
 pub use adadelta::Adadelta;
 pub use adagrad::Adagrad;
@@ -72,10 +72,11 @@ pub trait Optimizer: Send {
     /// Takes up a saved state of `parameters`, or leaves everything as it is.
     ///
     /// # Errors
-    /// The first entry that does not belong to this rule, or does not fit its parameter.
+    /// [`CheckpointError::State`] with the first entry that does not belong to this rule or does not fit
+    /// its parameter; a fault of a device.
     fn load_state(
         &mut self,
         state: State,
         parameters: &BTreeMap<String, Tensor>,
-    ) -> Result<(), String>;
+    ) -> Result<(), CheckpointError>;
 }
