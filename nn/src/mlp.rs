@@ -5,7 +5,7 @@ use std::fmt::{self, Write};
 use plies_autograd::Var;
 use plies_tensor::Rng;
 
-use crate::init::{self, Fan, Law};
+use crate::init::{self, Distribution::Normal, Fan};
 use crate::{Activation, Dropout, Linear, Module, Pass, Visitor, VisitorMut, check};
 
 /// Affine layers with an activation, and dropout if wanted, between them: logits at the end.
@@ -43,7 +43,8 @@ impl Mlp {
             check::size("mlp", &[pair[1], pair[0]]);
         }
         let layers = sizes.windows(2).map(|pair| {
-            let weight = init::scaled([pair[1], pair[0]], gain, Fan::In, Law::Normal, rng);
+            let dims = [pair[1], pair[0]];
+            let weight = init::variance_scaling(dims, gain, Fan::In, Normal, rng);
             Linear::from_weights(weight, Some(init::zeros([pair[1]])))
         });
         Mlp {

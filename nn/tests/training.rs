@@ -289,7 +289,8 @@ fn the_best_epoch_is_kept_in_memory_and_file() {
         Ok(numbers[event.epoch])
     })
     .stop_after(2, 0.0)
-    .in_file(&path, template);
+    .with(template)
+    .in_file(&path);
     let settings = Fit::epochs(6);
     let report =
         fit(&mut model, &mut adam, &cross_entropy, &circle(100), &settings, &mut [&mut best])
@@ -312,11 +313,29 @@ fn the_best_epoch_is_kept_in_memory_and_file() {
 }
 
 #[test]
+fn an_earlier_best_is_kept_until_an_epoch_is_better() {
+    let (mut model, mut adam) = (network(), Adam::new(0.01));
+    let mut earlier = Checkpoint::new();
+    earlier.put_model(&model);
+    let before = bytes(&model, &Sgd::new(0.1));
+    for (numbers, expected) in [([3.0, 2.0], None), ([3.0, 1.0], Some(1))] {
+        let mut best =
+            KeepBest::new(|event, _| Ok(numbers[event.epoch])).beating(2.0, earlier.clone());
+        let settings = Fit::epochs(2);
+        fit(&mut model, &mut adam, &cross_entropy, &circle(100), &settings, &mut [&mut best])
+            .unwrap();
+        assert_eq!(best.epoch(), expected);
+        best.restore(&mut model).unwrap();
+        assert_eq!(before == bytes(&model, &Sgd::new(0.1)), expected.is_none());
+    }
+}
+
+#[test]
 fn a_best_that_cannot_be_written_ends_the_training_and_is_reported() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("absent").join("best.safetensors");
     let (mut model, mut adam) = (network(), Adam::new(0.01));
-    let mut best = KeepBest::new(|event, _| Ok(event.loss)).in_file(&path, Checkpoint::new());
+    let mut best = KeepBest::new(|event, _| Ok(event.loss)).in_file(&path);
     let settings = Fit::epochs(6);
     let report =
         fit(&mut model, &mut adam, &cross_entropy, &circle(100), &settings, &mut [&mut best])

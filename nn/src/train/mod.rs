@@ -3,6 +3,7 @@
 
 mod callback;
 mod evaluate;
+mod keep_best;
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -12,10 +13,9 @@ use std::time::{Duration, Instant};
 use plies_autograd::Var;
 use plies_tensor::{Result, Tensor};
 
-pub use callback::{
-    BatchEvent, Best, Callback, EarlyStopping, EpochEvent, Flow, History, KeepBest,
-};
+pub use callback::{BatchEvent, Callback, EarlyStopping, EpochEvent, Flow, History};
 pub use evaluate::{Evaluation, evaluate};
+pub use keep_best::KeepBest;
 
 use crate::data::Loader;
 use crate::optim::{Optimizer, Schedule};
