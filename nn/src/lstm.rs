@@ -82,11 +82,7 @@ impl Lstm {
 
     /// The outputs, and the states h and c after the last steps, from initial states or from zeros.
     ///
-    /// With `lengths`, sequence b of the batch has `lengths[b]` steps, in any order of lengths; what x
-    /// holds beyond is not read, outputs there are 0, and the states are those after each
-    /// sequence's own last step. The work is that of the steps there are. L counts layers, N
-    /// directions; the states of layer l are those numbered l·N, and of the backward direction
-    /// l·N + 1.
+    /// Lengths and states are as at [`RecurrentOptions`].
     ///
     /// # Shapes
     /// x [B, T, I], initial h and c [L·N, B, H] -> y [B, T, N·H], h and c [L·N, B, H]
@@ -101,11 +97,7 @@ impl Lstm {
         initial: Option<[&Var; 2]>,
         pass: &mut Pass,
     ) -> (Var, [Var; 2]) {
-        let initial = initial.as_ref().map(|states| &states[..]);
-        let (y, mut states) = self.stack.run(x, lengths, initial, pass);
-        let c = states.pop().unwrap_or_else(|| y.clone());
-        let h = states.pop().unwrap_or_else(|| y.clone());
-        (y, [h, c])
+        self.stack.run(x, lengths, initial, pass)
     }
 }
 
