@@ -274,7 +274,7 @@ pub(crate) fn grad_since(y: &Var, d_y: &Var, start: u64, create_graph: bool) -> 
 
 /// [`Var::backward_with`].
 pub(crate) fn backward(y: &Var, d_y: &Var) {
-    walk(y, d_y.clone(), false, &Scope::Leaves, |node, d_x| node.add_grad(&d_x));
+    walk(y, d_y.clone(), false, &Scope::Leaves, |node, d_x| node.add_grad(d_x.into_value()));
 }
 
 /// The gradients of Σ y with respect to `wrt`, which may be leaves or values on the way; zeros where

@@ -6,11 +6,12 @@
 //! hundred thousand steps is no deeper than one step.
 
 use std::cell::{Cell, RefCell};
+use std::mem::ManuallyDrop;
 use std::ops::BitOr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use plies_tensor::{DType, Device, Tensor};
+use plies_tensor::{DType, Device, Tensor, formula};
 
 use crate::Var;
 
@@ -107,7 +108,8 @@ pub(crate) type Hook = Arc<dyn Fn(&Var) -> Option<Var> + Send + Sync>;
 pub(crate) struct Node {
     pub(crate) id: u64,
     pub(crate) step: Option<Step>,
-    grad: Mutex<Option<Var>>,
+    /// No [`Var`]: one that was computed from this node would keep it alive forever.
+    grad: Mutex<Option<Tensor>>,
     /// Few values have some.
     hooks: OnceLock<Mutex<Vec<Hook>>>,
 }
@@ -160,20 +162,21 @@ impl Node {
         self.step.as_ref().map_or("leaf", |step| step.op.name())
     }
 
-    pub(crate) fn grad(&self) -> Option<Var> {
+    pub(crate) fn grad(&self) -> Option<Tensor> {
         lock(&self.grad).clone()
     }
 
-    pub(crate) fn set_grad(&self, grad: Option<Var>) {
-        let old = std::mem::replace(&mut *lock(&self.grad), grad);
-        drop(old); // Unlocked: it may be the last handle of a graph.
+    pub(crate) fn set_grad(&self, grad: Option<Tensor>) {
+        *lock(&self.grad) = grad;
     }
 
-    /// Adds to the accumulated gradient, as one step even among threads.
-    pub(crate) fn add_grad(&self, d_x: &Var) {
-        let mut grad = lock(&self.grad);
-        let sum = grad.take().map_or_else(|| d_x.detach(), |sum| no_grad(|| sum.plus(d_x)));
-        *grad = Some(sum);
+    /// Adds to the accumulated gradient, as one step even among threads; in place where nobody else
+    /// holds its elements.
+    pub(crate) fn add_grad(&self, d_x: Tensor) {
+        match &mut *lock(&self.grad) {
+            Some(sum) => Tensor::update(&mut [sum], formula!(|x, y| x + y), &[&d_x], &[]),
+            none => *none = Some(d_x),
+        }
     }
 
     pub(crate) fn add_hook(&self, hook: Hook) {
@@ -200,9 +203,18 @@ impl Node {
     }
 }
 
+/// What a node holds that may hold other nodes.
+enum Held {
+    Step(#[expect(dead_code, reason = "is only dropped")] Step),
+    Hooks(#[expect(dead_code, reason = "is only dropped")] Mutex<Vec<Hook>>),
+}
+
 thread_local! {
-    /// What is left to free, while this thread is freeing a graph.
-    static LEFT: RefCell<Option<Vec<Step>>> = const { RefCell::new(None) };
+    /// What is left to free, while this thread is freeing a graph. Between times there is no list,
+    /// so that nothing is lost by never dropping it; and what is never dropped is still there when
+    /// other thread locals, dropped at a thread's end, free their graphs.
+    static LEFT: RefCell<ManuallyDrop<Option<Vec<Held>>>> =
+        const { RefCell::new(ManuallyDrop::new(None)) };
 }
 
 /// Takes the list of what is left away, also when freeing panics; what is still on it is freed by
@@ -217,30 +229,34 @@ impl Drop for Freeing {
 }
 
 impl Drop for Node {
-    /// Frees a chain of nodes one after another instead of one inside the other: nodes that are
-    /// dropped while another is being freed only leave what they hold on a list.
     fn drop(&mut self) {
-        let Some(step) = self.step.take() else { return };
-        let mut next = Some(step);
-        let is_first = LEFT.try_with(|left| match &mut *left.borrow_mut() {
-            Some(left) => {
-                left.extend(next.take());
-                false
-            }
-            none => {
-                *none = Some(Vec::new());
-                true
-            }
-        });
-        // While a thread ends there may be no list any more.
-        if is_first != Ok(true) {
-            return;
+        self.step.take().map(Held::Step).into_iter().for_each(free);
+        self.hooks.take().map(Held::Hooks).into_iter().for_each(free);
+    }
+}
+
+/// Frees a chain of nodes one after another instead of one inside the other: what nodes hold that
+/// are dropped while another is being freed is only put on a list.
+fn free(held: Held) {
+    let mut next = Some(held);
+    let is_first = LEFT.try_with(|left| match &mut **left.borrow_mut() {
+        Some(left) => {
+            left.extend(next.take());
+            false
         }
-        let _freeing = Freeing;
-        while let Some(step) = next {
-            drop(step);
-            next = LEFT.with(|left| left.borrow_mut().as_mut().and_then(Vec::pop));
+        none => {
+            *none = Some(Vec::new());
+            true
         }
+    });
+    // Platforms whose thread locals are not their own may have no list any more.
+    if is_first != Ok(true) {
+        return;
+    }
+    let _freeing = Freeing;
+    while let Some(held) = next {
+        drop(held);
+        next = LEFT.with(|left| left.borrow_mut().as_mut().and_then(Vec::pop));
     }
 }
 

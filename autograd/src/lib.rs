@@ -13,7 +13,7 @@ pub use backward::grad;
 pub use checkpoint::checkpoint;
 pub use derivative::derivative;
 pub use graph::{Op, Reads, apply, enable_grad, is_recording, no_grad};
-pub use ops::cell::Cell;
+
 pub use ops::matmul::linear;
-pub use ops::recurrent::recurrent;
+pub use ops::recurrent::{Cell, recurrent};
 pub use var::Var;

@@ -132,27 +132,33 @@ impl Var {
         Var::constant(self.value.clone())
     }
 
-    /// The gradient that [`backward`](Var::backward) has accumulated in this leaf.
+    /// The gradient that [`backward`](Var::backward) has accumulated in this leaf, a constant.
     pub fn grad(&self) -> Option<Var> {
-        self.node.as_ref().and_then(|node| node.grad())
+        self.node.as_ref().and_then(|node| node.grad()).map(Var::constant)
     }
 
     /// Replaces the accumulated gradient. Does nothing on a constant.
     ///
+    /// Only the value is kept, as of those that [`backward`](Var::backward) accumulates: a recorded
+    /// gradient leads back to its leaf, and would be a cycle that is never freed. Hold it in a
+    /// variable of your own instead.
+    ///
     /// # Panics
-    /// When the gradient has another shape.
+    /// When the gradient has another shape or dtype.
     #[track_caller]
     pub fn set_grad(&self, grad: Option<Var>) {
         if let Some(grad) = &grad {
             assert!(
-                grad.shape() == self.shape(),
-                "set_grad: gradient of shape {} for a value of shape {}",
+                grad.shape() == self.shape() && grad.dtype() == self.dtype(),
+                "set_grad: gradient {} {} for a value {} {}",
                 grad.shape(),
-                self.shape()
+                grad.dtype(),
+                self.shape(),
+                self.dtype()
             );
         }
         if let Some(node) = &self.node {
-            node.set_grad(grad);
+            node.set_grad(grad.map(Var::into_value));
         }
     }
 

@@ -1,5 +1,6 @@
 //! Graphs: large, deep, hooked, cut, and changed while they are alive.
 
+use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
 
@@ -34,6 +35,70 @@ fn a_chain_of_100_000_steps_fits_a_small_stack() {
         drop(y);
         drop(d_x);
     });
+}
+
+fn chain(x: &Var, steps: usize) -> Var {
+    (0..steps).fold(x.clone(), |y, _| y + 1.0)
+}
+
+/// Thread locals go in an order of their own, and a graph may be held by the last of them.
+#[test]
+fn a_chain_that_a_thread_leaves_behind_is_freed_without_recursion() {
+    thread_local! {
+        static FIRST: RefCell<Vec<Var>> = const { RefCell::new(Vec::new()) };
+        static LAST: RefCell<Vec<Var>> = const { RefCell::new(Vec::new()) };
+    }
+    for freed_before in [false, true] {
+        on_a_small_stack(move || {
+            let x = Var::leaf(Tensor::from(1f32));
+            FIRST.with_borrow_mut(|held| held.push(x.clone()));
+            if freed_before {
+                drop(chain(&x, 2));
+            }
+            FIRST.with_borrow_mut(|held| held.push(chain(&x, 100_000)));
+            LAST.with_borrow_mut(|held| held.push(chain(&x, 100_000)));
+        });
+    }
+}
+
+#[test]
+fn a_chain_of_hooks_that_hold_one_another_is_freed_without_recursion() {
+    on_a_small_stack(|| {
+        let mut held = Var::leaf(Tensor::from(1f32));
+        for _ in 0..100_000 {
+            let next = Var::leaf(Tensor::from(1f32));
+            next.register_hook(move |_| {
+                let _ = &held;
+                None
+            });
+            held = next;
+        }
+        drop(held);
+    });
+}
+
+/// A recorded one would lead back to its leaf: a cycle, never freed.
+#[test]
+fn the_gradient_of_a_leaf_is_a_constant_whoever_sets_it() {
+    struct Freed(Arc<Mutex<bool>>);
+    impl Drop for Freed {
+        fn drop(&mut self) {
+            *self.0.lock().unwrap() = true;
+        }
+    }
+    let x = Var::leaf(Tensor::from(3f64));
+    let freed = Freed(Arc::default());
+    let is_freed = freed.0.clone();
+    x.register_hook(move |_| {
+        let _ = &freed;
+        None
+    });
+    let d_x = grad(&(&x * &x * &x), &[&x], true).remove(0);
+    x.set_grad(Some(d_x));
+    let kept = x.grad().unwrap();
+    assert_eq!((item(&kept), kept.requires_grad()), (27.0, false));
+    drop((x, kept));
+    assert!(*is_freed.lock().unwrap(), "nothing else holds the leaf");
 }
 
 #[test]

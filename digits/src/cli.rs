@@ -170,6 +170,8 @@ pub(crate) struct TrainArgs {
     pub(crate) limit: Option<usize>,
 
     /// Start all random numbers here; equal seeds give equal networks, bit for bit [default: 1]
+    ///
+    /// A training that is resumed keeps the seed that it began with.
     #[arg(long, value_name = "N", value_parser = whole::<u64>)]
     pub(crate) seed: Option<u64>,
 

@@ -22,8 +22,6 @@ const MAX_FILE: u64 = 4 << 30;
 
 /// The key of a checkpoint's metadata under which the settings stand, as JSON.
 const SETTINGS: &str = "digits.settings";
-/// The key under which the number of complete epochs stands.
-const EPOCHS_DONE: &str = "digits.epochs_done";
 
 /// What a network is and how it is trained. Equal settings and data give equal networks, to the
 /// last bit, on any number of threads.
@@ -156,12 +154,18 @@ impl Settings {
         optimizer: &dyn Optimizer,
         epochs_done: usize,
     ) -> Checkpoint {
-        let mut checkpoint = Checkpoint::new();
+        let mut checkpoint = self.empty_checkpoint();
         checkpoint.put_model(model);
         checkpoint.put_optimizer(optimizer);
+        checkpoint.set_epoch(epochs_done);
+        checkpoint
+    }
+
+    /// The settings alone, for a model to be put beside them.
+    pub(crate) fn empty_checkpoint(&self) -> Checkpoint {
+        let mut checkpoint = Checkpoint::new();
         let settings = serde_json::to_string(self).expect("plain numbers and names");
         checkpoint.set(SETTINGS, settings);
-        checkpoint.set(EPOCHS_DONE, epochs_done.to_string());
         checkpoint
     }
 
@@ -223,9 +227,7 @@ impl Network {
     }
 
     fn from_checkpoint(checkpoint: &Checkpoint) -> Result<Network, FromCheckpoint> {
-        let (Some(settings), Some(epochs_done)) =
-            (checkpoint.get(SETTINGS), checkpoint.get(EPOCHS_DONE))
-        else {
+        let Some(settings) = checkpoint.get(SETTINGS) else {
             return Err(FromCheckpoint::Text(other_model(checkpoint)));
         };
         let damaged = |what: &dyn fmt::Display| {
@@ -233,7 +235,7 @@ impl Network {
         };
         let settings: Settings = serde_json::from_str(settings).map_err(|e| damaged(&e))?;
         settings.check().map_err(|e| damaged(&e))?;
-        let epochs_done = epochs_done.parse().map_err(|_| damaged(&"epochs"))?;
+        let epochs_done = checkpoint.epoch().map_err(|_| damaged(&"epochs"))?;
         // Before memory is taken for what the settings promise: is it there?
         let stored: usize = checkpoint
             .tensors()
@@ -273,14 +275,18 @@ impl Network {
 }
 
 /// The first tensor, a weight or the optimiser's, with a value that is infinite or no number.
-pub(crate) fn not_finite(checkpoint: &Checkpoint) -> Option<&str> {
-    let is_finite = |tensor: &Tensor| match tensor.dtype() {
+fn not_finite(checkpoint: &Checkpoint) -> Option<&str> {
+    let mut tensors = checkpoint.tensors().iter();
+    tensors.find(|(_, tensor)| !is_finite(tensor)).map(|(name, _)| name.as_str())
+}
+
+/// Whether no value is infinite or no number.
+pub(crate) fn is_finite(tensor: &Tensor) -> bool {
+    match tensor.dtype() {
         DType::F32 => tensor.to_vec::<f32>().is_ok_and(|all| all.iter().all(|x| x.is_finite())),
         DType::F64 => tensor.to_vec::<f64>().is_ok_and(|all| all.iter().all(|x| x.is_finite())),
         DType::I32 => true,
-    };
-    let mut tensors = checkpoint.tensors().iter();
-    tensors.find(|(_, tensor)| !is_finite(tensor)).map(|(name, _)| name.as_str())
+    }
 }
 
 enum FromCheckpoint {

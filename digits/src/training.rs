@@ -7,14 +7,14 @@ use plies_nn::{
     data::Loader,
     loss::cross_entropy,
     optim::{Optimizer, Schedule},
-    train::{self, BatchEvent, Callback, EpochEvent, Evaluation, Fit, Flow},
+    train::{self, BatchEvent, Callback, EpochEvent, Evaluation, Fit, Flow, KeepBest},
 };
 use thiserror::Error;
 
 use crate::{
     dataset::{self, Digits},
     idx::{Examples, N_CLASSES},
-    network::{Network, not_finite},
+    network::{Network, is_finite},
 };
 
 /// What is known after an epoch.
@@ -113,36 +113,44 @@ pub fn train(
         warm_up: 0,
         stop,
     };
+    let held_out = validation.is_some();
     // What is resumed is the best epoch until another is better.
     let resumed = network.epochs_done > 0;
     let validation_error = match &validation {
         Some(examples) if resumed => Some(error_rate(&network.mlp, examples)?),
         _ => None,
     };
-    let mut keep = KeepBest {
-        settings: settings.clone(),
-        validation,
-        best: resumed.then(|| settings.checkpoint(&network.mlp, optimizer, network.epochs_done)),
+    let mut keep = KeepBest::new(|event, model| match &validation {
+        Some(examples) => error_rate(model, examples),
+        None => Ok(-(event.epoch as f64)),
+    })
+    .with(settings.empty_checkpoint());
+    if resumed {
+        let best = settings.checkpoint(&network.mlp, optimizer, network.epochs_done);
+        keep = keep.beating(validation_error.unwrap_or(f64::INFINITY), best);
+    }
+    let mut observer = Observer {
+        keep,
+        held_out,
         best_epoch: network.epochs_done,
         loss: f64::NAN,
         validation_error,
-        fault: None,
+        lr: settings.lr,
+        diverged: None,
         watch,
     };
-    let report =
-        train::fit(&mut network.mlp, optimizer, &cross_entropy, &loader, &fit, &mut [&mut keep])?;
-    if let Some(fault) = keep.fault {
-        return Err(fault);
+    let observers: &mut [&mut dyn Callback] = &mut [&mut observer];
+    let report = train::fit(&mut network.mlp, optimizer, &cross_entropy, &loader, &fit, observers)?;
+    if let Some(diverged) = observer.diverged {
+        return Err(diverged);
     }
-    if let Some(best) = &keep.best {
-        best.load_model(&mut network.mlp)?;
-        network.epochs_done = keep.best_epoch;
-    }
+    observer.keep.restore(&mut network.mlp)?;
+    network.epochs_done = observer.best_epoch;
     Ok(Trained {
-        best: keep.best,
-        best_epoch: keep.best_epoch,
-        loss: keep.loss,
-        validation_error: keep.validation_error,
+        best: observer.keep.checkpoint().cloned(),
+        best_epoch: observer.best_epoch,
+        loss: observer.loss,
+        validation_error: observer.validation_error,
         epochs: report.epochs,
         examples: report.examples,
         seconds: report.elapsed.as_secs_f64(),
@@ -164,25 +172,28 @@ fn error_rate(model: &dyn Module, examples: &Examples) -> plies_tensor::Result<f
     Ok((confusion.total() - confusion.correct()) as f64 / confusion.total() as f64)
 }
 
-struct KeepBest<'a> {
-    settings: crate::network::Settings,
-    validation: Option<Examples>,
-    best: Option<Checkpoint>,
+/// Keeps the best epoch, ends a training that diverges, and tells who watches.
+struct Observer<'a> {
+    keep: KeepBest<'a>,
+    /// Whether the best is that of examples held out.
+    held_out: bool,
+    /// Complete epochs at the best, its training loss, its error on what is held out.
     best_epoch: usize,
     loss: f64,
     validation_error: Option<f64>,
-    fault: Option<TrainError>,
+    lr: f64,
+    diverged: Option<TrainError>,
     watch: &'a mut dyn Watch,
 }
 
-impl KeepBest<'_> {
+impl Observer<'_> {
     fn diverged(&mut self, epoch: usize, loss: f64) -> Flow {
-        self.fault = Some(TrainError::Diverged { epoch: epoch + 1, loss, lr: self.settings.lr });
+        self.diverged = Some(TrainError::Diverged { epoch: epoch + 1, loss, lr: self.lr });
         Flow::Stop
     }
 }
 
-impl Callback for KeepBest<'_> {
+impl Callback for Observer<'_> {
     fn on_batch(&mut self, event: &BatchEvent) -> Flow {
         if !event.loss.is_finite() {
             return self.diverged(event.epoch, event.loss);
@@ -198,36 +209,27 @@ impl Callback for KeepBest<'_> {
         optimizer: &dyn Optimizer,
     ) -> Flow {
         // The last batch of the epoch may have been the one.
-        if self.fault.is_some() {
+        if self.diverged.is_some() {
             return Flow::Stop;
         }
-        let validation_error = match &self.validation {
-            None => None,
-            Some(examples) => match error_rate(model, examples) {
-                Ok(error) => Some(error),
-                Err(fault) => {
-                    self.fault = Some(fault.into());
-                    return Flow::Stop;
-                }
-            },
-        };
-        let is_best = match (validation_error, self.validation_error) {
-            (Some(now), Some(before)) => now < before,
-            _ => true,
-        };
+        // Or its step may have gone too far, which no loss has shown yet.
+        let mut finite = optimizer.state().values().all(is_finite);
+        model.for_each_parameter(&mut |_, parameter| finite &= is_finite(parameter.value()));
+        if !finite {
+            return self.diverged(event.epoch, f64::NAN);
+        }
+        if self.keep.on_epoch(event, model, optimizer) == Flow::Stop {
+            return Flow::Stop;
+        }
+        let measured = self.keep.values().last().copied();
+        let validation_error = measured.filter(|_| self.held_out);
+        let is_best = self.keep.epoch() == Some(event.epoch);
         if is_best {
-            let epochs_done = event.epoch + 1;
-            let checkpoint = self.settings.checkpoint(model, optimizer, epochs_done);
-            // The last step may have gone too far, which no loss has shown yet.
-            if not_finite(&checkpoint).is_some() {
-                return self.diverged(event.epoch, f64::NAN);
-            }
-            self.best = Some(checkpoint);
-            self.best_epoch = epochs_done;
+            self.best_epoch = event.epoch + 1;
             self.loss = event.loss;
             self.validation_error = validation_error;
         }
-        if let Some(best) = &self.best {
+        if let Some(best) = self.keep.checkpoint() {
             self.watch.epoch(&EpochDone { event: *event, validation_error, is_best, best });
         }
         Flow::Continue

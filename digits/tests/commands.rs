@@ -643,6 +643,10 @@ fn a_resumed_training_goes_on_in_its_file_unless_another_is_named() {
     assert_eq!((&report["checkpoint"], &report["epochs"]), (&"a".into(), &4.into()));
     assert!(fs::read(at.join("a")).unwrap() == fs::read(at.join("b")).unwrap());
     assert_eq!(files(at), ["a", "b", "data"]);
+    let line = mistake(at, &[&resume[..], &["--seed", "2"]].concat());
+    assert!(line.contains("a: began with seed 1, and only goes on"), "{line}");
+    let same_seed = [&resume[..4], &["a", "--epochs", "5", "--seed", "1"]].concat();
+    assert_eq!(json(at, &same_seed)["epochs"], 5);
     let line = mistake(at, &[&resume[..], &["--json", "a"]].concat());
     assert!(line.ends_with("is the file of both --json and --resume"), "{line}");
 }

@@ -5,7 +5,7 @@
 use plies_autograd::Var;
 use plies_tensor::{Conv, Rng, Tensor};
 
-use crate::{Module, Pass, Visitor, VisitorMut, init};
+use crate::{Module, Pass, Visitor, VisitorMut, check, init};
 
 /// What both layers are made of.
 #[derive(Debug)]
@@ -28,6 +28,17 @@ impl Filters {
             weight.rank() == axes + 2,
             "{name}: weight {} must have {axes} axes behind [O, C]",
             weight.shape()
+        );
+        assert!(
+            weight.dims()[2..].iter().all(|&size| size > 0),
+            "{name}: weight {} has windows of no elements",
+            weight.shape()
+        );
+        let groups = conv.n_groups();
+        assert!(
+            groups > 0 && weight.dim(0).is_multiple_of(groups),
+            "{name}: {} output channels in {groups} groups",
+            weight.dim(0)
         );
         if let Some(bias) = &bias {
             assert!(
@@ -88,10 +99,12 @@ impl Conv1d {
     /// weights by He's rule for ReLU ([`init::kaiming_normal`]), bias 0.
     ///
     /// # Panics
-    /// When `inputs` is not a multiple of the groups.
+    /// When `inputs` or `outputs` is not a multiple of the groups, a window is empty, or memory cannot
+    /// address so many weights.
     #[track_caller]
     pub fn new(inputs: usize, outputs: usize, size: usize, conv: Conv, rng: &mut Rng) -> Self {
         let inputs = per_group("conv1d", inputs, &conv);
+        check::size("conv1d", &[outputs, inputs, size]);
         let weight = init::kaiming_normal([outputs, inputs, size], rng);
         Self::from_weights(weight, Some(init::zeros([outputs])), conv)
     }
@@ -148,10 +161,12 @@ impl Conv2d {
     /// columns; weights by He's rule for ReLU ([`init::kaiming_normal`]), bias 0.
     ///
     /// # Panics
-    /// When `inputs` is not a multiple of the groups.
+    /// When `inputs` or `outputs` is not a multiple of the groups, a window is empty, or memory cannot
+    /// address so many weights.
     #[track_caller]
     pub fn new(inputs: usize, outputs: usize, size: [usize; 2], conv: Conv, rng: &mut Rng) -> Self {
         let inputs = per_group("conv2d", inputs, &conv);
+        check::size("conv2d", &[outputs, inputs, size[0], size[1]]);
         let weight = init::kaiming_normal([outputs, inputs, size[0], size[1]], rng);
         Self::from_weights(weight, Some(init::zeros([outputs])), conv)
     }

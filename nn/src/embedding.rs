@@ -3,9 +3,9 @@
 //! y = weight[index]
 
 use plies_autograd::Var;
-use plies_tensor::{Rng, Shape, Tensor};
+use plies_tensor::{DType, Rng, Shape, Tensor};
 
-use crate::{Module, Pass, Visitor, VisitorMut, init};
+use crate::{Module, Pass, Visitor, VisitorMut, check, init};
 
 /// A vector for each of V numbers, such as the tokens of a vocabulary.
 ///
@@ -31,7 +31,12 @@ pub struct Embedding {
 
 impl Embedding {
     /// V vectors of D numbers in F32, drawn from the standard normal distribution.
+    ///
+    /// # Panics
+    /// When memory cannot address so many.
+    #[track_caller]
     pub fn new(count: usize, size: usize, rng: &mut Rng) -> Self {
+        check::size("embedding", &[count, size]);
         Self::from_weights(init::normal([count, size], 1.0, rng))
     }
 
@@ -56,6 +61,9 @@ impl Embedding {
     /// When the index is not I32, or a number is outside 0..V.
     #[track_caller]
     pub fn of(&self, index: &Tensor) -> Var {
+        let count = self.weight.dim(0);
+        assert!(index.dtype() == DType::I32, "embedding: index is {}, not i32", index.dtype());
+        check::numbers("embedding", "number", index, count, None);
         let mut shape: Shape = index.shape();
         shape.push(self.weight.dim(1));
         self.weight.index_select(0, &index.flatten()).reshape(shape)

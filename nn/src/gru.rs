@@ -44,6 +44,10 @@ pub struct Gru {
 
 impl Gru {
     /// One layer from I inputs to H units in F32, weights and biases uniform in ±1/√H.
+    ///
+    /// # Panics
+    /// As [`with`](Gru::with).
+    #[track_caller]
     pub fn new(inputs: usize, hidden: usize, rng: &mut Rng) -> Self {
         Self::with(inputs, hidden, RecurrentOptions::default(), rng)
     }
@@ -51,7 +55,8 @@ impl Gru {
     /// Layers like `options` says.
     ///
     /// # Panics
-    /// When there is no layer or no unit, or the dropout is not a probability.
+    /// When there is no layer or no unit, the dropout is not a probability, or memory cannot address
+    /// so many weights.
     #[track_caller]
     pub fn with(inputs: usize, hidden: usize, options: RecurrentOptions, rng: &mut Rng) -> Self {
         Gru { stack: Stack::new("gru", Cell::Gru, inputs, hidden, options, rng) }
@@ -59,11 +64,7 @@ impl Gru {
 
     /// The outputs, and the state h after the last steps, from an initial state or from zeros.
     ///
-    /// With `lengths`, sequence b of the batch has `lengths[b]` steps, in any order of lengths; what x
-    /// holds beyond is not read, outputs there are 0, and the states are those after each
-    /// sequence's own last step. The work is that of the steps there are. L counts layers, N
-    /// directions; the states of layer l are those numbered l·N, and of the backward direction
-    /// l·N + 1.
+    /// Lengths and states are as at [`RecurrentOptions`].
     ///
     /// # Shapes
     /// x [B, T, I], initial h [L·N, B, H] -> y [B, T, N·H], h [L·N, B, H]
@@ -78,9 +79,7 @@ impl Gru {
         initial: Option<&Var>,
         pass: &mut Pass,
     ) -> (Var, Var) {
-        let initial = initial.as_ref().map(std::slice::from_ref);
-        let (y, mut states) = self.stack.run(x, lengths, initial, pass);
-        let h = states.pop().unwrap_or_else(|| y.clone());
+        let (y, [h]) = self.stack.run(x, lengths, initial.map(|h| [h]), pass);
         (y, h)
     }
 }

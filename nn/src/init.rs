@@ -27,9 +27,9 @@ pub enum Fan {
     Mean,
 }
 
-/// The shape of the distribution.
+/// The shape of the density.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Law {
+pub enum Distribution {
     /// The normal distribution.
     Normal,
     /// The same density between two bounds.
@@ -52,18 +52,25 @@ pub fn gain(activation: Activation) -> f64 {
     activation.gain()
 }
 
-/// Mean 0 and variance gain² / fan: the rule that the others are cases of.
+/// Mean 0 and variance gain² / fan: the rule that the others are cases of, named as in JAX and Keras.
 ///
 /// # Example
 /// ```
-/// use plies_nn::init::{self, Fan, Law};
+/// use plies_nn::init::{self, Distribution, Fan};
 /// use plies_tensor::Rng;
-/// let weight = init::scaled([200, 100], 1.0, Fan::Out, Law::Uniform, &mut Rng::new(1));
+/// let (fan, rng) = (Fan::Out, &mut Rng::new(1));
+/// let weight = init::variance_scaling([200, 100], 1.0, fan, Distribution::Uniform, rng);
 /// let bound = (3.0f32 / 200.0).sqrt();
 /// assert!(weight.to_vec::<f32>().unwrap().iter().all(|w| w.abs() <= bound));
 /// ```
 #[track_caller]
-pub fn scaled(dims: impl Into<Shape>, gain: f64, fan: Fan, law: Law, rng: &mut Rng) -> Tensor {
+pub fn variance_scaling(
+    dims: impl Into<Shape>,
+    gain: f64,
+    fan: Fan,
+    distribution: Distribution,
+    rng: &mut Rng,
+) -> Tensor {
     let shape = dims.into();
     let (fan_in, fan_out) = fans(shape);
     let fan = match fan {
@@ -72,10 +79,10 @@ pub fn scaled(dims: impl Into<Shape>, gain: f64, fan: Fan, law: Law, rng: &mut R
         Fan::Mean => (fan_in + fan_out) / 2.0,
     };
     let std = gain / fan.sqrt();
-    match law {
-        Law::Normal => normal(shape, std, rng),
+    match distribution {
+        Distribution::Normal => normal(shape, std, rng),
         // The variance of a uniform distribution in ±a is a² / 3.
-        Law::Uniform => uniform(shape, 3f64.sqrt() * std, rng),
+        Distribution::Uniform => uniform(shape, 3f64.sqrt() * std, rng),
     }
 }
 
@@ -101,13 +108,13 @@ pub fn zeros(dims: impl Into<Shape>) -> Tensor {
 /// He, Zhang, Ren, Sun: Delving deep into rectifiers (2015), equation 10.
 #[track_caller]
 pub fn kaiming_normal(dims: impl Into<Shape>, rng: &mut Rng) -> Tensor {
-    scaled(dims, SQRT_2, Fan::In, Law::Normal, rng)
+    variance_scaling(dims, SQRT_2, Fan::In, Distribution::Normal, rng)
 }
 
 /// Uniform in ±√(6 / fan-in), the same variance as [`kaiming_normal`].
 #[track_caller]
 pub fn kaiming_uniform(dims: impl Into<Shape>, rng: &mut Rng) -> Tensor {
-    scaled(dims, SQRT_2, Fan::In, Law::Uniform, rng)
+    variance_scaling(dims, SQRT_2, Fan::In, Distribution::Uniform, rng)
 }
 
 /// Normal with variance 2 / (fan-in + fan-out), for tanh.
@@ -117,7 +124,7 @@ pub fn kaiming_uniform(dims: impl Into<Shape>, rng: &mut Rng) -> Tensor {
 /// equation 12.
 #[track_caller]
 pub fn xavier_normal(dims: impl Into<Shape>, rng: &mut Rng) -> Tensor {
-    scaled(dims, 1.0, Fan::Mean, Law::Normal, rng)
+    variance_scaling(dims, 1.0, Fan::Mean, Distribution::Normal, rng)
 }
 
 /// Uniform in ±√(6 / (fan-in + fan-out)).
@@ -126,7 +133,7 @@ pub fn xavier_normal(dims: impl Into<Shape>, rng: &mut Rng) -> Tensor {
 /// Glorot, Bengio (2010), equation 16.
 #[track_caller]
 pub fn xavier_uniform(dims: impl Into<Shape>, rng: &mut Rng) -> Tensor {
-    scaled(dims, 1.0, Fan::Mean, Law::Uniform, rng)
+    variance_scaling(dims, 1.0, Fan::Mean, Distribution::Uniform, rng)
 }
 
 /// Normal with variance 1 / fan-in, for linear units and SELU.
@@ -135,13 +142,13 @@ pub fn xavier_uniform(dims: impl Into<Shape>, rng: &mut Rng) -> Tensor {
 /// LeCun, Bottou, Orr, Müller: Efficient backprop (1998), equation 16.
 #[track_caller]
 pub fn lecun_normal(dims: impl Into<Shape>, rng: &mut Rng) -> Tensor {
-    scaled(dims, 1.0, Fan::In, Law::Normal, rng)
+    variance_scaling(dims, 1.0, Fan::In, Distribution::Normal, rng)
 }
 
 /// Uniform in ±√(3 / fan-in).
 #[track_caller]
 pub fn lecun_uniform(dims: impl Into<Shape>, rng: &mut Rng) -> Tensor {
-    scaled(dims, 1.0, Fan::In, Law::Uniform, rng)
+    variance_scaling(dims, 1.0, Fan::In, Distribution::Uniform, rng)
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod activation;
+mod check;
 mod checkpoint;
 mod conv;
 pub mod data;

@@ -5,7 +5,7 @@
 use plies_autograd::{Var, linear};
 use plies_tensor::{Rng, Tensor};
 
-use crate::{Module, Pass, Visitor, VisitorMut, init};
+use crate::{Module, Pass, Visitor, VisitorMut, check, init};
 
 /// y = x · weightᵀ + bias
 ///
@@ -33,7 +33,12 @@ pub struct Linear {
 impl Linear {
     /// A layer from I inputs to O outputs in F32; weights by He's rule for ReLU
     /// ([`init::kaiming_normal`]), bias 0.
+    ///
+    /// # Panics
+    /// When memory cannot address so many weights.
+    #[track_caller]
     pub fn new(inputs: usize, outputs: usize, rng: &mut Rng) -> Self {
+        check::size("linear", &[outputs, inputs]);
         let weight = init::kaiming_normal([outputs, inputs], rng);
         let bias = init::zeros([outputs]);
         Self::from_weights(weight, Some(bias))

@@ -51,6 +51,10 @@ pub struct Lstm {
 
 impl Lstm {
     /// One layer from I inputs to H units in F32, weights and biases uniform in ±1/√H.
+    ///
+    /// # Panics
+    /// As [`with`](Lstm::with).
+    #[track_caller]
     pub fn new(inputs: usize, hidden: usize, rng: &mut Rng) -> Self {
         Self::with(inputs, hidden, RecurrentOptions::default(), rng)
     }
@@ -58,7 +62,8 @@ impl Lstm {
     /// Layers like `options` says.
     ///
     /// # Panics
-    /// When there is no layer or no unit, or the dropout is not a probability.
+    /// When there is no layer or no unit, the dropout is not a probability, or memory cannot address
+    /// so many weights.
     #[track_caller]
     pub fn with(inputs: usize, hidden: usize, options: RecurrentOptions, rng: &mut Rng) -> Self {
         Lstm { stack: Stack::new("lstm", Cell::Lstm, inputs, hidden, options, rng) }
@@ -77,11 +82,7 @@ impl Lstm {
 
     /// The outputs, and the states h and c after the last steps, from initial states or from zeros.
     ///
-    /// With `lengths`, sequence b of the batch has `lengths[b]` steps, in any order of lengths; what x
-    /// holds beyond is not read, outputs there are 0, and the states are those after each
-    /// sequence's own last step. The work is that of the steps there are. L counts layers, N
-    /// directions; the states of layer l are those numbered l·N, and of the backward direction
-    /// l·N + 1.
+    /// Lengths and states are as at [`RecurrentOptions`].
     ///
     /// # Shapes
     /// x [B, T, I], initial h and c [L·N, B, H] -> y [B, T, N·H], h and c [L·N, B, H]
@@ -96,11 +97,7 @@ impl Lstm {
         initial: Option<[&Var; 2]>,
         pass: &mut Pass,
     ) -> (Var, [Var; 2]) {
-        let initial = initial.as_ref().map(|states| &states[..]);
-        let (y, mut states) = self.stack.run(x, lengths, initial, pass);
-        let c = states.pop().unwrap_or_else(|| y.clone());
-        let h = states.pop().unwrap_or_else(|| y.clone());
-        (y, [h, c])
+        self.stack.run(x, lengths, initial, pass)
     }
 }
 

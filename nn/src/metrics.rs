@@ -7,6 +7,8 @@ use std::fmt;
 
 use plies_tensor::{Result, Tensor};
 
+use crate::check;
+
 /// Counts of (true class, predicted class) pairs: a row for each true class.
 ///
 /// # Example
@@ -28,7 +30,12 @@ pub struct ConfusionMatrix {
 
 impl ConfusionMatrix {
     /// No observations yet of `n_classes` classes.
+    ///
+    /// # Panics
+    /// When memory cannot address a count for each pair.
+    #[track_caller]
     pub fn new(n_classes: usize) -> Self {
+        check::size("confusion", &[n_classes, n_classes]);
         ConfusionMatrix { n_classes, counts: vec![0; n_classes * n_classes] }
     }
 

@@ -5,8 +5,8 @@ use std::fmt::{self, Write};
 use plies_autograd::Var;
 use plies_tensor::Rng;
 
-use crate::init::{self, Fan, Law};
-use crate::{Activation, Dropout, Linear, Module, Pass, Visitor, VisitorMut};
+use crate::init::{self, Distribution::Normal, Fan};
+use crate::{Activation, Dropout, Linear, Module, Pass, Visitor, VisitorMut, check};
 
 /// Affine layers with an activation, and dropout if wanted, between them: logits at the end.
 ///
@@ -34,13 +34,17 @@ impl Mlp {
     /// variance gain² / fan-in, where the gain is the activation's ([`init::gain`]); biases are 0.
     ///
     /// # Panics
-    /// When there are fewer than two sizes.
+    /// When there are fewer than two sizes, or memory cannot address so many weights.
     #[track_caller]
     pub fn new(sizes: &[usize], activation: Activation, rng: &mut Rng) -> Self {
         assert!(sizes.len() >= 2, "mlp: sizes {sizes:?} name no layer");
         let gain = init::gain(activation);
+        for pair in sizes.windows(2) {
+            check::size("mlp", &[pair[1], pair[0]]);
+        }
         let layers = sizes.windows(2).map(|pair| {
-            let weight = init::scaled([pair[1], pair[0]], gain, Fan::In, Law::Normal, rng);
+            let dims = [pair[1], pair[0]];
+            let weight = init::variance_scaling(dims, gain, Fan::In, Normal, rng);
             Linear::from_weights(weight, Some(init::zeros([pair[1]])))
         });
         Mlp {

@@ -12,15 +12,17 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use plies_autograd::Var;
 use plies_tensor::{DType, Device, Elementwise, Shape, Tensor, formula};
 
-use crate::{Module, Pass, Visitor, VisitorMut};
+use crate::{Module, Pass, Visitor, VisitorMut, check};
 
 const EPS: f64 = 1e-5;
 
-fn ones(dims: impl Into<Shape>) -> Var {
+#[track_caller]
+fn ones(layer: &str, dims: Shape) -> Var {
+    check::size(layer, &dims);
     Var::leaf(Tensor::ones(dims, DType::F32, &Device::cpu()))
 }
 
-fn zeros(dims: impl Into<Shape>) -> Var {
+fn zeros(dims: Shape) -> Var {
     Var::leaf(Tensor::zeros(dims, DType::F32, &Device::cpu()))
 }
 
@@ -78,9 +80,10 @@ pub struct LayerNorm {
 
 impl LayerNorm {
     /// Over the last axes, which have the sizes `dims`; weight 1, bias 0, ε = 1e-5.
+    #[track_caller]
     pub fn new(dims: impl Into<Shape>) -> Self {
         let dims = dims.into();
-        LayerNorm { weight: ones(dims), bias: zeros(dims), eps: EPS }
+        LayerNorm { weight: ones("layer_norm", dims), bias: zeros(dims), eps: EPS }
     }
 
     /// Another ε.
@@ -136,8 +139,9 @@ pub struct RmsNorm {
 
 impl RmsNorm {
     /// Over the last axes, which have the sizes `dims`; weight 1, ε = 1e-5.
+    #[track_caller]
     pub fn new(dims: impl Into<Shape>) -> Self {
-        RmsNorm { weight: ones(dims), eps: EPS }
+        RmsNorm { weight: ones("rms_norm", dims.into()), eps: EPS }
     }
 
     /// Another ε.
@@ -205,7 +209,8 @@ impl GroupNorm {
             groups > 0 && channels.is_multiple_of(groups),
             "group_norm: {channels} channels in {groups} groups"
         );
-        GroupNorm { groups, weight: ones([channels]), bias: zeros([channels]), eps: EPS }
+        let (weight, bias) = (ones("group_norm", [channels].into()), zeros([channels].into()));
+        GroupNorm { groups, weight, bias, eps: EPS }
     }
 
     /// Another ε.
@@ -295,8 +300,9 @@ struct Running {
 
 impl BatchNorm {
     /// For C channels; weight 1, bias 0, momentum m = 0.1, ε = 1e-5.
+    #[track_caller]
     pub fn new(channels: usize) -> Self {
-        let (weight, bias) = (ones([channels]), zeros([channels]));
+        let (weight, bias) = (ones("batch_norm", [channels].into()), zeros([channels].into()));
         let (mean, var) = (bias.value().clone(), weight.value().clone());
         let running = Mutex::new(Running { mean, var, batches: Tensor::scalar(0i32) });
         BatchNorm { weight, bias, running, momentum: 0.1, eps: EPS }

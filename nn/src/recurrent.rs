@@ -6,7 +6,7 @@ use std::ops::Range;
 use plies_autograd::{Cell, Var, recurrent};
 use plies_tensor::{DType, Device, Rng, Tensor};
 
-use crate::{Dropout, Module, Pass, Visitor, VisitorMut, init};
+use crate::{Dropout, Module, Pass, Visitor, VisitorMut, check, init};
 
 /// Whether a recurrent layer reads sequences from their beginning, or from both ends.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -27,7 +27,26 @@ impl Directions {
     }
 }
 
-/// What a recurrent layer is made like.
+/// What a recurrent layer is made like, and how it runs.
+///
+/// L layers of cells stand on top of one another, in N directions each. With `lengths`, sequence b of a
+/// batch has `lengths[b]` steps, in any order of lengths; what x holds beyond is not read, outputs there
+/// are 0, and the last states are those after each sequence's own last step. The work is that of the
+/// steps there are. States are [L·N, B, H]: those of layer l number l·N, and of its backward direction
+/// l·N + 1.
+///
+/// # Example
+/// ```
+/// use plies_autograd::Var;
+/// use plies_nn::{Directions, Gru, Pass, RecurrentOptions};
+/// use plies_tensor::{DType, Device, Rng, Tensor};
+/// let directions = Directions::Both;
+/// let options = RecurrentOptions { layers: 2, directions, ..RecurrentOptions::default() };
+/// let layer = Gru::with(3, 5, options, &mut Rng::new(1));
+/// let x = Var::constant(Tensor::ones([2, 4, 3], DType::F32, &Device::cpu()));
+/// let (y, h) = layer.run(&x, Some(&[4, 2]), None, &mut Pass::eval());
+/// assert_eq!((y.dims(), h.dims()), (&[2, 4, 10][..], &[4, 2, 5][..]));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct RecurrentOptions {
     /// Layers on top of one another, each reading the outputs of the one below.
@@ -77,10 +96,15 @@ impl Stack {
         options: RecurrentOptions,
         rng: &mut Rng,
     ) -> Stack {
-        assert!(options.layers > 0 && hidden > 0, "{name}: {hidden} units, {options:?}");
+        let RecurrentOptions { layers, dropout, .. } = options;
+        assert!(layers > 0, "{name}: layers is 0; there must be at least one");
+        assert!(hidden > 0, "{name}: hidden is 0; a layer must have at least one unit");
+        assert!((0.0..=1.0).contains(&dropout), "{name}: dropout {dropout} is not a probability");
+        let n = options.directions.count();
+        let widest = inputs.max(hidden.saturating_mul(n));
+        check::size(name, &[layers, n, cell.gates(), hidden, widest]);
         let bound = 1.0 / (hidden as f64).sqrt();
         let gates = cell.gates() * hidden;
-        let n = options.directions.count();
         let mut leaf = |dims: &[usize]| Var::leaf(init::uniform(dims, bound, rng));
         let direction = |i: usize| {
             let inputs = if i < n { inputs } else { n * hidden };
@@ -107,13 +131,13 @@ impl Stack {
     /// that there are are computed: with lengths, their rows are taken together first, and spread out
     /// again at the end.
     #[track_caller]
-    pub(crate) fn run(
+    pub(crate) fn run<const STATES: usize>(
         &self,
         x: &Var,
         lengths: Option<&[usize]>,
-        initial: Option<&[&Var]>,
+        initial: Option<[&Var; STATES]>,
         pass: &mut Pass,
-    ) -> (Var, Vec<Var>) {
+    ) -> (Var, [Var; STATES]) {
         let (name, hidden, n) = (self.name, self.hidden, self.options.directions.count());
         let width = self.directions[0].w_ih.dim(1);
         assert!(
@@ -123,7 +147,7 @@ impl Stack {
         );
         let (batch, time) = (x.dim(0), x.dim(1));
         let dims = [self.options.layers * n, batch, hidden];
-        for state in initial.unwrap_or_default() {
+        for state in initial.iter().flatten() {
             assert!(
                 state.dims() == dims,
                 "{name}: an initial state {} where {dims:?} is needed",
@@ -139,20 +163,20 @@ impl Stack {
         let zeros = Tensor::zeros([], x.dtype(), x.device()).broadcast_to([batch, hidden]);
         let zeros = Var::constant(zeros);
         let dropout = Dropout::new(self.options.dropout);
-        let mut finals: Vec<Vec<Var>> = vec![Vec::new(); self.cell.states()];
+        let mut finals = [const { Vec::new() }; STATES];
         for (layer, directions) in self.directions.chunks_exact(n).enumerate() {
             if layer > 0 {
                 rows = dropout.forward(&rows, pass);
             }
             let mut outputs = Vec::with_capacity(n);
             for (d, direction) in directions.iter().enumerate() {
-                let states: Vec<Var> = match initial {
-                    Some(initial) => initial.iter().map(|s| s.select(0, layer * n + d)).collect(),
-                    None => vec![zeros.clone(); self.cell.states()],
+                let states: [Var; STATES] = match initial {
+                    Some(initial) => initial.map(|state| state.select(0, layer * n + d)),
+                    None => std::array::from_fn(|_| zeros.clone()),
                 };
-                let states: Vec<&Var> = states.iter().collect();
                 let sequences = &padding.sequences;
-                let (y, states) = direction.run(self.cell, &rows, sequences, d == 1, &states);
+                let (y, states) =
+                    direction.run(self.cell, &rows, sequences, d == 1, &states.each_ref());
                 outputs.push(y);
                 for (all, state) in finals.iter_mut().zip(states) {
                     all.push(state);
@@ -170,7 +194,7 @@ impl Stack {
             rows = zeros.index_add(0, kept, &rows);
         }
         let stack = |states: Vec<Var>| Var::stack(&states.iter().collect::<Vec<_>>(), 0);
-        (rows.reshape([batch, time, n * hidden]), finals.into_iter().map(stack).collect())
+        (rows.reshape([batch, time, n * hidden]), finals.map(stack))
     }
 
     #[track_caller]

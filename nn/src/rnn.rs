@@ -39,6 +39,10 @@ pub struct Rnn {
 
 impl Rnn {
     /// One layer from I inputs to H units in F32 with tanh, weights and biases uniform in ±1/√H.
+    ///
+    /// # Panics
+    /// As [`with`](Rnn::with).
+    #[track_caller]
     pub fn new(inputs: usize, hidden: usize, rng: &mut Rng) -> Self {
         Self::with(inputs, hidden, RecurrentOptions::default(), rng)
     }
@@ -46,7 +50,8 @@ impl Rnn {
     /// Layers like `options` says, with tanh.
     ///
     /// # Panics
-    /// When there is no layer or no unit, or the dropout is not a probability.
+    /// When there is no layer or no unit, the dropout is not a probability, or memory cannot address
+    /// so many weights.
     #[track_caller]
     pub fn with(inputs: usize, hidden: usize, options: RecurrentOptions, rng: &mut Rng) -> Self {
         Rnn { stack: Stack::new("rnn", Cell::Tanh, inputs, hidden, options, rng) }
@@ -63,11 +68,7 @@ impl Rnn {
 
     /// The outputs, and the state h after the last steps, from an initial state or from zeros.
     ///
-    /// With `lengths`, sequence b of the batch has `lengths[b]` steps, in any order of lengths; what x
-    /// holds beyond is not read, outputs there are 0, and the states are those after each
-    /// sequence's own last step. The work is that of the steps there are. L counts layers, N
-    /// directions; the states of layer l are those numbered l·N, and of the backward direction
-    /// l·N + 1.
+    /// Lengths and states are as at [`RecurrentOptions`].
     ///
     /// # Shapes
     /// x [B, T, I], initial h [L·N, B, H] -> y [B, T, N·H], h [L·N, B, H]
@@ -82,9 +83,7 @@ impl Rnn {
         initial: Option<&Var>,
         pass: &mut Pass,
     ) -> (Var, Var) {
-        let initial = initial.as_ref().map(std::slice::from_ref);
-        let (y, mut states) = self.stack.run(x, lengths, initial, pass);
-        let h = states.pop().unwrap_or_else(|| y.clone());
+        let (y, [h]) = self.stack.run(x, lengths, initial.map(|h| [h]), pass);
         (y, h)
     }
 }

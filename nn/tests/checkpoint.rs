@@ -198,17 +198,17 @@ fn optimiser_state_that_does_not_fit_is_named_before_it_is_used() {
         (
             "optimizer.exp_avg.layers.0.bias",
             zeros(4),
-            "optimiser state exp_avg.layers.0.bias is f32 [4], its parameter f32 [3]",
+            "optimiser state: exp_avg.layers.0.bias is f32 [4], its parameter f32 [3]",
         ),
         (
             "optimizer.exp_avg.layers.9.bias",
             zeros(1),
-            "optimiser state exp_avg.layers.9.bias belongs to no parameter",
+            "optimiser state: exp_avg.layers.9.bias belongs to no parameter",
         ),
         (
             "optimizer.momentum.layers.0.bias",
             zeros(3),
-            "optimiser state momentum.layers.0.bias is not one of exp_avg, exp_avg_sq",
+            "optimiser state: momentum.layers.0.bias is not one of exp_avg, exp_avg_sq",
         ),
         ("optimizer.step", Tensor::scalar(f64::INFINITY), "optimiser state: step is inf"),
         ("optimizer.step", Tensor::scalar(0.5f64), "optimiser state: step is 0.5"),
@@ -225,7 +225,10 @@ fn optimiser_state_that_does_not_fit_is_named_before_it_is_used() {
         }
     }
     let error = incomplete.load_optimizer(&mut Adam::new(0.1)).unwrap_err().to_string();
-    assert_eq!(error, "checkpoint: optimiser state of layers.1.bias is incomplete");
+    assert_eq!(
+        error,
+        "checkpoint: optimiser state: layers.1.bias has not all of exp_avg, exp_avg_sq"
+    );
     let error = checkpoint().load_optimizer(&mut Sgd::new(0.1)).unwrap_err().to_string();
     assert!(
         error.contains("optimiser is \"adam beta1=0.9") && error.contains("not \"sgd"),

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use plies_autograd::Var;
+use plies_nn::loss::{CrossEntropy, Reduction};
 use plies_nn::{
     AvgPool1d, AvgPool2d, Checkpoint, Conv1d, Conv2d, Directions, Gru, Linear, Lstm, MaxPool1d,
     MaxPool2d, Module, Pass, RecurrentOptions, Rnn, loss,
@@ -122,6 +123,21 @@ fn rnn(
     })
 }
 
+/// All three reductions of one loss.
+fn cross_entropy(weighted: bool, ignore_index: Option<i32>, label_smoothing: f64) -> Run {
+    Box::new(move |golden| {
+        let (logits, targets) = (golden.leaf("logits"), golden.tensor("targets"));
+        let class_weights = weighted.then(|| golden.tensor("weight"));
+        let of = |reduction| {
+            let class_weights = class_weights.clone();
+            CrossEntropy { class_weights, ignore_index, label_smoothing, reduction }
+                .of(&logits, &targets)
+        };
+        let ways = [Reduction::Mean, Reduction::Sum, Reduction::None].map(of);
+        ["mean", "sum", "none"].into_iter().zip(ways).collect()
+    })
+}
+
 fn rows() -> Vec<(String, Run)> {
     let mut rows: Vec<(String, Run)> = Vec::new();
     for (layers, directions, suffix) in [
@@ -161,6 +177,18 @@ fn rows() -> Vec<(String, Run)> {
         ),
     ];
     rows.extend(others.map(|(name, run)| (name.to_owned(), run)));
+    for (name, ignore_index, label_smoothing) in [
+        ("weights", None, 0.0),
+        ("ignore", Some(-100), 0.0),
+        ("smoothed", None, 0.2),
+        ("all", Some(-100), 0.2),
+    ] {
+        let weighted = matches!(name, "weights" | "all");
+        for suffix in ["", "_2d"] {
+            let run = cross_entropy(weighted, ignore_index, label_smoothing);
+            rows.push((format!("cross_entropy_{name}{suffix}"), run));
+        }
+    }
     rows
 }
 

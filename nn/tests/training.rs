@@ -7,8 +7,8 @@ use plies_autograd::Var;
 use plies_nn::data::{Loader, TensorDataset};
 use plies_nn::loss::cross_entropy;
 use plies_nn::optim::{
-    Adadelta, Adagrad, Adam, Lion, Optimizer, RmsProp, Schedule, Sgd, clip_grad_norm,
-    clip_grad_value,
+    Adadelta, Adagrad, Adam, Lion, Optimizer, ParameterGroups, RmsProp, Schedule, Sgd,
+    clip_grad_norm, clip_grad_value,
 };
 use plies_nn::train::{
     BatchEvent, Callback, EarlyStopping, EpochEvent, Fit, Flow, History, KeepBest, Report,
@@ -53,7 +53,14 @@ fn a_network_learns_a_circle() {
 #[test]
 fn resuming_gives_the_bytes_of_an_uninterrupted_training() {
     type Make = fn() -> Box<dyn Optimizer>;
-    let optimizers: [Make; 8] = [
+    let optimizers: [Make; 9] = [
+        || {
+            let bias = |name: &str, _: &Tensor| name.ends_with("bias");
+            Box::new(
+                ParameterGroups::new(Adam::adamw(0.01, 0.1))
+                    .group(bias, Sgd::new(0.1).momentum(0.9)),
+            )
+        },
         || Box::new(RmsProp::new(0.01).momentum(0.5)),
         || Box::new(Adagrad::new(0.1)),
         || Box::new(Adadelta::new(1.0)),
@@ -131,6 +138,53 @@ fn ten_steps_give_the_numbers_of_pytorch() {
         let p = model.0.value().item().unwrap();
         assert!((p - expected).abs() < 1e-12, "{}: {p} {expected}", optimizer.describe());
     }
+}
+
+/// The rest decays, vectors go with Adam, and the first layer stands still.
+fn groups() -> ParameterGroups {
+    ParameterGroups::new(Sgd::new(0.2).weight_decay(0.1))
+        .group(|_, parameter| parameter.rank() == 1, Adam::new(0.1))
+        .group(|name, _| name.starts_with("layers.0"), Sgd::new(0.0))
+}
+
+#[test]
+fn each_group_of_parameters_follows_its_own_optimiser_in_proportion_to_one_rate() {
+    let stepped = |optimizer: &mut dyn Optimizer, lr: f64| {
+        let mut model = network();
+        let x = Var::constant(Tensor::ones([4, 2], DType::F32, &Device::cpu()));
+        let logits = model.forward(&x, &mut plies_nn::Pass::eval());
+        cross_entropy(&logits, &Tensor::from([0, 1, 0, 0])).backward();
+        optimizer.set_lr(lr);
+        optimizer.step(&mut model);
+        model.named_parameters().iter().map(|(_, p)| p.to_vec::<f32>().unwrap()).collect::<Vec<_>>()
+    };
+    let found = stepped(&mut groups(), 0.3);
+    let [decayed, adam, still] = [
+        stepped(&mut Sgd::new(1.0).weight_decay(0.1), 0.3),
+        stepped(&mut Adam::new(1.0), 0.3 * (0.1 / 0.2)),
+        stepped(&mut Sgd::new(1.0), 0.0),
+    ];
+    // layers.0.weight, layers.0.bias, layers.1.weight, layers.1.bias
+    assert_eq!(found, [&still[0], &adam[1], &decayed[2], &adam[3]].map(Vec::clone));
+}
+
+#[test]
+fn what_one_group_cannot_take_up_none_takes_up() {
+    let (model, mut state) = (network(), groups().state());
+    let parameters = model.named_parameters().into_iter().map(|(name, p)| (name, p.into_value()));
+    let parameters = parameters.collect();
+    let mut refused = |key: &str| {
+        state.insert("0.step".to_owned(), Tensor::from([5f64]));
+        state.insert(key.to_owned(), Tensor::from([1f32]));
+        let mut fresh = groups();
+        let error = fresh.load_state(state.clone(), &parameters).unwrap_err().to_string();
+        assert_eq!(fresh.state()["0.step"].item().unwrap(), 0.0);
+        state.remove(key);
+        error
+    };
+    let error = refused("1.exp_avg.layers.9.bias");
+    assert_eq!(error, "optimiser state: exp_avg.layers.9.bias belongs to no parameter");
+    assert_eq!(refused("7.step"), "optimiser state: 7.step is of no group");
 }
 
 /// The fused step in F32, over a tensor long enough to be shared among threads.
@@ -289,7 +343,8 @@ fn the_best_epoch_is_kept_in_memory_and_file() {
         Ok(numbers[event.epoch])
     })
     .stop_after(2, 0.0)
-    .in_file(&path, template);
+    .with(template)
+    .in_file(&path);
     let settings = Fit::epochs(6);
     let report =
         fit(&mut model, &mut adam, &cross_entropy, &circle(100), &settings, &mut [&mut best])
@@ -312,11 +367,29 @@ fn the_best_epoch_is_kept_in_memory_and_file() {
 }
 
 #[test]
+fn an_earlier_best_is_kept_until_an_epoch_is_better() {
+    let (mut model, mut adam) = (network(), Adam::new(0.01));
+    let mut earlier = Checkpoint::new();
+    earlier.put_model(&model);
+    let before = bytes(&model, &Sgd::new(0.1));
+    for (numbers, expected) in [([3.0, 2.0], None), ([3.0, 1.0], Some(1))] {
+        let mut best =
+            KeepBest::new(|event, _| Ok(numbers[event.epoch])).beating(2.0, earlier.clone());
+        let settings = Fit::epochs(2);
+        fit(&mut model, &mut adam, &cross_entropy, &circle(100), &settings, &mut [&mut best])
+            .unwrap();
+        assert_eq!(best.epoch(), expected);
+        best.restore(&mut model).unwrap();
+        assert_eq!(before == bytes(&model, &Sgd::new(0.1)), expected.is_none());
+    }
+}
+
+#[test]
 fn a_best_that_cannot_be_written_ends_the_training_and_is_reported() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("absent").join("best.safetensors");
     let (mut model, mut adam) = (network(), Adam::new(0.01));
-    let mut best = KeepBest::new(|event, _| Ok(event.loss)).in_file(&path, Checkpoint::new());
+    let mut best = KeepBest::new(|event, _| Ok(event.loss)).in_file(&path);
     let settings = Fit::epochs(6);
     let report =
         fit(&mut model, &mut adam, &cross_entropy, &circle(100), &settings, &mut [&mut best])

@@ -1,7 +1,6 @@
 //! The differentiable operations of [`Var`](crate::Var), one file for each family, under the names
 //! they have on tensors. Forward and vjp of an operation stand side by side.
 
-pub(crate) mod cell;
 mod conv;
 pub(crate) mod elementwise;
 mod index;

@@ -232,6 +232,14 @@ fn start(args: &TrainArgs) -> Result<(Network, Adam), Failure> {
         let reason = format!("holds the network {}, not {settings}", network.settings);
         return Err(Failure::at(file, reason));
     }
+    if settings.seed != network.settings.seed {
+        let reason = format!(
+            "began with seed {}, and only goes on as it began with the same; leave --seed {} out, or \
+             train anew without --resume",
+            network.settings.seed, settings.seed
+        );
+        return Err(Failure::at(file, reason));
+    }
     if network.epochs_done >= settings.epochs {
         let done = network.epochs_done;
         let reason = format!("has {done} epochs behind it; ask for more than that with --epochs");

@@ -67,6 +67,12 @@ pub enum CheckpointError {
         /// Which parameter differs, and how.
         reason: String,
     },
+    /// What an optimiser is to take up does not fit it, or its parameters.
+    #[error("optimiser state: {reason}")]
+    State {
+        /// Which entry, and why.
+        reason: String,
+    },
     /// A device failed while its tensors were read.
     #[error(transparent)]
     Device(#[from] plies_tensor::Error),
@@ -286,7 +292,10 @@ impl Checkpoint {
                 state.insert(name.to_owned(), tensor.clone());
             }
         }
-        optimizer.load_state(state, &self.tensors).map_err(|reason| self.mismatch(reason))
+        optimizer.load_state(state, &self.tensors).map_err(|error| match error {
+            CheckpointError::State { .. } => self.mismatch(error.to_string()),
+            other => other,
+        })
     }
 
     fn mismatch(&self, reason: impl Into<String>) -> CheckpointError {

@@ -48,7 +48,7 @@ impl TensorDataset {
     /// A dataset of `inputs[i]` with `targets[i]`.
     ///
     /// # Panics
-    /// When the first axes differ in size.
+    /// When the first axes differ in size, or there are more examples than I32 counts.
     #[track_caller]
     pub fn new(inputs: Tensor, targets: Tensor) -> Self {
         assert!(
@@ -56,6 +56,11 @@ impl TensorDataset {
             "dataset: inputs {} and targets {} differ in number",
             inputs.shape(),
             targets.shape()
+        );
+        assert!(
+            i32::try_from(inputs.dim(0)).is_ok(),
+            "dataset: {} examples are more than i32 counts",
+            inputs.dim(0)
         );
         TensorDataset { inputs, targets }
     }

@@ -58,7 +58,8 @@ impl Loader {
         self
     }
 
-    /// With `n` batches made ahead of time; 0 makes them on the calling thread.
+    /// With `n` batches made ahead of time, or all of an epoch when it has fewer; 0 makes them on the
+    /// calling thread.
     pub fn prefetch(mut self, n: usize) -> Self {
         self.prefetch = n;
         self
@@ -107,7 +108,7 @@ impl Loader {
         if self.prefetch == 0 {
             return Batches { source: Source::Here(Box::new((0..total).map(make))) };
         }
-        let (sender, receiver) = sync_channel(self.prefetch);
+        let (sender, receiver) = sync_channel(self.prefetch.min(total));
         let worker = std::thread::spawn(move || {
             for batch in (0..total).map(make) {
                 // When the receiver is gone nobody wants the rest.

@@ -1,15 +1,34 @@
 //! What training makes small.
 //!
-//! Every loss is the mean over the batch, a scalar, or with the ending `_with` whatever the
-//! [`Reduction`] says. Gradients of any order flow to the predictions.
+//! Each loss is a struct of its options, and `of` computes it; the function of the same name is the
+//! loss as it usually is, the mean over the batch. Gradients of any order flow to the predictions.
+//!
+//! ```
+//! use plies_nn::loss::{CrossEntropy, Reduction, cross_entropy};
+//! use plies_nn::Var;
+//! use plies_tensor::Tensor;
+//! let (logits, targets) = (Var::constant(Tensor::from([[0f32, 1.0], [2.0, 0.0]])), Tensor::from([1, 0]));
+//! let mean = cross_entropy(&logits, &targets);
+//! let each = CrossEntropy { reduction: Reduction::None, ..CrossEntropy::default() };
+//! assert_eq!(each.of(&logits, &targets).mean_all().item().unwrap(), mean.item().unwrap());
+//! ```
 
+mod binary_cross_entropy;
 mod cross_entropy;
+mod hinge;
+mod mse;
+mod smooth_l1;
 
 use plies_autograd::Var;
-use plies_tensor::{DType, Elementwise, Formula, Tensor, formula};
+use plies_tensor::{DType, Elementwise, Formula, Tensor};
 
-use cross_entropy::check_classes;
-pub use cross_entropy::{cross_entropy, cross_entropy_with};
+use crate::check;
+
+pub use binary_cross_entropy::{BinaryCrossEntropy, binary_cross_entropy};
+pub use cross_entropy::{CrossEntropy, cross_entropy};
+pub use hinge::{Hinge, hinge};
+pub use mse::{Mse, mse};
+pub use smooth_l1::{SmoothL1, smooth_l1};
 
 /// What becomes of the losses of single examples (of single numbers for the element-wise losses).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -21,15 +40,6 @@ pub enum Reduction {
     Sum,
     /// They are left as they are.
     None,
-}
-
-#[track_caller]
-fn reduce(each: Var, reduction: Reduction) -> Var {
-    match reduction {
-        Reduction::Mean => each.mean_all(),
-        Reduction::Sum => each.sum_all(),
-        Reduction::None => each,
-    }
 }
 
 /// A formula of predictions and targets, reduced in the pass that computes it.
@@ -58,155 +68,28 @@ fn elementwise(
     if reduction == Reduction::Sum { sum } else { sum / predictions.elem_count() as f64 }
 }
 
-/// Binary cross-entropy from logits: the mean of -t ln σ(x) - (1 - t) ln(1 - σ(x)), computed as
-/// max(x, 0) - x·t + ln(1 + e^-|x|), which does not overflow.
-///
-/// # Shapes
-/// logits [...], targets [...] in 0..=1 -> []
-///
-/// # Gradient
-/// d_x = (σ(x) - t) / n
-///
-/// # Panics
-/// When the shapes differ.
-///
-/// # Example
-/// ```
-/// use plies_autograd::Var;
-/// use plies_nn::loss::binary_cross_entropy;
-/// use plies_tensor::Tensor;
-/// let logits = Var::leaf(Tensor::from([0f32, 200.0]));
-/// let loss = binary_cross_entropy(&logits, &Tensor::from([1f32, 1.0]));
-/// assert!((loss.value().item().unwrap() - 2f64.ln() / 2.0).abs() < 1e-6);
-/// loss.backward();
-/// assert_eq!(logits.grad().unwrap().value().to_vec::<f32>().unwrap(), [-0.25, 0.0]);
-/// ```
+/// Checks that `targets` are classes of `scores`, one for each example and place.
 #[track_caller]
-pub fn binary_cross_entropy(logits: &Var, targets: &Tensor) -> Var {
-    binary_cross_entropy_with(logits, targets, Reduction::Mean)
-}
-
-/// [`binary_cross_entropy`] as its mean, its sum, or one number for each element.
-#[track_caller]
-pub fn binary_cross_entropy_with(logits: &Var, targets: &Tensor, reduction: Reduction) -> Var {
-    // Both sides of 0 are smooth formulas that hold at 0 too. With max and abs, which have kinks there,
-    // the second derivative at 0 would be 0 instead of 1/4.
-    let f = formula!(|x, t| {
-        let below = x.lt(0.0);
-        below.select(0.0, x) - x * t + below.select(x, -x).exp().ln_1p()
-    });
-    elementwise("binary_cross_entropy", f, logits, targets, &[], reduction)
-}
-
-/// Mean squared error: the mean of (x - t)².
-///
-/// # Shapes
-/// predictions [...], targets [...] -> []
-///
-/// # Gradient
-/// d_x = 2 (x - t) / n
-///
-/// # Panics
-/// When the shapes differ.
-///
-/// # Example
-/// ```
-/// use plies_autograd::Var;
-/// use plies_nn::loss::mse;
-/// use plies_tensor::Tensor;
-/// let x = Var::constant(Tensor::from([1f32, 4.0]));
-/// assert_eq!(mse(&x, &Tensor::from([1f32, 1.0])).value().item().unwrap(), 4.5);
-/// ```
-#[track_caller]
-pub fn mse(predictions: &Var, targets: &Tensor) -> Var {
-    mse_with(predictions, targets, Reduction::Mean)
-}
-
-/// [`mse`] as its mean, its sum, or one number for each element.
-#[track_caller]
-pub fn mse_with(predictions: &Var, targets: &Tensor, reduction: Reduction) -> Var {
-    elementwise("mse", formula!(|x, t| (x - t).sqr()), predictions, targets, &[], reduction)
-}
-
-/// Squared error near 0, absolute error beyond β: the mean of (x - t)² / 2β where |x - t| < β, and
-/// |x - t| - β/2 elsewhere. One far-off target pulls no harder than a near one.
-///
-/// # Shapes
-/// predictions [...], targets [...] -> []
-///
-/// # Gradient
-/// d_x = (x - t) / β between -1 and 1, / n
-///
-/// # Panics
-/// When the shapes differ or β is not above 0.
-///
-/// # Source
-/// Girshick: Fast R-CNN (2015), equation 3, with the β of later implementations; Huber (1964) is
-/// this times β.
-///
-/// # Example
-/// ```
-/// use plies_autograd::Var;
-/// use plies_nn::loss::smooth_l1;
-/// use plies_tensor::Tensor;
-/// let x = Var::constant(Tensor::from([0.5f32, 10.0]));
-/// assert_eq!(smooth_l1(&x, &Tensor::from([0f32, 0.0]), 1.0).value().item().unwrap(), 4.8125);
-/// ```
-#[track_caller]
-pub fn smooth_l1(predictions: &Var, targets: &Tensor, beta: f64) -> Var {
-    smooth_l1_with(predictions, targets, beta, Reduction::Mean)
-}
-
-/// [`smooth_l1`] as its mean, its sum, or one number for each element.
-#[track_caller]
-pub fn smooth_l1_with(predictions: &Var, targets: &Tensor, beta: f64, reduction: Reduction) -> Var {
-    assert!(beta > 0.0, "smooth_l1: beta {beta} is not above 0");
-    let f = formula!(|x, t; beta| {
-        let error = (x - t).abs();
-        error.lt(beta).select(0.5 * error.sqr() / beta, error - 0.5 * beta)
-    });
-    elementwise("smooth_l1", f, predictions, targets, &[beta], reduction)
-}
-
-/// The multi-class hinge loss: the mean over the batch of
-/// max(0, 1 + max over c ≠ t of x_c - x_t).
-///
-/// # Shapes
-/// scores [B, C], targets `[B]` (I32) -> []
-///
-/// # Gradient
-/// 1 / B at the highest wrong class and -1 / B at the target where the margin is too small, else 0
-///
-/// # Panics
-/// When shapes do not fit or a target is outside 0..C.
-///
-/// # Source
-/// Crammer, Singer: On the algorithmic implementation of multiclass kernel-based vector machines
-/// (2001).
-///
-/// # Example
-/// ```
-/// use plies_autograd::Var;
-/// use plies_nn::loss::hinge;
-/// use plies_tensor::Tensor;
-/// let scores = Var::constant(Tensor::from([[0f32, 3.0, 1.0], [2.0, 1.5, 0.0]]));
-/// assert_eq!(hinge(&scores, &Tensor::from([1, 0])).value().item().unwrap(), 0.25);
-/// ```
-#[track_caller]
-pub fn hinge(scores: &Var, targets: &Tensor) -> Var {
-    hinge_with(scores, targets, Reduction::Mean)
-}
-
-/// [`hinge`] as its mean, its sum, or one number for each row.
-#[track_caller]
-pub fn hinge_with(scores: &Var, targets: &Tensor, reduction: Reduction) -> Var {
-    check_classes("hinge", scores, targets);
-    let target_score = scores.gather(-1, &targets.unsqueeze(-1)); // [B, 1]
-    let is_target = Var::constant(targets.one_hot(scores.dim(-1), scores.dtype())); // [B, C]
-    let f = formula!(|x, t, hot; low| hot.select(low, 1.0 + x - t));
-    let low = if scores.dtype() == DType::F64 { f64::MIN } else { f64::from(f32::MIN) };
-    let margin = Var::map(f, &[scores, &target_score, &is_target], &[low]);
-    reduce(margin.max(&[-1], false).relu(), reduction)
+fn check_classes(name: &str, scores: &Var, targets: &Tensor, left_out: Option<i32>) {
+    let fits = match scores.dims() {
+        [batch, n_classes, places @ ..] => {
+            let found = targets.dims().split_first();
+            found == Some((batch, places)) && *n_classes > 0
+        }
+        _ => false,
+    };
+    assert!(
+        fits,
+        "{name}: scores {} with targets {}; expected [B, C, ...] and [B, ...]",
+        scores.shape(),
+        targets.shape()
+    );
+    assert!(
+        targets.dtype() == DType::I32,
+        "{name}: targets are {}, not i32; they are the numbers of classes",
+        targets.dtype()
+    );
+    check::numbers(name, "target", targets, scores.dim(1), left_out);
 }
 
 #[cfg(test)]
@@ -214,6 +97,8 @@ mod tests {
     use super::*;
     use plies_autograd::gradcheck::{gradcheck, gradgradcheck};
     use plies_tensor::{Device, Rng};
+
+    const REDUCTIONS: [Reduction; 3] = [Reduction::Mean, Reduction::Sum, Reduction::None];
 
     type Loss = fn(&Var, Reduction) -> Var;
 
@@ -225,15 +110,23 @@ mod tests {
         x.value().full_like(0.3)
     }
 
+    fn entropy(label_smoothing: f64, reduction: Reduction) -> CrossEntropy {
+        CrossEntropy { label_smoothing, reduction, ..CrossEntropy::default() }
+    }
+
     /// Name, the loss of [3, 4] predictions, and whether it reduces rows (or else elements).
     const LOSSES: [(&str, Loss, bool); 7] = [
-        ("cross_entropy", |x, r| cross_entropy_with(x, &classes(), 0.0, r), true),
-        ("smoothed", |x, r| cross_entropy_with(x, &classes(), 0.1, r), true),
-        ("binary_cross_entropy", |x, r| binary_cross_entropy_with(x, &numbers(x), r), false),
-        ("mse", |x, r| mse_with(x, &numbers(x), r), false),
-        ("smooth_l1", |x, r| smooth_l1_with(x, &numbers(x), 0.7, r), false),
-        ("smooth_l1 wide", |x, r| smooth_l1_with(x, &numbers(x), 9.0, r), false),
-        ("hinge", |x, r| hinge_with(x, &classes(), r), true),
+        ("cross_entropy", |x, r| entropy(0.0, r).of(x, &classes()), true),
+        ("smoothed", |x, r| entropy(0.1, r).of(x, &classes()), true),
+        (
+            "binary_cross_entropy",
+            |x, r| BinaryCrossEntropy { reduction: r }.of(x, &numbers(x)),
+            false,
+        ),
+        ("mse", |x, r| Mse { reduction: r }.of(x, &numbers(x)), false),
+        ("smooth_l1", |x, r| SmoothL1 { beta: 0.7, reduction: r }.of(x, &numbers(x)), false),
+        ("smooth_l1 wide", |x, r| SmoothL1 { beta: 9.0, reduction: r }.of(x, &numbers(x)), false),
+        ("hinge", |x, r| Hinge { reduction: r }.of(x, &classes()), true),
     ];
 
     fn predictions(seed: u64) -> Tensor {
@@ -243,12 +136,46 @@ mod tests {
     #[test]
     fn every_gradient_is_that_of_finite_differences() {
         for (name, loss, _) in LOSSES {
-            for reduction in [Reduction::Mean, Reduction::Sum, Reduction::None] {
+            for reduction in REDUCTIONS {
                 let f = |x: &[Var]| loss(&x[0], reduction);
                 gradcheck(f, &[predictions(9)]).unwrap_or_else(|e| panic!("{name}: {e}"));
                 gradgradcheck(f, &[predictions(9)]).unwrap_or_else(|e| panic!("{name}: {e}"));
             }
         }
+    }
+
+    #[test]
+    fn options_of_cross_entropy_have_the_gradients_of_finite_differences() {
+        let weights = Tensor::from([0.5f64, 2.0, 0.0, 1.5]);
+        for reduction in REDUCTIONS {
+            for (class_weights, ignore_index) in
+                [(None, Some(-1)), (Some(weights.clone()), None), (Some(weights.clone()), Some(0))]
+            {
+                for label_smoothing in [0.0, 0.1] {
+                    let class_weights = class_weights.clone();
+                    let loss =
+                        CrossEntropy { class_weights, ignore_index, label_smoothing, reduction };
+                    let ignored = ignore_index.unwrap_or(3);
+                    let targets = Tensor::from([[1, ignored], [3, 2]]);
+                    let f = |x: &[Var]| loss.of(&x[0], &targets);
+                    let x = Rng::new(3).normal([2, 4, 2], DType::F64, &Device::cpu());
+                    gradcheck(f, std::slice::from_ref(&x))
+                        .unwrap_or_else(|e| panic!("{loss:?}: {e}"));
+                    gradgradcheck(f, &[x]).unwrap_or_else(|e| panic!("{loss:?}: {e}"));
+                }
+            }
+        }
+    }
+
+    /// Whatever a place that does not count holds.
+    #[test]
+    fn places_that_do_not_count_have_no_loss_and_no_gradient() {
+        let loss = CrossEntropy { ignore_index: Some(-100), ..CrossEntropy::default() };
+        let x = Var::leaf(Tensor::from([[0f64, 0.0], [f64::NEG_INFINITY, 5.0]]));
+        let mean = loss.of(&x, &Tensor::from([1, -100]));
+        assert!((mean.item().unwrap() - 2f64.ln()).abs() < 1e-15);
+        mean.backward();
+        assert_eq!(x.grad().unwrap().to_vec::<f64>().unwrap(), [0.5, -0.5, 0.0, 0.0]);
     }
 
     #[test]
@@ -330,12 +257,13 @@ mod tests {
     fn binary_cross_entropy_has_no_kink_at_0() {
         let smooth = |x: &[Var]| {
             let targets = Tensor::from([0f64, 1.0, 0.3]);
-            binary_cross_entropy_with(&x[0], &targets, Reduction::None)
+            BinaryCrossEntropy { reduction: Reduction::None }.of(&x[0], &targets)
         };
         gradcheck(smooth, &[Tensor::from([0f64, 0.0, 0.0])]).unwrap();
         gradgradcheck(smooth, &[Tensor::from([0f64, 0.0, 0.0])]).unwrap();
         let x = Var::leaf(Tensor::from([0f32, 0.0, -0.0]));
-        binary_cross_entropy_with(&x, &Tensor::from([0f32, 1.0, 1.0]), Reduction::Sum).backward();
+        let sum = BinaryCrossEntropy { reduction: Reduction::Sum };
+        sum.of(&x, &Tensor::from([0f32, 1.0, 1.0])).backward();
         assert_eq!(x.grad().unwrap().value().to_vec::<f32>().unwrap(), [0.5, -0.5, -0.5]);
     }
 
@@ -357,9 +285,13 @@ mod tests {
             panic.downcast_ref::<String>().unwrap().clone()
         };
         let far = message(&|| cross_entropy(&x, &Tensor::from([0, 4, 1])));
-        assert_eq!(far, "cross_entropy: target 4 in row 1 is outside 0..4");
+        assert_eq!(far, "cross_entropy: target 4 at position 1 is outside 0..4");
         let below = message(&|| hinge(&x, &Tensor::from([0, 1, -1])));
-        assert_eq!(below, "hinge: target -1 in row 2 is outside 0..4");
+        assert_eq!(below, "hinge: target -1 at position 2 is outside 0..4");
+        let weights = Some(Tensor::from([1f64, 2.0]));
+        let weighted = CrossEntropy { class_weights: weights, ..CrossEntropy::default() };
+        let few = message(&|| weighted.of(&x, &Tensor::from([0, 1, 1])));
+        assert_eq!(few, "cross_entropy: class weights [2] for 4 classes");
         let few = message(&|| cross_entropy(&x, &Tensor::from([0, 1])));
         assert!(few.contains("scores [3, 4] with targets [2]"), "{few}");
         let float = message(&|| cross_entropy(&x, &Tensor::from([0f32, 1.0, 2.0])));

@@ -9,6 +9,7 @@ mod adadelta;
 mod adagrad;
 mod adam;
 mod clip;
+mod groups;
 mod lion;
 mod rmsprop;
 mod rule;
@@ -19,12 +20,13 @@ use std::collections::BTreeMap;
 
 use plies_tensor::Tensor;
 
-use crate::Module;
+use crate::{CheckpointError, Module};
 
 pub use adadelta::Adadelta;
 pub use adagrad::Adagrad;
 pub use adam::Adam;
 pub use clip::{clip_grad_norm, clip_grad_value};
+pub use groups::ParameterGroups;
 pub use lion::Lion;
 pub use rmsprop::RmsProp;
 pub use rule::{Memory, Rule};
@@ -72,10 +74,11 @@ pub trait Optimizer: Send {
     /// Takes up a saved state of `parameters`, or leaves everything as it is.
     ///
     /// # Errors
-    /// The first entry that does not belong to this rule, or does not fit its parameter.
+    /// [`CheckpointError::State`] with the first entry that does not belong to this rule or does not fit
+    /// its parameter; a fault of a device.
     fn load_state(
         &mut self,
         state: State,
         parameters: &BTreeMap<String, Tensor>,
-    ) -> Result<(), String>;
+    ) -> Result<(), CheckpointError>;
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use plies_tensor::{Formula, Tensor};
 
 use super::{Optimizer, State};
-use crate::Module;
+use crate::{CheckpointError, Module};
 
 /// An update of each number of a parameter by its gradient and by what is remembered of earlier
 /// gradients. Whatever is a `Rule` is an [`Optimizer`].
@@ -128,7 +128,7 @@ impl<R: Rule> Optimizer for R {
         &mut self,
         mut state: State,
         parameters: &BTreeMap<String, Tensor>,
-    ) -> Result<(), String> {
+    ) -> Result<(), CheckpointError> {
         let step = take_step(&mut state)?;
         let moments = sorted(self.moments(), state, parameters)?;
         *self.memory_mut() = Memory { step, moments };
@@ -163,20 +163,20 @@ fn sorted(
     moments: &[&str],
     state: State,
     parameters: &BTreeMap<String, Tensor>,
-) -> Result<BTreeMap<String, Vec<Tensor>>, String> {
+) -> Result<BTreeMap<String, Vec<Tensor>>, CheckpointError> {
     let mut found: BTreeMap<String, Vec<Option<Tensor>>> = BTreeMap::new();
     for (key, tensor) in state {
         let parts =
             |(i, moment): (usize, &&str)| Some((i, key.strip_prefix(*moment)?.strip_prefix('.')?));
         let Some((i, name)) = moments.iter().enumerate().find_map(parts) else {
-            return Err(format!("optimiser state {key} is not one of {}", moments.join(", ")));
+            return misfit(format!("{key} is not one of {}", moments.join(", ")));
         };
         let Some(parameter) = parameters.get(name) else {
-            return Err(format!("optimiser state {key} belongs to no parameter"));
+            return misfit(format!("{key} belongs to no parameter"));
         };
         if (tensor.shape(), tensor.dtype()) != (parameter.shape(), parameter.dtype()) {
-            return Err(format!(
-                "optimiser state {key} is {} {}, its parameter {} {}",
+            return misfit(format!(
+                "{key} is {} {}, its parameter {} {}",
                 tensor.dtype(),
                 tensor.shape(),
                 parameter.dtype(),
@@ -188,23 +188,27 @@ fn sorted(
     let complete = found.into_iter().map(|(name, tensors)| {
         match tensors.into_iter().collect::<Option<Vec<Tensor>>>() {
             Some(tensors) => Ok((name, tensors)),
-            None => Err(format!("optimiser state of {name} is incomplete")),
+            None => misfit(format!("{name} has not all of {}", moments.join(", "))),
         }
     });
     complete.collect()
 }
 
 /// The number of steps from a saved state.
-fn take_step(state: &mut State) -> Result<u64, String> {
-    let step = state.remove("step").ok_or("optimiser state has no step")?;
+fn take_step(state: &mut State) -> Result<u64, CheckpointError> {
+    let Some(step) = state.remove("step") else { return misfit("step is missing".to_owned()) };
     if step.elem_count() != 1 {
-        return Err(format!("optimiser state: step has shape {}", step.shape()));
+        return misfit(format!("step has shape {}", step.shape()));
     }
-    let step = step.item().map_err(|e| e.to_string())?;
+    let step = step.item()?;
     // Above 2^53 not every integer is an F64, and counting would stand still.
     if (0.0..9e15).contains(&step) && step.fract() == 0.0 {
         Ok(step as u64)
     } else {
-        Err(format!("optimiser state: step is {step}"))
+        misfit(format!("step is {step}"))
     }
+}
+
+fn misfit<T>(reason: String) -> Result<T, CheckpointError> {
+    Err(CheckpointError::State { reason })
 }

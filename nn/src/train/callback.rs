@@ -1,13 +1,9 @@
-//! Who may look on while a model is trained, and what some onlookers do: stop early, keep the best,
-//! write down.
+//! Who may look on while a model is trained, and what some onlookers do: stop early, write down.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
-use plies_tensor::{Result, Tensor};
-
+use crate::Module;
 use crate::optim::Optimizer;
-use crate::{Checkpoint, CheckpointError, Module};
 
 /// Whether training goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,7 +95,7 @@ impl Callback for History {
 }
 
 /// Stops when a number has not become smaller for some epochs. As a callback it watches the training
-/// loss; [`KeepBest`] watches any number.
+/// loss; [`KeepBest`](super::KeepBest) watches any number.
 ///
 /// # Source
 /// Prechelt: Early stopping, but when? (1998), the class UP.
@@ -146,157 +142,5 @@ impl Callback for EarlyStopping {
         _optimizer: &dyn Optimizer,
     ) -> Flow {
         self.observe(event.loss).1
-    }
-}
-
-/// A model as it was.
-#[derive(Clone, Debug, Default)]
-pub struct Best {
-    parameters: Vec<Tensor>,
-    buffers: Vec<Tensor>,
-}
-
-impl Best {
-    /// Remembers the model as it is; the tensors are shared until it changes.
-    pub fn keep(&mut self, model: &dyn Module) {
-        self.parameters.clear();
-        self.buffers.clear();
-        model.for_each_parameter(&mut |_, parameter| {
-            self.parameters.push(parameter.value().clone())
-        });
-        model.for_each_buffer(&mut |_, buffer| self.buffers.push(buffer.clone()));
-    }
-
-    /// Puts the remembered tensors back, if there are any.
-    pub fn restore(&self, model: &mut dyn Module) {
-        let (mut parameters, mut buffers) = (self.parameters.iter(), self.buffers.iter());
-        model.for_each_parameter_mut(&mut |_, parameter| {
-            if let Some(value) = parameters.next() {
-                *parameter.value_mut() = value.clone();
-            }
-        });
-        model.for_each_buffer_mut(&mut |_, buffer| {
-            if let Some(value) = buffers.next() {
-                *buffer = value.clone();
-            }
-        });
-    }
-}
-
-/// The number by which [`KeepBest`] judges an epoch.
-type Measure<'a> = dyn FnMut(&EpochEvent, &dyn Module) -> Result<f64> + 'a;
-
-/// Measures the model after each epoch, keeps the one with the smallest number, in memory and if
-/// wanted in a file, and stops when none was better for a while.
-///
-/// # Example
-/// ```
-/// use std::sync::Arc;
-/// use plies_nn::data::{Loader, TensorDataset};
-/// use plies_nn::optim::Sgd;
-/// use plies_nn::train::{Fit, KeepBest, evaluate, fit};
-/// use plies_nn::{Linear, loss};
-/// use plies_tensor::{Rng, Tensor};
-/// let data = TensorDataset::new(Tensor::from([[1f32], [-1.0]]), Tensor::from([1, 0]));
-/// let loader = Loader::new(Arc::new(data), 2);
-/// let mut model = Linear::new(1, 2, &mut Rng::new(1));
-///
-/// let validation = loader.clone();
-/// let mut best = KeepBest::new(|_, model| Ok(evaluate(model, &validation, 2, &loss::cross_entropy)?.loss));
-/// fit(&mut model, &mut Sgd::new(0.5), &loss::cross_entropy, &loader, &Fit::epochs(3), &mut [&mut best]).unwrap();
-/// best.restore(&mut model).unwrap();
-/// assert_eq!((best.epoch(), best.values().len()), (Some(2), 3));
-/// ```
-pub struct KeepBest<'a> {
-    measure: Box<Measure<'a>>,
-    stopping: EarlyStopping,
-    file: Option<(PathBuf, Checkpoint)>,
-    values: Vec<f64>,
-    epoch: Option<usize>,
-    best: Best,
-    fault: Option<CheckpointError>,
-}
-
-impl<'a> KeepBest<'a> {
-    /// Judges each epoch by the number that `measure` gives for it; smaller is better.
-    pub fn new(measure: impl FnMut(&EpochEvent, &dyn Module) -> Result<f64> + 'a) -> Self {
-        KeepBest {
-            measure: Box::new(measure),
-            stopping: EarlyStopping::new(usize::MAX, 0.0),
-            file: None,
-            values: Vec::new(),
-            epoch: None,
-            best: Best::default(),
-            fault: None,
-        }
-    }
-
-    /// Stops the training as [`EarlyStopping::new`] says; better is then what is better by more than
-    /// `min_delta`.
-    pub fn stop_after(mut self, patience: usize, min_delta: f64) -> Self {
-        self.stopping = EarlyStopping::new(patience, min_delta);
-        self
-    }
-
-    /// Also writes each best model, with its optimiser and the number of complete epochs
-    /// ([`Checkpoint::epoch`]), to a file. What `checkpoint` holds already is written with it.
-    pub fn in_file(mut self, path: impl Into<PathBuf>, checkpoint: Checkpoint) -> Self {
-        self.file = Some((path.into(), checkpoint));
-        self
-    }
-
-    /// The number of each epoch.
-    pub fn values(&self) -> &[f64] {
-        &self.values
-    }
-
-    /// The best epoch, from 0.
-    pub fn epoch(&self) -> Option<usize> {
-        self.epoch
-    }
-
-    /// Makes the model what it was after the best epoch; to be called when training has ended.
-    ///
-    /// # Errors
-    /// What went wrong when a model was measured or written. It ended the training.
-    pub fn restore(&mut self, model: &mut dyn Module) -> std::result::Result<(), CheckpointError> {
-        self.best.restore(model);
-        self.fault.take().map_or(Ok(()), Err)
-    }
-
-    fn observe(
-        &mut self,
-        event: &EpochEvent,
-        model: &dyn Module,
-        optimizer: &dyn Optimizer,
-    ) -> std::result::Result<Flow, CheckpointError> {
-        let value = (self.measure)(event, model)?;
-        self.values.push(value);
-        let (better, flow) = self.stopping.observe(value);
-        if better {
-            self.epoch = Some(event.epoch);
-            self.best.keep(model);
-            if let Some((path, checkpoint)) = &mut self.file {
-                checkpoint.put_model(model);
-                checkpoint.put_optimizer(optimizer);
-                checkpoint.set_epoch(event.epoch + 1);
-                checkpoint.save(path)?;
-            }
-        }
-        Ok(flow)
-    }
-}
-
-impl Callback for KeepBest<'_> {
-    fn on_epoch(
-        &mut self,
-        event: &EpochEvent,
-        model: &mut dyn Module,
-        optimizer: &dyn Optimizer,
-    ) -> Flow {
-        self.observe(event, model, optimizer).unwrap_or_else(|fault| {
-            self.fault = Some(fault);
-            Flow::Stop
-        })
     }
 }

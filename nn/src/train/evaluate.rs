@@ -40,6 +40,10 @@ pub struct Evaluation {
 /// assert_eq!(evaluation.predicted, [0, 1, 0]);
 /// assert_eq!(evaluation.confusion.correct(), 2);
 /// ```
+///
+/// # Panics
+/// When a target or a prediction is not one of `n_classes`.
+#[track_caller]
 pub fn evaluate(
     model: &dyn Module,
     loader: &Loader,

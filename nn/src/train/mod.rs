@@ -3,6 +3,7 @@
 
 mod callback;
 mod evaluate;
+mod keep_best;
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -12,10 +13,9 @@ use std::time::{Duration, Instant};
 use plies_autograd::Var;
 use plies_tensor::{Result, Tensor};
 
-pub use callback::{
-    BatchEvent, Best, Callback, EarlyStopping, EpochEvent, Flow, History, KeepBest,
-};
+pub use callback::{BatchEvent, Callback, EarlyStopping, EpochEvent, Flow, History};
 pub use evaluate::{Evaluation, evaluate};
+pub use keep_best::KeepBest;
 
 use crate::data::Loader;
 use crate::optim::{Optimizer, Schedule};
@@ -90,8 +90,14 @@ pub struct Report {
 /// assert_eq!(history.epochs().last().unwrap().accuracy, 1.0);
 /// ```
 ///
+/// A model without parameters, such as a rule to compare with, is measured only.
+///
 /// # Errors
 /// A fault of the device.
+///
+/// # Panics
+/// When the loss is not a single number, or depends on none of the model's parameters.
+#[track_caller]
 pub fn fit(
     model: &mut dyn Module,
     optimizer: &mut dyn Optimizer,
@@ -103,7 +109,10 @@ pub fn fit(
     let started = Instant::now();
     let base_lr = optimizer.lr();
     let batches = loader.batches();
-    let total_steps = (settings.epochs.end * batches) as u64;
+    let step_of =
+        |epoch: usize, batch: usize| epoch.saturating_mul(batches).saturating_add(batch) as u64;
+    let total_steps = step_of(settings.epochs.end, 0);
+    let has_parameters = model.parameter_count() > 0;
     let mut report = Report {
         epochs: settings.epochs.start,
         examples: 0,
@@ -119,8 +128,7 @@ pub fn fit(
             (total / n, correct.map_or(f64::NAN, |c| c as f64 / n))
         };
         for (i, batch) in loader.epoch(epoch).enumerate() {
-            let step = (epoch * batches + i) as u64;
-            let factor = settings.schedule.factor(step, total_steps, settings.warm_up);
+            let factor = settings.schedule.factor(step_of(epoch, i), total_steps, settings.warm_up);
             optimizer.set_lr(base_lr * factor);
             let n = batch.len();
             let mut pass = Pass::train(stream(settings.seed, Purpose::Forward, epoch, i));
@@ -129,7 +137,18 @@ pub fn fit(
                 correct.and_then(|c| Some(c + count_correct(output.value(), &batch.targets)?));
             let loss = loss(&output, &batch.targets);
             drop(output);
-            loss.backward();
+            assert!(
+                loss.elem_count() == 1,
+                "fit: the loss has the shape {}; it must be a single number",
+                loss.shape()
+            );
+            if has_parameters {
+                assert!(
+                    loss.requires_grad(),
+                    "fit: the loss depends on none of the model's parameters"
+                );
+                loss.backward();
+            }
             total_loss += loss.value().item()? * n as f64;
             // The graph holds the parameters' values; without it the step overwrites them.
             drop(loss);

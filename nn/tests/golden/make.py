@@ -96,3 +96,31 @@ golden(
     lambda logits: {"loss": cross_entropy(logits, targets.long())},
     targets=targets,
 )
+# What does not count is -100, as in PyTorch. Last, a picture of 2 x 3 places.
+cases = {
+    "cross_entropy_weights": {"weight": torch.tensor([0.5, 2.0, 1.0, 0.25])},
+    "cross_entropy_ignore": {"ignore_index": -100},
+    "cross_entropy_smoothed": {"label_smoothing": 0.2},
+    "cross_entropy_all": {
+        "weight": torch.tensor([0.5, 2.0, 1.0, 0.25]),
+        "ignore_index": -100,
+        "label_smoothing": 0.2,
+    },
+}
+for name, options in cases.items():
+    for shape in [(5, 4), (2, 4, 2, 3)]:
+        places = shape[:1] + shape[2:]
+        targets = torch.randint(0, 4, places, dtype=torch.int32)
+        if "ignore_index" in options:
+            targets.view(-1)[1::3] = -100
+        given = {"targets": targets, **{k: v for k, v in options.items() if k == "weight"}}
+        golden(
+            name + ("_2d" if len(shape) > 2 else ""),
+            nn.Module(),
+            {"logits": 3 * torch.randn(shape)},
+            lambda logits: {
+                way: cross_entropy(logits, targets.long(), reduction=way, **options)
+                for way in ["mean", "sum", "none"]
+            },
+            **given,
+        )

@@ -1,0 +1,152 @@
+//! The best epoch of a training, as a checkpoint.
+
+use std::path::PathBuf;
+
+use plies_tensor::Result;
+
+use super::{Callback, EarlyStopping, EpochEvent, Flow};
+use crate::optim::Optimizer;
+use crate::{Checkpoint, CheckpointError, Module};
+
+/// The number by which [`KeepBest`] judges an epoch.
+type Measure<'a> = dyn FnMut(&EpochEvent, &dyn Module) -> Result<f64> + 'a;
+
+/// Measures the model after each epoch, keeps a checkpoint of the one with the smallest number, in
+/// memory and if wanted in a file, and stops when none was better for a while.
+///
+/// # Example
+/// ```
+/// use std::sync::Arc;
+/// use plies_nn::data::{Loader, TensorDataset};
+/// use plies_nn::optim::Sgd;
+/// use plies_nn::train::{Fit, KeepBest, evaluate, fit};
+/// use plies_nn::{Linear, loss};
+/// use plies_tensor::{Rng, Tensor};
+/// let data = TensorDataset::new(Tensor::from([[1f32], [-1.0]]), Tensor::from([1, 0]));
+/// let loader = Loader::new(Arc::new(data), 2);
+/// let mut model = Linear::new(1, 2, &mut Rng::new(1));
+///
+/// let validation = loader.clone();
+/// let mut best = KeepBest::new(|_, model| Ok(evaluate(model, &validation, 2, &loss::cross_entropy)?.loss));
+/// fit(&mut model, &mut Sgd::new(0.5), &loss::cross_entropy, &loader, &Fit::epochs(3), &mut [&mut best]).unwrap();
+/// best.restore(&mut model).unwrap();
+/// assert_eq!((best.epoch(), best.values().len()), (Some(2), 3));
+/// ```
+pub struct KeepBest<'a> {
+    measure: Box<Measure<'a>>,
+    stopping: EarlyStopping,
+    template: Checkpoint,
+    file: Option<PathBuf>,
+    values: Vec<f64>,
+    epoch: Option<usize>,
+    best: Option<Checkpoint>,
+    fault: Option<CheckpointError>,
+}
+
+impl<'a> KeepBest<'a> {
+    /// Judges each epoch by the number that `measure` gives for it; smaller is better.
+    pub fn new(measure: impl FnMut(&EpochEvent, &dyn Module) -> Result<f64> + 'a) -> Self {
+        KeepBest {
+            measure: Box::new(measure),
+            stopping: EarlyStopping::new(usize::MAX, 0.0),
+            template: Checkpoint::new(),
+            file: None,
+            values: Vec::new(),
+            epoch: None,
+            best: None,
+            fault: None,
+        }
+    }
+
+    /// Stops the training as [`EarlyStopping::new`] says; better is then what is better by more than
+    /// `min_delta`.
+    pub fn stop_after(mut self, patience: usize, min_delta: f64) -> Self {
+        self.stopping = EarlyStopping::new(patience, min_delta);
+        self
+    }
+
+    /// Keeps the best model in a copy of `checkpoint`, with whatever that holds already, such as
+    /// settings.
+    pub fn with(mut self, checkpoint: Checkpoint) -> Self {
+        self.template = checkpoint;
+        self
+    }
+
+    /// Goes on from an earlier training: its best, of the given number, is kept until an epoch is
+    /// better. To be called after [`stop_after`](KeepBest::stop_after).
+    pub fn beating(mut self, value: f64, best: Checkpoint) -> Self {
+        self.stopping.observe(value);
+        self.best = Some(best);
+        self
+    }
+
+    /// Also writes each best checkpoint to a file.
+    pub fn in_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.file = Some(path.into());
+        self
+    }
+
+    /// The number of each epoch.
+    pub fn values(&self) -> &[f64] {
+        &self.values
+    }
+
+    /// The best epoch, from 0; none when an [earlier](KeepBest::beating) one was better than all.
+    pub fn epoch(&self) -> Option<usize> {
+        self.epoch
+    }
+
+    /// The best model with its optimiser and the number of complete epochs
+    /// ([`Checkpoint::epoch`]).
+    pub fn checkpoint(&self) -> Option<&Checkpoint> {
+        self.best.as_ref()
+    }
+
+    /// Makes the model what it was after the best epoch; to be called when training has ended.
+    ///
+    /// # Errors
+    /// What went wrong when a model was measured or written. It ended the training.
+    pub fn restore(&mut self, model: &mut dyn Module) -> std::result::Result<(), CheckpointError> {
+        if let Some(best) = &self.best {
+            best.load_model(model)?;
+        }
+        self.fault.take().map_or(Ok(()), Err)
+    }
+
+    fn observe(
+        &mut self,
+        event: &EpochEvent,
+        model: &dyn Module,
+        optimizer: &dyn Optimizer,
+    ) -> std::result::Result<Flow, CheckpointError> {
+        let value = (self.measure)(event, model)?;
+        self.values.push(value);
+        let (better, flow) = self.stopping.observe(value);
+        if better {
+            let mut checkpoint = self.template.clone();
+            checkpoint.put_model(model);
+            checkpoint.put_optimizer(optimizer);
+            checkpoint.set_epoch(event.epoch + 1);
+            self.epoch = Some(event.epoch);
+            let best = self.best.insert(checkpoint);
+            if let Some(path) = &self.file {
+                best.save(path)?;
+            }
+        }
+        Ok(flow)
+    }
+}
+
+impl Callback for KeepBest<'_> {
+    fn on_epoch(
+        &mut self,
+        event: &EpochEvent,
+        model: &mut dyn Module,
+        optimizer: &dyn Optimizer,
+    ) -> Flow {
+        self.observe(event, model, optimizer).unwrap_or_else(|fault| {
+            self.fault = Some(fault);
+            Flow::Stop
+        })
+    }
+}

@@ -1,0 +1,146 @@
+//! A mistake is reported at the line that made it, by the name of the layer and what was asked of it.
+
+use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
+use std::sync::{Arc, Mutex};
+
+use plies_autograd::Var;
+use plies_nn::data::{Loader, TensorDataset};
+use plies_nn::metrics::ConfusionMatrix;
+use plies_nn::optim::{Optimizer, Sgd, State};
+use plies_nn::train::{Fit, evaluate, fit};
+use plies_nn::{
+    Activation, BatchNorm, CheckpointError, Conv1d, Conv2d, Embedding, GroupNorm, Gru, LayerNorm,
+    Linear, Lstm, Mlp, Module, Pass, RecurrentOptions, RmsNorm, Rnn, Sequential, loss,
+};
+use plies_tensor::{Conv, Rng, Tensor};
+
+/// How the message begins, and the mistake.
+type Row<'a> = (&'a str, &'a dyn Fn());
+
+/// Two examples of one number, in classes 0 and 1.
+fn loader() -> Loader {
+    let data = TensorDataset::new(Tensor::from([[1f32], [2.0]]), Tensor::from([0, 1]));
+    Loader::new(Arc::new(data), 1)
+}
+
+fn run(model: &mut dyn Module, loss: &dyn Fn(&Var, &Tensor) -> Var, epochs: usize) -> usize {
+    fit(model, &mut Sgd::new(0.1), loss, &loader(), &Fit::epochs(epochs), &mut []).unwrap().epochs
+}
+
+#[test]
+fn a_mistake_is_reported_at_the_callers_line_by_the_name_of_the_layer() {
+    static SEEN: Mutex<Vec<(String, String)>> = Mutex::new(Vec::new());
+    const HUGE: usize = usize::MAX / 2 + 1;
+    let rng = || Rng::new(1);
+    let conv = Conv::default();
+    let options = RecurrentOptions::default();
+    let no_layers = RecurrentOptions { layers: 0, ..options };
+    let many_layers = RecurrentOptions { layers: HUGE, ..options };
+    let dropout = RecurrentOptions { dropout: 2.0, ..options };
+    let linear = || Linear::new(1, 2, &mut rng());
+    let x = Var::constant(Tensor::from([[[1f32, 2.0]]]));
+    let rows: &[Row<'_>] = &[
+        ("linear: sizes [2, 9223372036854775808]", &|| drop(Linear::new(HUGE, 2, &mut rng()))),
+        ("mlp: sizes [9223372036854775808, 2]", &|| {
+            drop(Mlp::new(&[1, 2, HUGE], Activation::Relu, &mut rng()));
+        }),
+        ("embedding: sizes [9223372036854775808, 2]", &|| {
+            drop(Embedding::new(HUGE, 2, &mut rng()));
+        }),
+        ("embedding: number 2 at position 1 is outside 0..2", &|| {
+            drop(Embedding::new(2, 3, &mut rng()).of(&Tensor::from([0, 2])));
+        }),
+        ("embedding: index is f32, not i32", &|| {
+            drop(Embedding::new(2, 3, &mut rng()).of(&Tensor::from([0f32])));
+        }),
+        ("conv1d: sizes [9223372036854775808, 2, 3]", &|| {
+            drop(Conv1d::new(2, HUGE, 3, conv, &mut rng()));
+        }),
+        ("conv2d: sizes [2, 9223372036854775808, 3, 3]", &|| {
+            drop(Conv2d::new(HUGE, 2, [3, 3], conv, &mut rng()));
+        }),
+        ("conv2d: weight [2, 2, 0, 3] has windows of no elements", &|| {
+            drop(Conv2d::new(2, 2, [0, 3], conv, &mut rng()));
+        }),
+        ("conv1d: 3 input channels in 2 groups", &|| {
+            drop(Conv1d::new(3, 2, 1, conv.groups(2), &mut rng()));
+        }),
+        ("conv1d: 3 output channels in 2 groups", &|| {
+            drop(Conv1d::new(2, 3, 1, conv.groups(2), &mut rng()));
+        }),
+        // The operation's own words, which name the padding.
+        ("conv: weight [1, 1, 1] does not fit into the input [1, 1, 2], Conv", &|| {
+            let layer = Conv1d::new(1, 1, 1, conv.padding(HUGE), &mut rng());
+            drop(layer.forward(&x, &mut Pass::eval()));
+        }),
+        ("layer_norm: sizes", &|| drop(LayerNorm::new([HUGE]))),
+        ("rms_norm: sizes", &|| drop(RmsNorm::new([HUGE]))),
+        ("group_norm: sizes", &|| drop(GroupNorm::new(1, HUGE))),
+        ("batch_norm: sizes", &|| drop(BatchNorm::new(HUGE))),
+        ("lstm: hidden is 0", &|| drop(Lstm::new(2, 0, &mut rng()))),
+        ("gru: hidden is 0", &|| drop(Gru::new(2, 0, &mut rng()))),
+        ("rnn: hidden is 0", &|| drop(Rnn::new(2, 0, &mut rng()))),
+        ("lstm: sizes [1, 1, 4, 2, 9223372036854775808]", &|| {
+            drop(Lstm::new(HUGE, 2, &mut rng()));
+        }),
+        ("lstm: sizes [1, 1, 4, 9223372036854775808, ", &|| drop(Lstm::new(2, HUGE, &mut rng()))),
+        ("gru: sizes [9223372036854775808, 1, 3, 2, 2]", &|| {
+            drop(Gru::with(2, 2, many_layers, &mut rng()));
+        }),
+        ("gru: layers is 0", &|| drop(Gru::with(2, 2, no_layers, &mut rng()))),
+        ("rnn: dropout 2 is not a probability", &|| drop(Rnn::relu(2, 2, dropout, &mut rng()))),
+        ("confusion: sizes", &|| drop(ConfusionMatrix::new(HUGE))),
+        ("confusion: classes 1, ", &|| {
+            drop(evaluate(&linear(), &loader(), 1, &loss::cross_entropy))
+        }),
+        ("fit: the loss has the shape [1, 2]", &|| _ = run(&mut linear(), &|y, _| y.clone(), 1)),
+        ("fit: the loss depends on none of the model's parameters", &|| {
+            _ = run(&mut linear(), &|y, _| y.detach().sum_all(), 1);
+        }),
+    ];
+    let before = take_hook();
+    set_hook(Box::new(|info| {
+        let Some(location) = info.location() else { return };
+        let message = info.payload_as_str().unwrap_or_default();
+        SEEN.lock().unwrap().push((format!("{location}"), message.to_owned()));
+    }));
+    let outcomes: Vec<bool> =
+        rows.iter().map(|(_, mistake)| catch_unwind(AssertUnwindSafe(mistake)).is_err()).collect();
+    set_hook(before);
+    let mut seen = SEEN.lock().unwrap().drain(..).collect::<Vec<_>>().into_iter();
+    let mut wrong = Vec::new();
+    for ((start, _), panicked) in rows.iter().zip(outcomes) {
+        if !panicked {
+            wrong.push(format!("{start}: accepted"));
+            continue;
+        }
+        let (place, message) = seen.next().unwrap();
+        if !message.starts_with(start) || !place.contains("tests/mistakes.rs") {
+            wrong.push(format!("{start}: at {place}: {message}"));
+        }
+    }
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+}
+
+/// Numbers that are as good as others, however large.
+#[test]
+fn what_is_no_mistake_is_not_treated_as_one() {
+    assert_eq!(loader().prefetch(usize::MAX).epoch(0).count(), 2);
+    assert_eq!(
+        run(&mut Sequential::new(), &|y, _| y.sum_all(), 2),
+        2,
+        "nothing to learn is no fault"
+    );
+    let stopped = Fit { stop: Arc::new(true.into()), ..Fit::epochs(usize::MAX) };
+    let mut model = Linear::new(1, 2, &mut Rng::new(1));
+    let report =
+        fit(&mut model, &mut Sgd::new(0.1), &loss::cross_entropy, &loader(), &stopped, &mut []);
+    assert!(report.unwrap().stopped);
+}
+
+#[test]
+fn an_optimiser_state_that_does_not_fit_is_an_error_of_its_own_kind() {
+    let error = Sgd::new(0.1).load_state(State::new(), &State::new()).unwrap_err();
+    assert!(matches!(error, CheckpointError::State { .. }));
+    assert_eq!(error.to_string(), "optimiser state: step is missing");
+}
