@@ -4,16 +4,18 @@ library, and it waits for its turn: see src/python.rs.
 usage: peers.py numpy|torch|jax THREADS; then on standard input
   case SECTION NAME   answered by the names of this library's contenders (`-`: only one), or an empty line
   run I N             answered by the seconds that N iterations of contender I took: wall and CPU time
+The first line that it prints is the library's version, or `absent`. After an error it answers with an empty line.
 """
 
 import os
 import sys
 import time
+import traceback
 
 LIBRARY, THREADS = sys.argv[1], int(sys.argv[2])
-if LIBRARY == "jax" and THREADS == 1 and hasattr(os, "sched_setaffinity"):
-    # JAX has no switch for the number of threads.
-    os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+if LIBRARY == "jax" and hasattr(os, "sched_setaffinity"):
+    # JAX has no switch for the number of threads: it may use as many cores.
+    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[-THREADS:])
 
 VOCABULARY, STEPS = 20_000, 100
 
@@ -27,6 +29,19 @@ def dims(case):
 def batch(case):
     """mlp_b64_sgd -> 64"""
     return int(next(part[1:] for part in case.split("_") if part[0] == "b"))
+
+
+def layer(case):
+    """conv5_16_32_forward -> (("conv", 16, 32, 5), "forward", shape of x), as in src/layers.rs"""
+    name, mode = case.rsplit("_", 1)
+    return {
+        "conv5_1_16": (("conv", 1, 16, 5), mode, (64, 1, 28, 28)),
+        "conv5_16_32": (("conv", 16, 32, 5), mode, (64, 16, 12, 12)),
+        "conv3_64_64": (("conv", 64, 64, 3), mode, (32, 64, 16, 16)),
+        "maxpool2_16": (("maxpool", 2), mode, (64, 16, 24, 24)),
+        "lstm_128": (("lstm", 128), mode, (32, STEPS, 128)),
+        "gru_128": (("gru", 128), mode, (32, STEPS, 128)),
+    }[name]
 
 
 def numpy_peer():
@@ -144,6 +159,31 @@ def torch_peer():
 
         return {"-": chain if case.startswith("chain") else lambda: a + b}
 
+    def layers(case):
+        kind, mode, x_shape = layer(case)
+        model = {
+            "conv": lambda i, o, k: nn.Conv2d(i, o, k),
+            "maxpool": lambda k: nn.MaxPool2d(k),
+            "lstm": lambda units: nn.LSTM(units, units, batch_first=True),
+            "gru": lambda units: nn.GRU(units, units, batch_first=True),
+        }[kind[0]](*kind[1:])
+        x = torch.rand(x_shape, requires_grad=mode == "gradients")
+
+        def forward():
+            y = model(x)
+            return y[0] if isinstance(y, tuple) else y
+
+        if mode == "forward":
+            return {"-": without_gradient(forward)}
+        d_y = torch.rand_like(forward())
+
+        def gradients():
+            (forward() * d_y).sum().backward()
+            x.grad = None
+            model.zero_grad()
+
+        return {"-": gradients}
+
     class Recurrent(nn.Module):
         def __init__(self, kind):
             super().__init__()
@@ -188,7 +228,7 @@ def torch_peer():
 
         return {"-": step(False), "fused": step(True)}
 
-    sections = {"gemm": gemm, "elementwise": elementwise, "overhead": overhead, "train": train}
+    sections = {"gemm": gemm, "elementwise": elementwise, "overhead": overhead, "layers": layers, "train": train}
     return torch.__version__, sections, lambda: None
 
 
@@ -242,12 +282,62 @@ def jax_peer():
         }
         return {"-": call(jax.jit(ways[name]), x, y)} if name in ways else {}
 
-    def layer(i, o):
+    def dense(i, o):
         s = 1 / np.sqrt(i)
         return {"w": uniform(i, o) * s, "b": uniform(o) * s}
 
     def affine(p, x):
         return x @ p["w"] + p["b"]
+
+    def filtered(p, x):
+        x = lax.conv_general_dilated(x, p["w"], (1, 1), "VALID", dimension_numbers=("NCHW", "OIHW", "NCHW"))
+        return x + p["b"][None, :, None, None]
+
+    def pooled(x):
+        return lax.reduce_window(x, -jnp.inf, lax.max, (1, 1, 2, 2), (1, 1, 2, 2), "VALID")
+
+    def states(kind, ps, x):
+        """The last state of a layer over x [B, T, inputs], and all of them."""
+        xs = affine(ps["i"], x).swapaxes(0, 1)
+        zero = jnp.zeros((x.shape[0], ps["h"]["w"].shape[0]))
+
+        def lstm(state, x):
+            h, c = state
+            i, f, g, o = jnp.split(x + affine(ps["h"], h), 4, 1)
+            c = jax.nn.sigmoid(f) * c + jax.nn.sigmoid(i) * jnp.tanh(g)
+            h = jax.nn.sigmoid(o) * jnp.tanh(c)
+            return (h, c), h
+
+        def gru(h, x):
+            xr, xz, xn = jnp.split(x, 3, 1)
+            hr, hz, hn = jnp.split(affine(ps["h"], h), 3, 1)
+            n = jnp.tanh(xn + jax.nn.sigmoid(xr + hr) * hn)
+            z = jax.nn.sigmoid(xz + hz)
+            h = (1 - z) * n + z * h
+            return h, h
+
+        if kind == "lstm":
+            (h, _), hs = lax.scan(lstm, (zero, zero), xs)
+        else:
+            h, hs = lax.scan(gru, zero, xs)
+        return h, hs.swapaxes(0, 1)
+
+    def layers(case):
+        kind, mode, x_shape = layer(case)
+        x = uniform(*x_shape)
+        if kind[0] == "conv":
+            _, i, o, k = kind
+            ps, forward = {"w": uniform(o, i, k, k) * 0.1, "b": uniform(o)}, filtered
+        elif kind[0] == "maxpool":
+            ps, forward = {}, lambda _, x: pooled(x)
+        else:
+            gates = {"lstm": 4, "gru": 3}[kind[0]]
+            ps = {"i": dense(128, 128 * gates), "h": dense(128, 128 * gates)}
+            forward = lambda ps, x: states(kind[0], ps, x)[1]
+        if mode == "forward":
+            return {"-": call(jax.jit(forward), ps, x)}
+        d_y = uniform(*forward(ps, x).shape)
+        return {"-": call(jax.jit(jax.grad(lambda ps, x, d_y: (forward(ps, x) * d_y).sum(), (0, 1))), ps, x, d_y)}
 
     def mlp(case):
         rate = 0.2 if "dropout" in case else 0.0
@@ -261,55 +351,33 @@ def jax_peer():
             return affine(ps[-1], x)
 
         sizes = [64, 32, 10] if case.startswith("tiny") else [784, 512, 512, 10]
-        ps = [layer(i, o) for i, o in zip(sizes, sizes[1:])]
+        ps = [dense(i, o) for i, o in zip(sizes, sizes[1:])]
         return ps, forward, uniform(batch(case), sizes[0]), 10
 
     def lenet(case):
         def forward(ps, x, _):
             for p in ps[:2]:
-                x = lax.conv_general_dilated(x, p["w"], (1, 1), "VALID", dimension_numbers=("NCHW", "OIHW", "NCHW"))
-                x = jax.nn.relu(x + p["b"][None, :, None, None])
-                x = lax.reduce_window(x, -jnp.inf, lax.max, (1, 1, 2, 2), (1, 1, 2, 2), "VALID")
+                x = pooled(jax.nn.relu(filtered(p, x)))
             return affine(ps[3], jax.nn.relu(affine(ps[2], x.reshape(x.shape[0], -1))))
 
         maps = [
             {"w": uniform(16, 1, 5, 5) * 0.2, "b": uniform(16) * 0.2},
             {"w": uniform(32, 16, 5, 5) * 0.05, "b": uniform(32) * 0.05},
         ]
-        return [*maps, layer(512, 128), layer(128, 10)], forward, uniform(batch(case), 1, 28, 28), 10
+        return [*maps, dense(512, 128), dense(128, 10)], forward, uniform(batch(case), 1, 28, 28), 10
 
     def recurrent(case):
         kind, b = case.split("_")[0], batch(case)
         gates = 4 if kind == "lstm" else 3
         ps = {
             "e": uniform(VOCABULARY, 128),
-            "i": layer(128, 128 * gates),
-            "h": layer(128, 128 * gates),
-            "o": layer(128, 2),
+            "i": dense(128, 128 * gates),
+            "h": dense(128, 128 * gates),
+            "o": dense(128, 2),
         }
 
         def forward(ps, x, _):
-            xs = affine(ps["i"], ps["e"][x]).swapaxes(0, 1)
-            zero = jnp.zeros((x.shape[0], 128))
-
-            def lstm(state, x):
-                h, c = state
-                i, f, g, o = jnp.split(x + affine(ps["h"], h), 4, 1)
-                c = jax.nn.sigmoid(f) * c + jax.nn.sigmoid(i) * jnp.tanh(g)
-                return (jax.nn.sigmoid(o) * jnp.tanh(c), c), None
-
-            def gru(h, x):
-                xr, xz, xn = jnp.split(x, 3, 1)
-                hr, hz, hn = jnp.split(affine(ps["h"], h), 3, 1)
-                n = jnp.tanh(xn + jax.nn.sigmoid(xr + hr) * hn)
-                z = jax.nn.sigmoid(xz + hz)
-                return (1 - z) * n + z * h, None
-
-            if kind == "lstm":
-                (h, _), _ = lax.scan(lstm, (zero, zero), xs)
-            else:
-                h, _ = lax.scan(gru, zero, xs)
-            return affine(ps["o"], h)
+            return affine(ps["o"], states(kind, ps, ps["e"][x])[0])
 
         return ps, forward, jnp.asarray(rng.integers(0, VOCABULARY, (b, STEPS))), 2
 
@@ -356,7 +424,7 @@ def jax_peer():
         a, b = uniform(4), uniform(4)
         return {"-": call(jax.jit(lambda a, b: a + b), a, b)}
 
-    sections = {"gemm": gemm, "elementwise": elementwise, "overhead": overhead, "train": train}
+    sections = {"gemm": gemm, "elementwise": elementwise, "overhead": overhead, "layers": layers, "train": train}
     return jax.__version__, sections, lambda: jax.block_until_ready(last[0])
 
 
@@ -364,25 +432,33 @@ def main():
     peer = {"numpy": numpy_peer, "torch": torch_peer, "jax": jax_peer}[LIBRARY]
     try:
         version, sections, synchronize = peer()
-    except ImportError:
+    except ModuleNotFoundError as error:
+        if error.name != LIBRARY:
+            raise
+        print("absent", flush=True)
         return
     print(version, flush=True)
     contenders = []
     for line in sys.stdin:
         command, *arguments = line.split()
-        if command == "case":
-            section, name = arguments
-            contenders.clear()
-            made = sections.get(section, lambda case: {})(name)
-            contenders.extend(made.values())
-            print(" ".join(made), flush=True)
-        else:
-            contender, iterations = contenders[int(arguments[0])], int(arguments[1])
-            wall, cpu = time.perf_counter(), time.process_time()
-            for _ in range(iterations):
-                contender()
-            synchronize()
-            print(time.perf_counter() - wall, time.process_time() - cpu, flush=True)
+        try:
+            if command == "case":
+                section, name = arguments
+                contenders.clear()
+                made = sections.get(section, lambda case: {})(name)
+                contenders.extend(made.values())
+                answer = made
+            else:
+                contender, iterations = contenders[int(arguments[0])], int(arguments[1])
+                wall, cpu = time.perf_counter(), time.process_time()
+                for _ in range(iterations):
+                    contender()
+                synchronize()
+                answer = map(str, (time.perf_counter() - wall, time.process_time() - cpu))
+        except Exception:
+            traceback.print_exc()
+            answer = []
+        print(" ".join(answer), flush=True)
 
 
 main()

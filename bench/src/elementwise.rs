@@ -144,7 +144,10 @@ const CASES: &[Case] = &[
 
 pub fn run(bench: &mut Bench) {
     bench.report.section("element-wise, ns/element");
-    for case in CASES.iter().filter(|case| case.name.contains(&bench.only)).collect::<Vec<_>>() {
+    for case in CASES {
+        if !bench.wants(case.name) {
+            continue;
+        }
         let n = case.dims[0] * case.dims[1];
         let heading = Heading {
             section: "elementwise",

@@ -5,6 +5,7 @@
 
 mod elementwise;
 mod gemm;
+mod layers;
 mod measure;
 mod overhead;
 mod peak;
@@ -12,6 +13,7 @@ mod python;
 mod report;
 mod train;
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 
@@ -30,7 +32,7 @@ struct Arguments {
     sections: Vec<Section>,
     /// Numbers of threads, one table each
     #[arg(long, value_delimiter = ',', default_value = "1,2")]
-    threads: Vec<usize>,
+    threads: Vec<NonZeroUsize>,
     /// Only cases whose name contains this
     #[arg(long, value_name = "TEXT", default_value = "")]
     case: String,
@@ -44,7 +46,7 @@ struct Arguments {
     #[arg(long)]
     alone: bool,
     /// A Python that has some of NumPy, PyTorch and JAX; may be named several times
-    #[arg(long, value_name = "PROGRAM")]
+    #[arg(long, value_name = "PROGRAM", conflicts_with = "alone")]
     python: Vec<PathBuf>,
 }
 
@@ -58,6 +60,8 @@ enum Section {
     Elementwise,
     /// What an operation costs besides its arithmetic
     Overhead,
+    /// Convolution, pooling and recurrent layers, forward and with gradients
+    Layers,
     /// Whole training steps
     Train,
 }
@@ -70,6 +74,8 @@ pub struct Bench {
     threads: usize,
     effort: Effort,
     only: String,
+    /// Whether any case was asked for yet.
+    found: bool,
     alone: bool,
     pythons: Vec<Python>,
     report: Report,
@@ -77,8 +83,10 @@ pub struct Bench {
 
 impl Bench {
     /// Whether a case was asked for: what it needs is made only then.
-    fn wants(&self, case: &str) -> bool {
-        case.contains(&self.only)
+    fn wants(&mut self, case: &str) -> bool {
+        let wants = case.contains(&self.only);
+        self.found |= wants;
+        wants
     }
 
     /// Races the contenders of a case, ours first, and those of Python.
@@ -91,7 +99,7 @@ impl Bench {
                 .iter_mut()
                 .flat_map(|python| python.contenders(heading.section, heading.case)),
         );
-        let times = race(&mut contenders, self.threads, self.effort);
+        let times = race(contenders, self.threads, self.effort);
         self.report.case(heading, &times);
     }
 }
@@ -102,7 +110,7 @@ fn main() -> ExitCode {
         Some(threads) => measure(&arguments, threads),
         None => {
             // Libraries read their number of threads once, from the environment.
-            for &threads in &arguments.threads {
+            for threads in &arguments.threads {
                 let n = threads.to_string();
                 let names = [
                     CHILD,
@@ -120,10 +128,8 @@ fn main() -> ExitCode {
                 });
                 match status {
                     Ok(status) if status.success() => {}
-                    Ok(status) => {
-                        eprintln!("bench: {threads} threads: {status}");
-                        return ExitCode::FAILURE;
-                    }
+                    // The child has said why.
+                    Ok(_) => return ExitCode::FAILURE,
                     Err(error) => {
                         eprintln!("bench: {error}");
                         return ExitCode::FAILURE;
@@ -151,6 +157,7 @@ fn measure(arguments: &Arguments, threads: usize) -> ExitCode {
         threads,
         effort: if arguments.quick { Effort::QUICK } else { Effort::FULL },
         only: arguments.case.clone(),
+        found: false,
         alone: arguments.alone,
         pythons,
         report: Report { json: arguments.json, threads },
@@ -161,11 +168,16 @@ fn measure(arguments: &Arguments, threads: usize) -> ExitCode {
         (Section::Gemm, gemm::run),
         (Section::Elementwise, elementwise::run),
         (Section::Overhead, overhead::run),
+        (Section::Layers, layers::run),
         (Section::Train, train::run),
     ] {
         if wants(section) {
             run(&mut bench);
         }
+    }
+    if !bench.found {
+        eprintln!("bench: no case of these sections has `{}` in its name", bench.only);
+        return ExitCode::FAILURE;
     }
     ExitCode::SUCCESS
 }

@@ -19,7 +19,7 @@ pub struct Cost {
 /// One way to do the work of a case.
 pub struct Contender<'a> {
     pub name: String,
-    run: Box<dyn FnMut(u64) -> Cost + 'a>,
+    run: Box<dyn FnMut(u64) -> Option<Cost> + 'a>,
 }
 
 impl<'a> Contender<'a> {
@@ -30,12 +30,12 @@ impl<'a> Contender<'a> {
             for _ in 0..iterations {
                 work();
             }
-            Cost { wall_s: wall.elapsed().as_secs_f64(), cpu_s: cpu.elapsed().as_secs_f64() }
+            Some(Cost { wall_s: wall.elapsed().as_secs_f64(), cpu_s: cpu.elapsed().as_secs_f64() })
         })
     }
 
-    /// Work that says itself what its iterations took.
-    pub fn timed_by(name: &str, run: impl FnMut(u64) -> Cost + 'a) -> Self {
+    /// Work that says itself what its iterations took, or that it failed and takes part no longer.
+    pub fn timed_by(name: &str, run: impl FnMut(u64) -> Option<Cost> + 'a) -> Self {
         Contender { name: name.to_owned(), run: Box::new(run) }
     }
 }
@@ -59,43 +59,52 @@ pub struct Times {
     pub seconds: Vec<f64>,
 }
 
-/// Times all contenders in turns.
-pub fn race(contenders: &mut [Contender<'_>], threads: usize, effort: Effort) -> Vec<Times> {
+/// Times all contenders in turns; who fails is left out.
+pub fn race(contenders: Vec<Contender<'_>>, threads: usize, effort: Effort) -> Vec<Times> {
     let seconds = |cost: Cost| if threads == 1 { cost.cpu_s } else { cost.wall_s };
-    let iterations: Vec<u64> = contenders
-        .iter_mut()
-        .map(|contender| {
+    let mut racers: Vec<Racer<'_>> = contenders
+        .into_iter()
+        .filter_map(|mut contender| {
             let (mut n, mut spent) = (1u64, 0.0);
             loop {
-                let s = seconds((contender.run)(n));
+                let s = seconds((contender.run)(n)?);
                 spent += s;
                 if s >= effort.round_s / 2.0 && spent >= effort.warm_up_s {
-                    return ((n as f64 * effort.round_s / s).round() as u64).max(1);
+                    let iterations = ((n as f64 * effort.round_s / s).round() as u64).max(1);
+                    return Some(Racer { contender, iterations, seconds: Vec::new() });
                 }
                 let longer = (n as f64 * effort.round_s / s.max(1e-9)).ceil() as u64;
                 n = longer.clamp(1, 16 * n);
             }
         })
         .collect();
-    let mut times: Vec<Times> = contenders
-        .iter()
-        .map(|contender| Times { name: contender.name.clone(), seconds: Vec::new() })
-        .collect();
-    let n = contenders.len();
+    let n = racers.len();
     for round in 0..effort.rounds {
         for turn in 0..n {
             // Nobody always follows the same neighbour's traces in the caches.
             let turn = if round % 2 == 0 { turn } else { n - 1 - turn };
-            let at = (turn + round / 2) % n;
+            let racer = &mut racers[(turn + round / 2) % n];
             if threads > 1 {
                 // Many libraries' threads go on spinning for a while when they have nothing to do.
                 std::thread::sleep(Duration::from_millis(15));
             }
-            let cost = (contenders[at].run)(iterations[at]);
-            times[at].seconds.push(seconds(cost) / iterations[at] as f64);
+            if let Some(cost) = (racer.contender.run)(racer.iterations) {
+                racer.seconds.push(seconds(cost) / racer.iterations as f64);
+            }
         }
     }
-    times
+    racers
+        .into_iter()
+        .filter(|racer| racer.seconds.len() == effort.rounds)
+        .map(|racer| Times { name: racer.contender.name, seconds: racer.seconds })
+        .collect()
+}
+
+struct Racer<'a> {
+    contender: Contender<'a>,
+    /// As many as take one round.
+    iterations: u64,
+    seconds: Vec<f64>,
 }
 
 /// The value below which a share of `values` lies.

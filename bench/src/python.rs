@@ -1,7 +1,8 @@
 //! Peers that live in Python: a process per library (`peers.py`), which waits for its turn.
 //!
 //! It is told `case SECTION NAME` and answers with the names of its contenders; then `run I N`, and
-//! answers with the seconds that N iterations of contender I took, by the wall and of CPU time.
+//! answers with the seconds that N iterations of contender I took, by the wall and of CPU time. What
+//! goes wrong there it tells on standard error, and answers with an empty line.
 
 use std::cell::RefCell;
 use std::io::{BufRead, BufReader, Write};
@@ -21,9 +22,12 @@ pub struct Python {
 }
 
 struct Conversation {
+    library: &'static str,
     process: Child,
     to: ChildStdin,
     from: BufReader<ChildStdout>,
+    /// The process has ended.
+    gone: bool,
 }
 
 impl Python {
@@ -43,14 +47,20 @@ impl Python {
             let (Some(to), Some(from)) = (process.stdin.take(), process.stdout.take()) else {
                 return Err("no pipes to the process".to_owned());
             };
-            let mut conversation = Conversation { process, to, from: BufReader::new(from) };
-            let version = conversation.hear();
-            if version.is_empty() {
-                eprintln!("bench: {}: no {library}", program.display());
+            let from = BufReader::new(from);
+            let mut conversation = Conversation { library, process, to, from, gone: false };
+            let version = conversation.hear().unwrap_or_default();
+            if version == "absent" {
                 continue;
             }
-            eprintln!("bench: {library} {version}");
+            if version.is_empty() {
+                return Err(format!("its {library} did not start"));
+            }
+            eprintln!("bench: {library} {version}, {}", program.display());
             started.push(Python { library, conversation: Rc::new(RefCell::new(conversation)) });
+        }
+        if started.is_empty() {
+            return Err(format!("it has none of {}", LIBRARIES.join(", ")));
         }
         Ok(started)
     }
@@ -67,9 +77,8 @@ impl Python {
             let conversation = Rc::clone(&self.conversation);
             Contender::timed_by(&name, move |iterations| {
                 let answer = conversation.borrow_mut().ask(&format!("run {i} {iterations}"));
-                let mut seconds = answer.split(' ').map(|s| s.parse().unwrap_or(f64::NAN));
-                let mut next = || seconds.next().unwrap_or(f64::NAN);
-                Cost { wall_s: next(), cpu_s: next() }
+                let mut seconds = answer.split(' ').map_while(|s| s.parse().ok());
+                Some(Cost { wall_s: seconds.next()?, cpu_s: seconds.next()? })
             })
         };
         answer.split_whitespace().enumerate().map(contender).collect()
@@ -78,15 +87,23 @@ impl Python {
 
 impl Conversation {
     fn ask(&mut self, line: &str) -> String {
-        // A process that is gone says nothing, and nothing is what it takes part in from then on.
+        if self.gone {
+            return String::new();
+        }
+        // A process that is gone is told apart by what it says: nothing, not even the end of a line.
         let _ = writeln!(self.to, "{line}").and_then(|()| self.to.flush());
-        self.hear()
+        let answer = self.hear();
+        if answer.is_none() {
+            eprintln!("bench: {} is gone since `{line}`; on without it", self.library);
+            self.gone = true;
+        }
+        answer.unwrap_or_default()
     }
 
-    fn hear(&mut self) -> String {
+    fn hear(&mut self) -> Option<String> {
         let mut line = String::new();
-        let _ = self.from.read_line(&mut line);
-        line.trim().to_owned()
+        let read = self.from.read_line(&mut line).unwrap_or(0);
+        (read > 0).then(|| line.trim().to_owned())
     }
 }
 

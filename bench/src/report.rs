@@ -1,5 +1,7 @@
 //! A case's figures: a line for people, a line of JSON for programs.
 
+use std::io::Write;
+
 use serde::Serialize;
 
 use crate::measure::{Times, quantile};
@@ -73,7 +75,7 @@ impl Report {
         let threads =
             if self.threads == 1 { "1 thread" } else { &format!("{} threads", self.threads) };
         self.line(&format!(
-            "\n{:<30} {:>9}  best peer{:>19}  ours/peer",
+            "\n{:<31} {:>6}  best peer{:>14}ours/peer",
             format!("{name}, {threads}"),
             "plies",
             ""
@@ -82,7 +84,7 @@ impl Report {
 
     /// The table is for people: on standard output unless that carries JSON.
     fn line(&self, text: &str) {
-        if self.json { eprintln!("{text}") } else { println!("{text}") }
+        if self.json { eprintln!("{text}") } else { print_line(text) }
     }
 
     /// Reports a case; the first of `times` is ours.
@@ -96,12 +98,12 @@ impl Report {
         let best = peers
             .iter()
             .min_by(|a, b| quantile(&a.seconds, 0.5).total_cmp(&quantile(&b.seconds, 0.5)));
-        let mut text = format!("{case:<30} {:>9}", short(figure(ours)));
+        let mut text = format!("{case:<30} {:>7}", short(figure(ours)));
         if let Some(best) = best {
             let all = ratios(best);
             let [low, ratio, high] = [0.25, 0.5, 0.75].map(|share| quantile(&all, share));
             text += &format!(
-                " {:>9} {:<18} {ratio:>5.2} ({low:.2}-{high:.2})",
+                " {:>7} {:<14} {ratio:>5.2} ({low:.2}-{high:.2})",
                 short(figure(best)),
                 best.name
             );
@@ -127,7 +129,7 @@ impl Report {
                     goal,
                 };
                 match serde_json::to_string(&row) {
-                    Ok(json) => println!("{json}"),
+                    Ok(json) => print_line(&json),
                     Err(error) => eprintln!("{case}: {error}"),
                 }
             }
@@ -135,11 +137,18 @@ impl Report {
     }
 }
 
+/// Prints to standard output; when nobody reads it any more, there is nothing left to do.
+fn print_line(text: &str) {
+    if writeln!(std::io::stdout(), "{text}").is_err() {
+        std::process::exit(1);
+    }
+}
+
 /// Three digits that count.
 fn short(figure: f64) -> String {
     match figure {
-        x if x >= 1e6 => format!("{:.2} M", x / 1e6),
-        x if x >= 1e4 => format!("{:.1} k", x / 1e3),
+        x if x >= 1e6 => format!("{:.2}M", x / 1e6),
+        x if x >= 1e4 => format!("{:.1}k", x / 1e3),
         x if x >= 100.0 => format!("{x:.0}"),
         x if x >= 10.0 => format!("{x:.1}"),
         x if x >= 1.0 => format!("{x:.2}"),
