@@ -7,6 +7,7 @@ use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 /// Writes `path` anew, whole or not at all.
 ///
@@ -45,6 +46,7 @@ pub(super) fn replace<E>(
     write: impl FnOnce(&mut File) -> Result<(), E>,
 ) -> Result<(), E> {
     let (target, old) = resolve(path).map_err(&failed)?;
+    remove_stale(&target);
     let (mut file, temporary) = Temporary::beside(&target, old.as_ref()).map_err(&failed)?;
     write(&mut file)?;
     file.sync_all().map_err(&failed)?;
@@ -93,7 +95,13 @@ impl Temporary {
             match create(&path, old) {
                 // Left by a process that was killed and had the same number.
                 Err(e) if e.kind() == ErrorKind::AlreadyExists => {}
-                created => return created.map(|file| (file, Temporary(path))),
+                created => {
+                    let file = created?;
+                    // Held as long as the file is open: it says that the temporary is not stale. Not
+                    // all file systems know locks; without one it is young, at least.
+                    let _ = file.try_lock();
+                    return Ok((file, Temporary(path)));
+                }
             }
         }
     }
@@ -109,6 +117,29 @@ impl Drop for Temporary {
     fn drop(&mut self) {
         // The reason of the failure matters more than a leftover.
         let _ = fs::remove_file(&self.0);
+    }
+}
+
+/// Removes what processes that were killed while they wrote have left in the folder of `target`:
+/// temporaries that nobody holds a lock on, and that are too old to be about to get theirs.
+fn remove_stale(target: &Path) {
+    const OLD: Duration = Duration::from_secs(60);
+    let is_ours = |name: &str| {
+        let number = name.strip_prefix("plies-").and_then(|name| name.strip_suffix(".tmp"));
+        let parts = number.and_then(|number| number.split_once('-'));
+        parts.is_some_and(|(a, b)| a.parse::<u64>().is_ok() && b.parse::<u64>().is_ok())
+    };
+    let is_stale = |path: &Path| {
+        let file = File::open(path).ok()?;
+        let age = file.metadata().ok()?.modified().ok()?.elapsed().ok()?;
+        (age > OLD && file.try_lock().is_ok()).then_some(())
+    };
+    let Ok(entries) = fs::read_dir(folder_of(target)) else { return };
+    for path in entries.flatten().map(|entry| entry.path()) {
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        if is_ours(name) && is_stale(&path).is_some() {
+            let _ = fs::remove_file(&path);
+        }
     }
 }
 
@@ -134,12 +165,15 @@ fn create(path: &Path, _old: Option<&Metadata>) -> io::Result<File> {
 /// Makes the new name last through a power failure, where folders can be synced. The file is
 /// complete in any case, so a failure here is none of writing.
 fn sync_folder(target: &Path) {
-    let folder = match target.parent() {
+    if let Ok(folder) = File::open(folder_of(target)) {
+        let _ = folder.sync_all();
+    }
+}
+
+fn folder_of(target: &Path) -> &Path {
+    match target.parent() {
         Some(folder) if folder != Path::new("") => folder,
         _ => Path::new("."),
-    };
-    if let Ok(folder) = File::open(folder) {
-        let _ = folder.sync_all();
     }
 }
 
@@ -170,6 +204,28 @@ mod tests {
             assert_eq!(fs::read_to_string(&path).unwrap(), text);
         }
         assert_eq!(names(folder.path()), ["a"]);
+    }
+
+    #[test]
+    fn temporaries_of_killed_processes_go_with_the_next_file_and_no_others() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let hour_ago = std::time::SystemTime::now() - Duration::from_secs(3600);
+        let mut held = Vec::new();
+        for name in ["plies-7-0.tmp", "plies-7-1.tmp", "plies-x-1.tmp", "plies-8-2.tmp", "b"] {
+            let file = File::create(at(name)).unwrap();
+            if name != "plies-8-2.tmp" {
+                file.set_modified(hour_ago).unwrap();
+            }
+            held.push(file);
+        }
+        // One is being written, the next has been left, the last is young.
+        held[0].try_lock().unwrap();
+        put(&at("a"), "x").unwrap();
+        assert_eq!(
+            names(folder.path()),
+            ["a", "b", "plies-7-0.tmp", "plies-8-2.tmp", "plies-x-1.tmp"]
+        );
     }
 
     #[test]
