@@ -67,7 +67,7 @@ const CASES: &[Case] = &[
 ];
 
 pub fn run(bench: &mut Bench) {
-    bench.report.section("layers, GFLOP/s (maxpool2: ns)");
+    bench.report.section("layers, GFLOP/s or ns");
     for case in CASES {
         for gradients in [false, true] {
             let name = format!("{}_{}", case.name, if gradients { "gradients" } else { "forward" });

@@ -26,7 +26,7 @@ use report::{Heading, Report, Unit};
 /// Measures plies beside its peers and prints ratios of speed (ours / best peer; more is better),
 /// with their quartiles. `<1.05` at the end of a line: the goal that was not reached.
 #[derive(Parser)]
-#[command(name = "cargo xtask bench", max_term_width = 80)]
+#[command(bin_name = "cargo xtask bench", max_term_width = 80)]
 struct Arguments {
     /// What to measure; everything if nothing is named
     sections: Vec<Section>,
