@@ -222,12 +222,14 @@ fn buffers_are_recycled() {
 #[test]
 fn the_number_of_threads_changes_no_bit_of_a_convolution() {
     let mut rng = Rng::new(5);
-    // Images for each thread, one image, few columns, and windows that overlap across rows alone.
+    // Images for each thread, one image, few columns, windows that overlap across rows alone, and
+    // so few channels that a thread has one.
     let rows = [
         ([24, 8, 24, 24], [24, 8, 3, 3], 1),
         ([1, 16, 40, 41], [40, 16, 3, 5], 2),
         ([96, 32, 6, 6], [64, 32, 3, 3], 1),
         ([3, 1, 90, 70], [30, 1, 9, 7], 1),
+        ([1, 3, 128, 128], [512, 3, 1, 1], 2),
     ];
     for (x, w, stride) in rows {
         let conv = Conv::default().stride(stride).padding(1);

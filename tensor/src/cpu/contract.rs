@@ -9,7 +9,8 @@
 
 use super::accumulate::Reducible;
 use super::gemm::{
-    Axes, GemmElement, MatrixMut, Operand, Spread, gemm_groups, spread, swaps, worthwhile_threads,
+    Axes, GemmElement, MatrixMut, Operand, Spread, gemm_groups, gemm_tiles, spread, swaps,
+    worthwhile_threads,
 };
 use super::map;
 use super::memory::{Memory, elements};
@@ -313,7 +314,7 @@ impl<'a, T: GemmElement + Reducible> Parts<'a, T> {
             for col in (0..n).step_by(n_part) {
                 let cols = n_part.min(n - col);
                 let b = b.block([0, col], [k, cols]);
-                gemm_groups(1, a, b, MatrixMut::new(part, [rows, cols], cols), false);
+                gemm_tiles(1, a, b, MatrixMut::new(part, [rows, cols], cols), false);
                 spread(Spread {
                     product: part,
                     to: to.at(starts[i]),

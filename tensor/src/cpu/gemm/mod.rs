@@ -203,6 +203,19 @@ pub(crate) fn gemm_groups<T: GemmElement>(
     if let (Operand::Matrix(a), Operand::Matrix(b)) = (a, b) {
         return gemm_with(Isa::detected(), threads, a, b, c, accumulate);
     }
+    gemm_tiles(threads, a, b, c, accumulate);
+}
+
+/// The same by the loops for tiles in any case: for parts of a product, whose size depends on the
+/// number of threads, so that the order of summation must not depend on the part.
+#[track_caller]
+pub(crate) fn gemm_tiles<T: GemmElement>(
+    threads: usize,
+    a: Operand<'_, T>,
+    b: Operand<'_, T>,
+    c: MatrixMut<'_, T>,
+    accumulate: bool,
+) {
     let job = Product { method: Method::Tiles, a, b, c, accumulate };
     plan::run(Isa::detected(), threads, job);
 }

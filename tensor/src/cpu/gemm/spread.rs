@@ -50,13 +50,8 @@ impl<T: GemmElement> Job<T> for Spread<'_, T> {
                         let mut from = product.as_ptr().add(row * n + place);
                         let to = to.offset(offset);
                         if col_stride == 1 {
-                            let mask = V::mask(if run.is_multiple_of(V::LANES) {
-                                V::LANES
-                            } else {
-                                run % V::LANES
-                            });
                             for &row in &*offsets {
-                                put::<V>(from, run, mask, to.offset(row), add);
+                                put::<V>(from, run, to.offset(row), add);
                                 from = from.wrapping_add(inner * n);
                             }
                         } else {
@@ -73,26 +68,46 @@ impl<T: GemmElement> Job<T> for Spread<'_, T> {
 }
 
 /// One row of results side by side.
+///
+/// What a whole register doesn't fit goes by halves, quarters and so on, not under a mask: what was
+/// stored under a mask can't be loaded before it is in the cache, and the next window loads it.
 #[inline(always)]
-unsafe fn put<V: Vector>(
-    from: *const V::Element,
-    run: usize,
-    mask: V::Mask,
-    to: *mut V::Element,
-    add: bool,
-) {
-    // SAFETY: the caller vouches for `run` elements of both, the last of them those of the mask.
+unsafe fn put<V: Vector>(from: *const V::Element, run: usize, to: *mut V::Element, add: bool) {
+    // SAFETY: the caller vouches for `run` elements of both.
     unsafe {
         let mut c = 0;
-        while c + V::LANES < run {
+        while c + V::LANES <= run {
             let x = V::load(from.add(c));
             let x = if add { V::load(to.add(c)).add(x) } else { x };
             x.store(to.add(c));
             c += V::LANES;
         }
-        let x = V::load_masked(from.add(c), mask);
-        let x = if add { V::load_masked(to.add(c), mask).add(x) } else { x };
-        x.store_masked(to.add(c), mask);
+        if run & 8 != 0 && V::LANES > 8 {
+            put_few::<V::Element, 8>(from.add(c), to.add(c), add);
+            c += 8;
+        }
+        if run & 4 != 0 && V::LANES > 4 {
+            put_few::<V::Element, 4>(from.add(c), to.add(c), add);
+            c += 4;
+        }
+        if run & 2 != 0 && V::LANES > 2 {
+            put_few::<V::Element, 2>(from.add(c), to.add(c), add);
+            c += 2;
+        }
+        if run & 1 != 0 {
+            put_few::<V::Element, 1>(from.add(c), to.add(c), add);
+        }
+    }
+}
+
+/// Part of a register: a shorter one, since all elements are read before any is written.
+#[inline(always)]
+unsafe fn put_few<T: GemmElement, const N: usize>(from: *const T, to: *mut T, add: bool) {
+    // SAFETY: the caller vouches for `N` elements of both.
+    unsafe {
+        let (x, to) = (from.cast::<[T; N]>().read(), to.cast::<[T; N]>());
+        let old = if add { to.read() } else { x };
+        to.write(std::array::from_fn(|i| if add { old[i] + x[i] } else { x[i] }));
     }
 }
 
