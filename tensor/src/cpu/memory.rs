@@ -227,12 +227,10 @@ impl Memory {
     }
 
     pub(super) fn as_slice<T: Element>(&self) -> &[T] {
-        // SAFETY: `bytes` holds `len` initialised bytes, aligned for every element type (dangling
-        // only when `len` is 0, and then never read: the slice is empty and 64 > align_of T does
-        // not matter because the empty slice is made from an aligned dangling pointer).
         if self.len == 0 {
             return &[];
         }
+        // SAFETY: `bytes` holds `len` initialised bytes, aligned for every element type.
         unsafe { std::slice::from_raw_parts(self.bytes.as_ptr().cast(), self.len / size_of::<T>()) }
     }
 

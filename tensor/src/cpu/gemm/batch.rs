@@ -31,7 +31,7 @@ impl<'a, T> Batch<'a, T> {
 /// Cᵢ = Aᵢ · Bᵢ for each i, or Cᵢ += Aᵢ · Bᵢ.
 ///
 /// When all share one B (a batch of sequences times a weight) and the Aᵢ lie one below the other,
-/// this is one product; when the products are small, each thread takes some of them.
+/// this is one product; when there are many, each thread takes some of them.
 ///
 /// # Shapes
 /// a \[m, k\] each, b \[k, n\] each, c \[batch, m, n\] without gaps

@@ -86,7 +86,8 @@ impl<'a, T> MatrixRef<'a, T> {
     }
 }
 
-/// A matrix to write, with the elements of a row side by side.
+/// A matrix to write, with the elements of a row side by side, or those of a column once it has been
+/// transposed.
 pub(crate) struct MatrixMut<'a, T> {
     pub(super) start: *mut T,
     pub(super) rows: usize,
@@ -97,7 +98,8 @@ pub(crate) struct MatrixMut<'a, T> {
 }
 
 // SAFETY: an exclusive view, like the `&mut [T]` it was made from: two views of one matrix that
-// exist at the same time come from `split_rows` or `split_cols` and share no element.
+// exist at the same time share no element: they come from `split_rows` or `split_cols`, or from
+// `from_raw`, whose caller vouches for it.
 unsafe impl<T: Send> Send for MatrixMut<'_, T> {}
 
 impl<'a, T> MatrixMut<'a, T> {

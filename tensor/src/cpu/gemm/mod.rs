@@ -23,12 +23,13 @@
 //! - `kernel` is the innermost loop. It is compiled for every size of tile up to the largest, so
 //!   that an edge is no special case. Elements of A are broadcast one at a time, which works for
 //!   any strides; rows of B are loaded as whole registers and must be contiguous.
-//! - `pack` makes them so, transposing where needed; B stays where it is if it is contiguous and
-//!   too small or too seldom used to repay the copy. A strip of A is copied only if its rows
-//!   aren't contiguous, because then each element would come with a cache line of its own.
+//! - `pack` makes them so, transposing where needed; B stays where it is if its rows are contiguous
+//!   and it is small, or seldom used, or its rows lie close together. Some rows of A are copied if
+//!   their elements aren't side by side and many columns use them, because each element would come
+//!   with a cache line of its own.
 //! - `plan` decides between C = A · B and Cᵀ = Bᵀ · Aᵀ, whichever needs less packing and padding,
 //!   and how many threads share C. No sum is ever divided between threads, and the order of
-//!   summation depends on the shapes alone: the bits of the result don't depend on the threads.
+//!   summation depends on shapes and strides alone: the bits of the result don't depend on the threads.
 //! - `vector_matrix` and `dots` have the loops for one row or one column, `dots` also those for few
 //!   rows times the transpose of a row-major matrix; `batch` those over many products.
 //! - `groups` lets rows and columns be groups of axes, so that overlapping windows are an operand
