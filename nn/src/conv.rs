@@ -37,7 +37,7 @@ impl Filters {
         let groups = conv.n_groups();
         assert!(
             groups > 0 && weight.dim(0).is_multiple_of(groups),
-            "{name}: {} output channels in {groups} groups",
+            "{name}: {} output channels, not a multiple of {groups} groups",
             weight.dim(0)
         );
         if let Some(bias) = &bias {
@@ -71,14 +71,18 @@ impl Filters {
     }
 }
 
-/// Convolution of sequences.
+/// Convolution of sequences. [`Conv`] has the options, and says what the letters stand for.
 ///
 /// # Shapes
 /// x [N, C, L], weight [O, C / groups, K], bias `[O]` -> [N, O, M];
 /// M = (L + 2·padding - dilation·(K - 1) - 1) / stride + 1, rounded down
 ///
 /// # Gradient
-/// d_x is the transposed convolution of d_y, d_weight correlates x with d_y, d_bias = Σ d_y
+/// d_x is the transposed convolution of d_y, d_weight correlates x with d_y, d_bias = Σ d_y over examples
+/// and places
+///
+/// # Panics
+/// `forward`, as [`Tensor::conv`], whose message begins with `conv`, and when x has another rank
 ///
 /// # Example
 /// ```
@@ -99,8 +103,8 @@ impl Conv1d {
     /// weights by He's rule for ReLU ([`init::kaiming_normal`]), bias 0.
     ///
     /// # Panics
-    /// When `inputs` or `outputs` is not a multiple of the groups, a window is empty, or memory cannot
-    /// address so many weights.
+    /// When `inputs` or `outputs` is not a multiple of the groups, which must not be 0, a window is empty,
+    /// or memory cannot address so many weights.
     #[track_caller]
     pub fn new(inputs: usize, outputs: usize, size: usize, conv: Conv, rng: &mut Rng) -> Self {
         let inputs = per_group("conv1d", inputs, &conv);
@@ -112,7 +116,7 @@ impl Conv1d {
     /// A layer of given weights [O, C / groups, K] and, unless it has none, bias `[O]`.
     ///
     /// # Panics
-    /// When the shapes do not fit.
+    /// When the shapes are others, O is not a multiple of the groups, or a window is empty.
     #[track_caller]
     pub fn from_weights(weight: Tensor, bias: Option<Tensor>, conv: Conv) -> Self {
         Conv1d(Filters::from_weights("conv1d", 1, weight, bias, conv))
@@ -135,14 +139,18 @@ impl Conv1d {
     }
 }
 
-/// Convolution of images.
+/// Convolution of images. [`Conv`] has the options, and says what the letters stand for.
 ///
 /// # Shapes
 /// x [N, C, H, W], weight [O, C / groups, KH, KW], bias `[O]` -> [N, O, OH, OW];
 /// OH = (H + 2·padding - dilation·(KH - 1) - 1) / stride + 1, rounded down, and OW alike
 ///
 /// # Gradient
-/// d_x is the transposed convolution of d_y, d_weight correlates x with d_y, d_bias = Σ d_y
+/// d_x is the transposed convolution of d_y, d_weight correlates x with d_y, d_bias = Σ d_y over examples
+/// and places
+///
+/// # Panics
+/// `forward`, as [`Tensor::conv`], whose message begins with `conv`, and when x has another rank
 ///
 /// # Example
 /// ```
@@ -161,8 +169,8 @@ impl Conv2d {
     /// columns; weights by He's rule for ReLU ([`init::kaiming_normal`]), bias 0.
     ///
     /// # Panics
-    /// When `inputs` or `outputs` is not a multiple of the groups, a window is empty, or memory cannot
-    /// address so many weights.
+    /// When `inputs` or `outputs` is not a multiple of the groups, which must not be 0, a window is empty,
+    /// or memory cannot address so many weights.
     #[track_caller]
     pub fn new(inputs: usize, outputs: usize, size: [usize; 2], conv: Conv, rng: &mut Rng) -> Self {
         let inputs = per_group("conv2d", inputs, &conv);
@@ -174,7 +182,7 @@ impl Conv2d {
     /// A layer of given weights [O, C / groups, KH, KW] and, unless it has none, bias `[O]`.
     ///
     /// # Panics
-    /// When the shapes do not fit.
+    /// When the shapes are others, O is not a multiple of the groups, or a window is empty.
     #[track_caller]
     pub fn from_weights(weight: Tensor, bias: Option<Tensor>, conv: Conv) -> Self {
         Conv2d(Filters::from_weights("conv2d", 2, weight, bias, conv))
@@ -203,7 +211,7 @@ fn per_group(name: &str, inputs: usize, conv: &Conv) -> usize {
     let groups = conv.n_groups();
     assert!(
         groups > 0 && inputs.is_multiple_of(groups),
-        "{name}: {inputs} input channels in {groups} groups"
+        "{name}: {inputs} input channels, not a multiple of {groups} groups"
     );
     inputs / groups
 }

@@ -5,13 +5,16 @@ use plies_tensor::Pool;
 
 use crate::{Module, Pass, Visitor, VisitorMut};
 
-/// The largest element of each window of a sequence.
+/// The largest element of each window of a sequence; [`Pool`] has the options, padding among them.
 ///
 /// # Shapes
 /// x [N, C, L] -> [N, C, M]; M = (L + 2·padding - size) / stride + 1, rounded down
 ///
 /// # Gradient
 /// d_y at the first largest element of each window
+///
+/// # Panics
+/// `forward`, as [`Tensor::max_pool`](plies_tensor::Tensor::max_pool), and when x has another rank
 ///
 /// # Example
 /// ```
@@ -25,7 +28,7 @@ use crate::{Module, Pass, Visitor, VisitorMut};
 #[derive(Clone, Copy, Debug)]
 pub struct MaxPool1d(pub Pool);
 
-/// The largest element of each window of an image.
+/// The largest element of each window of an image; [`Pool`] has the options, padding among them.
 ///
 /// # Shapes
 /// x [N, C, H, W] -> [N, C, OH, OW]; OH = (H + 2·padding - size) / stride + 1, rounded down, and OW
@@ -33,6 +36,9 @@ pub struct MaxPool1d(pub Pool);
 ///
 /// # Gradient
 /// d_y at the first largest element of each window
+///
+/// # Panics
+/// `forward`, as [`Tensor::max_pool`](plies_tensor::Tensor::max_pool), and when x has another rank
 ///
 /// # Example
 /// ```
@@ -70,13 +76,16 @@ impl Module for MaxPool2d {
     fn visit_mut(&mut self, _visitor: &mut VisitorMut<'_>) {}
 }
 
-/// The average of each window of a sequence.
+/// The average of each window of a sequence; [`Pool`] has the options, padding among them.
 ///
 /// # Shapes
 /// x [N, C, L] -> [N, C, M]; M = (L + 2·padding - size) / stride + 1, rounded down
 ///
 /// # Gradient
 /// d_y shared out among each window
+///
+/// # Panics
+/// `forward`, as [`Tensor::avg_pool`](plies_tensor::Tensor::avg_pool), and when x has another rank
 ///
 /// # Example
 /// ```
@@ -90,7 +99,7 @@ impl Module for MaxPool2d {
 #[derive(Clone, Copy, Debug)]
 pub struct AvgPool1d(pub Pool);
 
-/// The average of each window of an image.
+/// The average of each window of an image; [`Pool`] has the options, padding among them.
 ///
 /// # Shapes
 /// x [N, C, H, W] -> [N, C, OH, OW]; OH = (H + 2·padding - size) / stride + 1, rounded down, and OW
@@ -98,6 +107,9 @@ pub struct AvgPool1d(pub Pool);
 ///
 /// # Gradient
 /// d_y shared out among each window
+///
+/// # Panics
+/// `forward`, as [`Tensor::avg_pool`](plies_tensor::Tensor::avg_pool), and when x has another rank
 ///
 /// # Example
 /// ```

@@ -62,10 +62,10 @@ fn a_mistake_is_reported_at_the_callers_line_by_the_name_of_the_layer() {
         ("conv2d: weight [2, 2, 0, 3] has windows of no elements", &|| {
             drop(Conv2d::new(2, 2, [0, 3], conv, &mut rng()));
         }),
-        ("conv1d: 3 input channels in 2 groups", &|| {
+        ("conv1d: 3 input channels, not a multiple of 2 groups", &|| {
             drop(Conv1d::new(3, 2, 1, conv.groups(2), &mut rng()));
         }),
-        ("conv1d: 3 output channels in 2 groups", &|| {
+        ("conv1d: 3 output channels, not a multiple of 2 groups", &|| {
             drop(Conv1d::new(2, 3, 1, conv.groups(2), &mut rng()));
         }),
         // The operation's own words, which name the padding.

@@ -224,8 +224,9 @@ pub struct MemoryUse {
 /// buffer is not also read, except through `in_place`. `out` buffers are row-major and exactly as
 /// large as the result.
 ///
-/// Implementations rely on that, the CPU with pointers. So nobody outside this crate can call a device's
-/// methods, or make a buffer: the way to them is through the checks of [`Tensor`](crate::Tensor).
+/// Implementations rely on that, the CPU with pointers. So a [`Device`] does not give out its backend, and
+/// nobody outside this crate can make a [`Buffer`]: the only way to a device's backend is through the
+/// checks of [`Tensor`](crate::Tensor).
 ///
 /// ```compile_fail,E0624
 /// plies_tensor::Device::cpu().backend();

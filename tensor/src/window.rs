@@ -53,6 +53,12 @@ impl PerAxis {
 /// The options of a convolution. A sequence takes one number of each, an image one number for both
 /// axes or two.
 ///
+/// # Shapes
+/// The letters, wherever windows move: N examples of a batch, C channels of the input, O channels of the
+/// result; L the length of a sequence, K that of a window, M that of the result; H and W the rows and
+/// columns of an image, KH and KW those of a window, OH and OW those of the result. (Where nothing moves, in
+/// linear and recurrent layers, a batch is `B` and a sequence has `T` steps.)
+///
 /// # Example
 /// ```
 /// use plies_tensor::Conv;
@@ -77,25 +83,27 @@ impl Default for Conv {
 }
 
 impl Conv {
-    /// From one window to the next.
+    /// Elements from one window to the next, at least 1.
     #[must_use]
     pub fn stride(self, stride: impl Into<PerAxis>) -> Self {
         Conv { stride: stride.into(), ..self }
     }
 
-    /// Zeros on either side of the input.
+    /// So many zeros on either side of each axis of the input.
     #[must_use]
     pub fn padding(self, padding: impl Into<PerAxis>) -> Self {
         Conv { padding: padding.into(), ..self }
     }
 
-    /// From one element of a window to the next.
+    /// Elements of the input from one element of a window to the next, at least 1.
     #[must_use]
     pub fn dilation(self, dilation: impl Into<PerAxis>) -> Self {
         Conv { dilation: dilation.into(), ..self }
     }
 
-    /// Channels are cut into so many groups, and each group of outputs sees one group of inputs.
+    /// Cuts input and output channels into so many groups, at least 1; each group of outputs sees one
+    /// group of inputs, and both numbers of channels must be multiples. As many groups as input channels
+    /// is called depthwise.
     #[must_use]
     pub fn groups(self, groups: usize) -> Self {
         Conv { groups, ..self }
@@ -107,7 +115,8 @@ impl Conv {
     }
 }
 
-/// The windows of a pooling.
+/// The windows of a pooling. A sequence takes one number of each, an image one number for both axes or
+/// two. The letters of its shapes are those of [`Conv`].
 ///
 /// # Example
 /// ```
@@ -131,20 +140,22 @@ impl Pool {
         Pool { size: size.into(), stride: None, padding, count_padding: true }
     }
 
-    /// From one window to the next; otherwise the window's size.
+    /// Elements from one window to the next, at least 1; otherwise the window's size.
     #[must_use]
     pub fn stride(self, stride: impl Into<PerAxis>) -> Self {
         Pool { stride: Some(stride.into()), ..self }
     }
 
-    /// Elements on either side of the input that are less than all others to a maximum, and 0 to
-    /// an average.
+    /// So many elements on either side of each axis of the input, at most half of a window's size. To a
+    /// maximum they are less than all others and never chosen; to an average they are 0, and count among
+    /// the window's elements unless [`count_padding`](Pool::count_padding) says otherwise.
     #[must_use]
     pub fn padding(self, padding: impl Into<PerAxis>) -> Self {
         Pool { padding: padding.into(), ..self }
     }
 
-    /// Whether an average counts padding among its elements; otherwise it does.
+    /// Whether an average divides by all elements of a window, padding among them (as it does unless
+    /// this says `false`), or by those inside the input. A maximum does not ask.
     #[must_use]
     pub fn count_padding(self, count_padding: bool) -> Self {
         Pool { count_padding, ..self }

@@ -144,13 +144,23 @@ impl Var {
     ///
     /// # Gradient
     /// d_x = [`conv_input_gradient`](Var::conv_input_gradient)(d_y, weight), d_weight =
-    /// [`conv_weight_gradient`](Var::conv_weight_gradient)(x, d_y), d_bias = Σ d_y
+    /// [`conv_weight_gradient`](Var::conv_weight_gradient)(x, d_y), d_bias = Σ d_y over examples and places
+    ///
+    /// # Panics
+    /// As [`Tensor::conv`]
     #[track_caller]
     pub fn conv(&self, weight: &Var, bias: Option<&Var>, conv: &Conv) -> Var {
         apply_with(Convolve { conv: *conv }, self, weight, bias)
     }
 
     /// Transposed convolution; see [`Tensor::conv_transpose`].
+    ///
+    /// # Gradient
+    /// d_y = [`conv`](Var::conv)(d_x, weight), d_weight =
+    /// [`conv_weight_gradient`](Var::conv_weight_gradient)(d_x, y), d_bias = Σ d_x over examples and places
+    ///
+    /// # Panics
+    /// As [`Tensor::conv_transpose`]
     #[track_caller]
     pub fn conv_transpose(
         &self,
@@ -163,15 +173,29 @@ impl Var {
         apply_with(Transpose { conv: *conv, size }, self, weight, bias)
     }
 
-    /// The gradient of a convolution with respect to its input; see
+    /// The gradient of a convolution with respect to its input, which has the shape `dims`; see
     /// [`Tensor::conv_input_gradient`].
+    ///
+    /// # Gradient
+    /// With this d_y, the weight and the result d_x: that of d_y is [`conv`](Var::conv) of the gradient
+    /// that arrives, that of the weight [`conv_weight_gradient`](Var::conv_weight_gradient) of it and d_y
+    ///
+    /// # Panics
+    /// As [`Tensor::conv_input_gradient`]
     #[track_caller]
     pub fn conv_input_gradient(&self, weight: &Var, dims: impl Into<Shape>, conv: &Conv) -> Var {
         apply(Transpose { conv: *conv, size: Size::Dims(dims.into()) }, &[self, weight])
     }
 
-    /// The gradient of a convolution with respect to its weight; see
+    /// The gradient of a convolution with respect to its weight, which has the shape `dims`; see
     /// [`Tensor::conv_weight_gradient`].
+    ///
+    /// # Gradient
+    /// With v the gradient that arrives: that of this x is
+    /// [`conv_input_gradient`](Var::conv_input_gradient)(d_y, v), that of d_y is [`conv`](Var::conv)(x, v)
+    ///
+    /// # Panics
+    /// As [`Tensor::conv_weight_gradient`]
     #[track_caller]
     pub fn conv_weight_gradient(&self, d_y: &Var, dims: impl Into<Shape>, conv: &Conv) -> Var {
         apply(WeightGradient { conv: *conv, dims: dims.into() }, &[self, d_y])

@@ -100,12 +100,25 @@ impl Op for AvgPoolGradient {
 
 impl Var {
     /// The average of each window; see [`Tensor::avg_pool`].
+    ///
+    /// # Gradient
+    /// d_x = [`avg_pool_gradient`](Var::avg_pool_gradient)(d_y)
+    ///
+    /// # Panics
+    /// As [`Tensor::avg_pool`]
     #[track_caller]
     pub fn avg_pool(&self, pool: &Pool) -> Var {
         apply(AvgPool { pool: *pool }, &[self])
     }
 
-    /// The gradient of an average; see [`Tensor::avg_pool_gradient`].
+    /// The gradient of an average with respect to its input, which has the shape `dims`; see
+    /// [`Tensor::avg_pool_gradient`].
+    ///
+    /// # Gradient
+    /// [`avg_pool`](Var::avg_pool) of the gradient that arrives
+    ///
+    /// # Panics
+    /// As [`Tensor::avg_pool_gradient`]
     #[track_caller]
     pub fn avg_pool_gradient(&self, dims: impl Into<Shape>, pool: &Pool) -> Var {
         apply(AvgPoolGradient { pool: *pool, dims: dims.into() }, &[self])
@@ -115,6 +128,9 @@ impl Var {
     ///
     /// # Gradient
     /// d_x is zero, plus d_y added at the positions
+    ///
+    /// # Panics
+    /// As [`Tensor::max_pool`]
     #[track_caller]
     pub fn max_pool(&self, pool: &Pool) -> (Var, Tensor) {
         let (y, positions) = self.value().max_pool(pool);

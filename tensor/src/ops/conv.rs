@@ -4,7 +4,8 @@
 //! y\[n, o, i\] = Σ\[c, k\] w\[o, c, k\] · x\[n, c, stride·i + dilation·k - padding\]
 //!
 //! One loop nest over x, w and y, of which one is the result. A layout over all the loops says
-//! where each index leads in each tensor; the windows of x overlap and are never copied.
+//! where each index leads in each tensor. The windows of x overlap in one copy of it at most, the one with
+//! its padding; the matrix of all windows never exists, only the blocks of it that a product packs.
 
 use crate::backend::{Contraction, Epilogue, Target, View};
 use crate::tensor::check_same;
@@ -81,11 +82,14 @@ impl Sizes {
             "{operation}: {conv:?}: stride, dilation and groups must be positive"
         );
         assert!(
-            Some(x[1]) == w[1].checked_mul(g) && w[0].is_multiple_of(g),
-            "{operation}: input {x} and weight {w} in {g} groups: each group has {} input channels, \
-             the weight {}; its {} outputs must be a multiple of the groups",
-            x[1] / g,
-            w[1],
+            Some(x[1]) == w[1].checked_mul(g),
+            "{operation}: input {x} has {} channels; the weight {w} in {g} group(s) sees {}",
+            x[1],
+            w[1].saturating_mul(g)
+        );
+        assert!(
+            w[0].is_multiple_of(g),
+            "{operation}: weight {w} has {} output channels, not a multiple of {g} groups",
             w[0]
         );
         let (x_size, w_size) = (spatial(&x), spatial(&w));
@@ -209,10 +213,12 @@ impl Tensor {
     /// # Shapes
     /// x [N, C, L], weight [O, C / groups, K] -> [N, O, M] for sequences, and
     /// x [N, C, H, W], weight [O, C / groups, KH, KW] -> [N, O, OH, OW] for images; bias `[O]`.
-    /// M = (L + 2·padding - dilation·(K - 1) - 1) / stride + 1, rounded down
+    /// M = (L + 2·padding - dilation·(K - 1) - 1) / stride + 1, rounded down, and OH and OW alike.
+    /// [`Conv`] says what the letters stand for.
     ///
     /// # Panics
-    /// When the shapes are others, or the weight is larger than the padded input.
+    /// When the shapes are others, C or O is not a multiple of the groups, stride, dilation or groups are
+    /// 0, or the weight with its dilation is larger than the padded input or empty.
     ///
     /// # Example
     /// ```
@@ -264,8 +270,8 @@ impl Tensor {
     /// into M is meant.
     ///
     /// # Panics
-    /// When the shapes are others, nothing is left of the result, or `output_padding` is not less
-    /// than the stride.
+    /// When the shapes are others, O is not a multiple of the groups, stride, dilation or groups are 0,
+    /// nothing is left of the result, or `output_padding` is not less than the stride.
     ///
     /// # Example
     /// ```
@@ -329,10 +335,13 @@ impl Tensor {
     /// result: [`conv_transpose`](Tensor::conv_transpose) to an input of the shape `dims`.
     ///
     /// # Shapes
-    /// d_y [N, O, M], weight [O, C / groups, K] -> d_x [N, C, L], and the like for images
+    /// d_y [N, O, M], weight [O, C / groups, K], dims = [N, C, L] -> d_x [N, C, L] for sequences, and
+    /// d_y [N, O, OH, OW], weight [O, C / groups, KH, KW], dims = [N, C, H, W] -> d_x [N, C, H, W] for
+    /// images. L cannot be told from M: with a stride several lengths make the same.
     ///
     /// # Panics
-    /// When a convolution of an input of the shape `dims` does not have this result's shape.
+    /// When a convolution of an input of the shape `dims` with this weight panics, or does not have
+    /// this result's shape.
     #[track_caller]
     pub fn conv_input_gradient(
         &self,
@@ -373,11 +382,12 @@ impl Tensor {
     /// gradient of the result.
     ///
     /// # Shapes
-    /// x [N, C, L], d_y [N, O, M] -> d_w [O, C / groups, K], and the like for images; `dims` is the
-    /// weight's shape
+    /// x [N, C, L], d_y [N, O, M], dims = [O, C / groups, K] -> d_w [O, C / groups, K] for sequences, and
+    /// x [N, C, H, W], d_y [N, O, OH, OW], dims = [O, C / groups, KH, KW] -> d_w of that shape for images
     ///
     /// # Panics
-    /// When a convolution of this input with such a weight does not have the shape of `d_y`.
+    /// When a convolution of this input with a weight of the shape `dims` panics, or does not have the
+    /// shape of `d_y`.
     #[track_caller]
     pub fn conv_weight_gradient(
         &self,

@@ -88,16 +88,17 @@ impl Average {
 
 /// Averages.
 impl Tensor {
-    /// The average of each window. Padding counts as zeros, or not at all if the
-    /// [`Pool`] says so.
+    /// The average of each window. Padding counts as zeros, or not at all if
+    /// [`Pool::count_padding`] says so.
     ///
     /// # Shapes
     /// x [N, C, L] -> [N, C, M], x [N, C, H, W] -> [N, C, OH, OW];
-    /// M = (L + 2·padding - size) / stride + 1, rounded down
+    /// M = (L + 2·padding - size) / stride + 1, rounded down, and OH and OW alike; [`Conv`] says what
+    /// the letters stand for
     ///
     /// # Panics
-    /// When the shape is another, a window does not fit, padding is more than half of one, or for
-    /// integers.
+    /// When the shape is another, an axis or a window is empty, a window does not fit, the stride is 0, padding
+    /// is more than half of a window, or for integers.
     ///
     /// # Example
     /// ```
@@ -142,15 +143,17 @@ impl Tensor {
 /// Maxima.
 impl Tensor {
     /// The largest element of each window, and its position in the plane (row · W + column) or the
-    /// sequence that it comes from, as I32. Padding is never the largest; of equal elements it is
-    /// the first; NaN counts as larger than all numbers.
+    /// sequence that it comes from, as I32, padding not counted. Padding is never the largest; of equal
+    /// elements it is the first; NaN counts as larger than all numbers.
     ///
     /// # Shapes
     /// x [N, C, L] -> [N, C, M], x [N, C, H, W] -> [N, C, OH, OW];
-    /// M = (L + 2·padding - size) / stride + 1, rounded down
+    /// M = (L + 2·padding - size) / stride + 1, rounded down, and OH and OW alike; [`Conv`] says what
+    /// the letters stand for
     ///
     /// # Panics
-    /// When the shape is another, a window does not fit, or padding is more than half of one.
+    /// When the shape is another, an axis or a window is empty, a window does not fit, the stride is 0, or
+    /// padding is more than half of a window.
     ///
     /// # Example
     /// ```
