@@ -513,7 +513,8 @@ impl<'a, T: Reducible> Evaluator<'a, T> {
                     }
                     Extent::EachRow { .. } => {
                         (step.code)(operands, to, self.row);
-                        std::slice::from_raw_parts_mut(to, len / self.row).fill(*to);
+                        let joined = *to;
+                        std::slice::from_raw_parts_mut(to, len / self.row).fill(joined);
                     }
                 }
             }
