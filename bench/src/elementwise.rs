@@ -83,7 +83,8 @@ const CASES: &[Case] = &[
     Case {
         name: "mish_1e6",
         dims: [1, 1_000_000],
-        goal: 2.0,
+        // Twice as fast as what isn't fused; JAX fuses as well.
+        goal: 1.0,
         ours: |x, _| x.mish(),
         candle: |x, _| x * ((x.exp()? + 1.0)?.log()?).tanh()?,
         burn: |x, _| activation::mish(x),

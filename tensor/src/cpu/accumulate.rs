@@ -376,36 +376,43 @@ pub(super) fn reduction<T: Reducible>(op: Reduce, single: bool) -> Code<T> {
     }
 }
 
-/// Joins each row of `row` values, and repeats what it comes to as often, in one call for all rows:
-/// short ones take no longer than the call.
-///
-/// # Safety
-/// There are `len` values and places, whole rows of at most a block; a row's places may be its values.
-pub(super) unsafe fn fold_each<T: Reducible>(
-    op: Reduce,
-    values: *const T,
-    out: *mut T,
-    [len, row]: [usize; 2],
-) {
-    Lines { values, out, count: len / row, row, times: row }.fold(op);
-}
-
 /// Joins lines of equal length, at most a block, that follow one another: one result for each.
 pub(super) fn fold_lines<T: Reducible>(op: Reduce, values: &[T], out: &mut [T]) {
     let (count, row) = (out.len(), values.len() / out.len());
     let (values, out) = (values.as_ptr(), out.as_mut_ptr());
-    Lines { values, out, count, row, times: 1 }.fold(op);
+    Lines { values, out, count, row }.fold(op);
 }
 
-/// Lines of `row` values each of which is joined to one, which is written `times` times. There are
-/// as many values and places; a line's places may be its values.
+/// Writes the number of each row to all of its places.
+///
+/// # Safety
+/// There are `count` values and `count` rows of `row` places, none of which is a value.
+pub(super) unsafe fn spread<T: Reducible>(values: *const T, out: *mut T, [count, row]: [usize; 2]) {
+    vectorised(Spread(Lines { values, out, count, row }));
+}
+
+struct Spread<T>(Lines<T>);
+
+impl<T: Reducible> Loop for Spread<T> {
+    #[inline(always)]
+    fn run<const FMA: bool>(self) {
+        let Lines { values, out, count, row } = self.0;
+        for line in 0..count {
+            // SAFETY: the promise of `spread`.
+            unsafe {
+                std::slice::from_raw_parts_mut(out.add(line * row), row).fill(*values.add(line));
+            }
+        }
+    }
+}
+
+/// Lines of `row` values, and as many numbers as lines.
 #[derive(Clone, Copy)]
 struct Lines<T> {
     values: *const T,
     out: *mut T,
     count: usize,
     row: usize,
-    times: usize,
 }
 
 impl<T: Reducible> Lines<T> {
@@ -429,17 +436,15 @@ struct FoldEach<T, J> {
 impl<T: Copy, J: Fn(T, T) -> T + Copy> Loop for FoldEach<T, J> {
     #[inline(always)]
     fn run<const FMA: bool>(self) {
-        let FoldEach { lines: Lines { values, out, count, row, times }, start, join } = self;
+        let FoldEach { lines: Lines { values, out, count, row }, start, join } = self;
         if row <= LANES {
             return self.beside_each_other();
         }
         for line in 0..count {
-            let mut folded = start;
-            // SAFETY: the promise of `Lines`; the values are read before their places are written.
+            // SAFETY: the promise of `Lines`.
             unsafe {
                 let block = std::slice::from_raw_parts(values.add(line * row), row);
-                Fold { block, start, join, out: &mut folded }.run::<FMA>();
-                std::slice::from_raw_parts_mut(out.add(line * times), times).fill(folded);
+                Fold { block, start, join, out: &mut *out.add(line) }.run::<FMA>();
             }
         }
     }
@@ -449,7 +454,7 @@ impl<T: Copy, J: Fn(T, T) -> T + Copy> FoldEach<T, J> {
     /// Rows shorter than a vector: many rows at a time, one in each lane.
     #[inline(always)]
     fn beside_each_other(self) {
-        let FoldEach { lines: Lines { values, out, count, row, times }, start, join } = self;
+        let FoldEach { lines: Lines { values, out, count, row }, start, join } = self;
         for first in (0..count).step_by(LANES) {
             // The last row stands in for those that are missing.
             let rows: [usize; LANES] = std::array::from_fn(|i| (first + i).min(count - 1));
@@ -463,7 +468,7 @@ impl<T: Copy, J: Fn(T, T) -> T + Copy> FoldEach<T, J> {
             }
             for (lane, r) in lanes.into_iter().zip(rows) {
                 // SAFETY: as above; other rows than these have other places.
-                unsafe { std::slice::from_raw_parts_mut(out.add(r * times), times).fill(lane) };
+                unsafe { *out.add(r) = lane };
             }
         }
     }

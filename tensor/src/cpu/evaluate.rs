@@ -6,10 +6,11 @@
 //! step costs a call, which is little beside a thousand elements.
 //!
 //! A formula that reduces rows runs over whole rows, and reads and writes memory once as well. What a
-//! long row is reduced to is one number until the next row; of short rows a block holds many, and what
-//! they are reduced to is repeated, so that all other steps run over the block.
+//! long row is reduced to is one number until the next row. Of short rows a block holds many: what they
+//! are reduced to is a short block with a number for each, and is spread over the rows before a step
+//! that runs over all elements reads it.
 
-use super::accumulate::{Reducible, fold_each, reduction};
+use super::accumulate::{Reducible, fold_lines, reduction, spread};
 use super::memory::{Memory, elements};
 use super::prefetch;
 use super::primitive::{Code, Operand, Singles};
@@ -129,8 +130,12 @@ enum Extent {
     Block,
     /// one number from all of a block,
     Whole,
-    /// or one from each row of a block, to be repeated; from the same number for each row, or not.
+    /// or one from each row of a block; from the same number for each row, or not.
     EachRow { op: Reduce, of_one: bool },
+    /// It computes a number for each row from such numbers,
+    Rows,
+    /// or spreads them over the rows.
+    Spread,
 }
 
 /// Joins an action to its operands, of which some are single numbers.
@@ -138,8 +143,9 @@ enum Extent {
 fn linked<T: Reducible>(
     action: Action,
     mut operands: [(Address<T>, bool); 3],
-    (to, one): (Address<T>, bool),
-    repeats_rows: bool,
+    to: Address<T>,
+    extent: Extent,
+    several_rows: bool,
 ) -> Linked<T> {
     if let (Action::MulAdd(_), (_, false), (_, true)) = (action, operands[0], operands[1]) {
         operands.swap(0, 1);
@@ -152,10 +158,10 @@ fn linked<T: Reducible>(
     let (code, extent) = match action {
         Action::Reduce(op) => {
             let of_one = singles == 1;
-            let extent = if repeats_rows { Extent::EachRow { op, of_one } } else { Extent::Whole };
+            let extent = if several_rows { Extent::EachRow { op, of_one } } else { Extent::Whole };
             (reduction::<T>(op, of_one), extent)
         }
-        action => (T::code(action, singles), if one { Extent::One } else { Extent::Block }),
+        action => (T::code(action, singles), extent),
     };
     Linked { code, operands, to, extent }
 }
@@ -241,7 +247,7 @@ pub(super) struct Evaluator<'a, T> {
     registers: usize,
     /// Length of a row, and whether a block holds several.
     row: usize,
-    repeats_rows: bool,
+    several_rows: bool,
     /// From one register or block to the next: whole cache lines.
     stride: usize,
     /// The steps: few are kept here,
@@ -298,8 +304,9 @@ impl<'a, T: Reducible> Evaluator<'a, T> {
             _ => sinks.iter().all(|sink| sink.layout.is_none()),
         };
         let n_blocks = if all_slices && in_order { 0 } else { sources.len() + sinks.len().max(1) };
-        let repeats_rows = longest > row;
-        let each_row = if repeats_rows { stride } else { 1 };
+        let several_rows = longest > row;
+        // Of several rows a block of the numbers and one of what they are spread to.
+        let each_row = if several_rows { 2 * stride } else { 1 };
         let registers = (rows + schedule.n_rows * each_row).next_multiple_of(LINE);
         let len = registers + (schedule.n_registers + n_blocks) * stride;
         let nothing = Linked {
@@ -316,7 +323,7 @@ impl<'a, T: Reducible> Evaluator<'a, T> {
             rows,
             registers,
             row,
-            repeats_rows,
+            several_rows,
             stride,
             few: [nothing; FEW],
             n_few: 0,
@@ -335,7 +342,10 @@ impl<'a, T: Reducible> Evaluator<'a, T> {
             Some((Step { action: Action::Copy, .. }, rest)) if sinks.is_empty() => rest,
             _ => &schedule.steps[..],
         };
-        if steps.len() <= FEW {
+        if several_rows && schedule.by_rows() {
+            let each = |step| [Some(evaluator.link(step)), evaluator.link_spread(step)];
+            evaluator.many = steps.iter().flat_map(each).flatten().collect();
+        } else if steps.len() <= FEW {
             evaluator.n_few = steps.len();
             for (i, step) in steps.iter().enumerate() {
                 evaluator.few[i] = evaluator.link(step);
@@ -409,9 +419,7 @@ impl<'a, T: Reducible> Evaluator<'a, T> {
         let moving = |base| Address { base, moves: 1 };
         match place {
             Place::One(node) => (Address::fixed(self.number(node)), true),
-            Place::Row(k) if self.repeats_rows => {
-                (Address::fixed(self.number(self.rows + k * self.stride)), false)
-            }
+            Place::Row(k) if self.several_rows => (Address::fixed(self.spread(k)), false),
             Place::Row(k) => (Address::fixed(self.number(self.rows + k)), true),
             Place::Register(r) => (Address::fixed(self.register(r)), false),
             Place::Input(i) => match self.sources[i] {
@@ -429,9 +437,43 @@ impl<'a, T: Reducible> Evaluator<'a, T> {
         }
     }
 
+    /// The block that the k-th of the rows' numbers are spread to; before it, they themselves.
+    fn spread(&self, k: usize) -> *mut T {
+        self.number(self.rows + (2 * k + 1) * self.stride)
+    }
+
+    fn unspread(&self, k: usize) -> Address<T> {
+        Address::fixed(self.spread(k).wrapping_sub(self.stride))
+    }
+
     fn link(&self, step: &Step) -> Linked<T> {
-        let operands = step.operands.map(|place| self.address(place));
-        linked(step.action, operands, self.address(step.to), self.repeats_rows)
+        let mut operands = step.operands.map(|place| self.address(place));
+        let (mut to, one) = self.address(step.to);
+        let mut extent = if one { Extent::One } else { Extent::Block };
+        if let (Place::Row(k), true) = (step.to, self.several_rows) {
+            (to, extent) = (self.unspread(k), Extent::Rows);
+            for (operand, place) in operands.iter_mut().zip(step.operands) {
+                if let (Place::Row(k), false) = (place, step.reduces()) {
+                    operand.0 = self.unspread(k);
+                }
+            }
+        }
+        linked(step.action, operands, to, extent, self.several_rows)
+    }
+
+    /// Spreads what a step has computed for each row, if a step over elements will read it.
+    fn link_spread(&self, step: &Step) -> Option<Linked<T>> {
+        let Place::Row(k) = step.to else { return None };
+        let reads = |reader: &Step| {
+            let of_rows = matches!(reader.to, Place::Row(_)) && !reader.reduces();
+            !of_rows && reader.operands.contains(&step.to)
+        };
+        self.formula.schedule().steps.iter().any(reads).then(|| Linked {
+            code: nothing::<T>,
+            operands: [self.unspread(k); 3],
+            to: Address::fixed(self.spread(k)),
+            extent: Extent::Spread,
+        })
     }
 
     /// Evaluates the elements `start..start + len` and writes them to the sinks.
@@ -463,15 +505,16 @@ impl<'a, T: Reducible> Evaluator<'a, T> {
                 match step.extent {
                     Extent::Block | Extent::Whole => (step.code)(operands, to, len),
                     Extent::One => (step.code)(operands, to, 1),
-                    Extent::EachRow { op, of_one: false } if self.row <= BLOCK => {
-                        fold_each(op, operands[0], to, [len, self.row]);
+                    Extent::Rows => (step.code)(operands, to, len / self.row),
+                    Extent::Spread => spread(operands[0], to, [len / self.row, self.row]),
+                    Extent::EachRow { op, of_one: false } => {
+                        let out = std::slice::from_raw_parts_mut(to, len / self.row);
+                        fold_lines(op, std::slice::from_raw_parts(operands[0], len), out);
                     }
-                    Extent::EachRow { of_one, .. } => {
-                        for at in (0..len).step_by(self.row) {
-                            let (row, moved) = (to.add(at), if of_one { 0 } else { at });
-                            (step.code)(operands.map(|x| x.wrapping_add(moved)), row, self.row);
-                            std::slice::from_raw_parts_mut(row, self.row).fill(*row);
-                        }
+                    Extent::EachRow { .. } => {
+                        (step.code)(operands, to, self.row);
+                        let joined = *to;
+                        std::slice::from_raw_parts_mut(to, len / self.row).fill(joined);
                     }
                 }
             }

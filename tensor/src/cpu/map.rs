@@ -69,11 +69,13 @@ fn evaluate<T: Reducible>(
     }
     let grain = grain(formula);
     // Whole rows where a formula reduces them, and where inputs may be the same in all of them;
-    // several to a block if they are short.
+    // several to a block if they are short. Where rows are reduced, several means three: spreading
+    // what two are reduced to takes longer than a call for each.
     let broadcasts = sources.iter().any(|source| matches!(source, Source::Strided(..)));
-    let (row, block) = match formula.schedule().by_rows() || broadcasts && row <= 4 * BLOCK {
-        true => (row, row * (BLOCK / row).max(1)),
-        false => (1, BLOCK),
+    let (row, block) = match formula.schedule().by_rows() {
+        true if 3 * row > BLOCK => (row, row),
+        false if !broadcasts || row > 4 * BLOCK => (1, BLOCK),
+        _ => (row, row * (BLOCK / row).max(1)),
     };
     for_each_range(n, grain.next_multiple_of(row), |range| {
         let longest = block.min(range.len());

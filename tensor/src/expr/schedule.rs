@@ -66,6 +66,13 @@ pub(crate) struct Step {
     pub(crate) to: Place,
 }
 
+impl Step {
+    /// Whether it joins the values of rows.
+    pub(crate) fn reduces(&self) -> bool {
+        matches!(self.action, Action::Reduce(_))
+    }
+}
+
 /// Steps done once for each call and steps done for each block.
 #[derive(Debug, Default)]
 pub(crate) struct Schedule {
