@@ -121,6 +121,15 @@ struct Linked<T> {
     extent: Extent,
 }
 
+impl<T> Linked<T> {
+    const NOTHING: Self = Linked {
+        code: nothing::<T>,
+        operands: [Address::NOWHERE; 3],
+        to: Address::NOWHERE,
+        extent: Extent::One,
+    };
+}
+
 /// How far a loop runs.
 #[derive(Clone, Copy, PartialEq)]
 enum Extent {
@@ -282,39 +291,13 @@ impl<'a, T: Reducible> Evaluator<'a, T> {
         let n_numbers = if schedule.leaves.is_empty() { 0 } else { formula.nodes().len() };
         let rows = n_numbers.next_multiple_of(LINE);
         let stride = longest.next_multiple_of(LINE);
-        let mut all_slices = true;
-        for source in sources {
-            let len = match source {
-                Source::Slice(data) => data.len(),
-                Source::One(_) => n,
-                Source::Old(j) => {
-                    all_slices &= sinks[*j].layout.is_none();
-                    sinks[*j].len
-                }
-                Source::Strided(_, layout) => {
-                    all_slices = false;
-                    layout.dims().iter().product()
-                }
-            };
-            assert!(len >= n);
-        }
-        assert!(sinks.iter().all(|sink| sink.len >= n));
-        let in_order = match sinks {
-            [] => is_view(formula, sources),
-            _ => sinks.iter().all(|sink| sink.layout.is_none()),
-        };
-        let n_blocks = if all_slices && in_order { 0 } else { sources.len() + sinks.len().max(1) };
+        let lie_in_order = check(formula, sources, sinks, n);
+        let n_blocks = if lie_in_order { 0 } else { sources.len() + sinks.len().max(1) };
         let several_rows = longest > row;
         // Of several rows a block of the numbers and one of what they are spread to.
         let each_row = if several_rows { 2 * stride } else { 1 };
         let registers = (rows + schedule.n_rows * each_row).next_multiple_of(LINE);
         let len = registers + (schedule.n_registers + n_blocks) * stride;
-        let nothing = Linked {
-            code: nothing::<T>,
-            operands: [Address::NOWHERE; 3],
-            to: Address::NOWHERE,
-            extent: Extent::One,
-        };
         let mut evaluator = Evaluator {
             formula,
             sources,
@@ -325,7 +308,7 @@ impl<'a, T: Reducible> Evaluator<'a, T> {
             row,
             several_rows,
             stride,
-            few: [nothing; FEW],
+            few: [Linked::NOTHING; FEW],
             n_few: 0,
             many: Vec::new(),
             gathers: Vec::new(),
@@ -337,23 +320,28 @@ impl<'a, T: Reducible> Evaluator<'a, T> {
         if n_blocks > 0 {
             evaluator.prepare_transfers();
         }
+        evaluator.link_all(schedule);
+        evaluator
+    }
+
+    /// Gives each step its loop and its addresses.
+    fn link_all(&mut self, schedule: &Schedule) {
         let steps = match schedule.steps.split_last() {
             // Without a sink there is nothing to copy to.
-            Some((Step { action: Action::Copy, .. }, rest)) if sinks.is_empty() => rest,
+            Some((Step { action: Action::Copy, .. }, rest)) if self.sinks.is_empty() => rest,
             _ => &schedule.steps[..],
         };
-        if several_rows && schedule.by_rows() {
-            let each = |step| [Some(evaluator.link(step)), evaluator.link_spread(step)];
-            evaluator.many = steps.iter().flat_map(each).flatten().collect();
+        if self.several_rows && schedule.by_rows() {
+            let each = |step| [Some(self.link(step)), self.link_spread(step)];
+            self.many = steps.iter().flat_map(each).flatten().collect();
         } else if steps.len() <= FEW {
-            evaluator.n_few = steps.len();
+            self.n_few = steps.len();
             for (i, step) in steps.iter().enumerate() {
-                evaluator.few[i] = evaluator.link(step);
+                self.few[i] = self.link(step);
             }
         } else {
-            evaluator.many = steps.iter().map(|step| evaluator.link(step)).collect();
+            self.many = steps.iter().map(|step| self.link(step)).collect();
         }
-        evaluator
     }
 
     /// Puts constants, scalars and what follows from them alone in their places.
@@ -553,6 +541,29 @@ impl<'a, T: Reducible> Evaluator<'a, T> {
 /// # Safety
 /// None is needed.
 unsafe fn nothing<T>(_: [*const T; 3], _: *mut T, _: usize) {}
+
+/// Panics unless all sources and sinks have `n` elements; says whether they lie in the order of the
+/// iteration, so that no block has to be filled or emptied.
+fn check<T>(formula: &Formula, sources: &[Source<'_, T>], sinks: &[Sink<'_, T>], n: usize) -> bool {
+    let mut lie_in_order = match sinks {
+        [] => is_view(formula, sources),
+        _ => sinks.iter().all(|sink| sink.layout.is_none()),
+    };
+    for source in sources {
+        let len = match source {
+            Source::Slice(data) => data.len(),
+            Source::One(_) => n,
+            Source::Old(j) => sinks[*j].len,
+            Source::Strided(_, layout) => {
+                lie_in_order = false;
+                layout.dims().iter().product()
+            }
+        };
+        assert!(len >= n);
+    }
+    assert!(sinks.iter().all(|sink| sink.len >= n));
+    lie_in_order
+}
 
 /// Whether the values of a formula without a sink are those of a slice, as they lie.
 pub(super) fn is_view<T>(formula: &Formula, sources: &[Source<'_, T>]) -> bool {

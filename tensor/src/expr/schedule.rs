@@ -111,110 +111,141 @@ impl Schedule {
     /// In place, input n is the old value of output n. So an output is written directly only if
     /// no later step reads that input.
     pub(super) fn new(nodes: &[Node], roots: &[usize]) -> Self {
-        let mut schedule = Schedule::default();
         let paces = paces(nodes);
-        let merged = merged(nodes, roots, &paces);
-        // What is done, on nodes.
-        let mut work: Vec<(Action, Vec<usize>, usize)> = Vec::new();
-        for (id, node) in nodes.iter().enumerate() {
-            let action = match *node {
-                _ if merged.iter().flatten().any(|with| with.part == id) => continue,
-                Node::Input(_) => continue,
-                Node::Scalar(_) | Node::Const(_) => {
-                    schedule.leaves.push(id);
-                    continue;
-                }
-                Node::Unary(op, _) => Action::Unary(op),
-                Node::Binary(op, ..) => Action::Binary(op),
-                Node::Select(..) => Action::Select,
-                Node::Reduce(op, _) => Action::Reduce(op),
-            };
-            work.push(match merged[id] {
-                Some(Merged { action, operands, .. }) => (action, operands.to_vec(), id),
-                None => (action, node.operands().collect(), id),
-            });
+        let mut work = work(nodes, roots, &paces);
+        let outputs = Outputs::new(nodes, roots, &paces, &mut work);
+        let is_leaf = |id: &usize| matches!(nodes[*id], Node::Scalar(_) | Node::Const(_));
+        let leaves = (0..nodes.len()).filter(is_leaf).collect();
+        let mut schedule = Schedule { leaves, ..Schedule::default() };
+        schedule.place(nodes, &paces, work, &outputs);
+        schedule
+    }
+
+    /// Decides where each value goes.
+    fn place(&mut self, nodes: &[Node], paces: &[Pace], work: Vec<Work>, outputs: &Outputs) {
+        let n_values = nodes.len() + work.len();
+        let mut last_use = vec![0; n_values];
+        for (step, work) in work.iter().enumerate() {
+            work.operands.iter().for_each(|&operand| last_use[operand] = step);
         }
-        // Roots that are inputs or numbers, or that several outputs share, are copied at the end;
-        // old values that another output will overwrite are put aside before.
-        let n_nodes = nodes.len();
-        let mut copies = Vec::new();
-        let mut aside = Vec::new();
+        outputs.copies.iter().for_each(|&(_, id)| last_use[id] = usize::MAX);
+        let mut places: Vec<Place> = (0..n_values).map(Place::One).collect();
+        for (place, node) in places.iter_mut().zip(nodes) {
+            if let Node::Input(i) = node {
+                *place = Place::Input(*i);
+            }
+        }
+        let mut free = Vec::new();
+        for (step, Work { action, mut operands, id }) in work.into_iter().enumerate() {
+            let from = [0, 1, 2].map(|k: usize| places[operands[k.min(operands.len() - 1)]]);
+            let to = match paces.get(id).copied().unwrap_or(Pace::Element) {
+                Pace::Call => Place::One(id),
+                Pace::Row => Place::Row(next(&mut self.n_rows)),
+                Pace::Element => match outputs.direct.get(id).copied().flatten() {
+                    Some(output) => Place::Output(output),
+                    None => {
+                        Place::Register(free.pop().unwrap_or_else(|| next(&mut self.n_registers)))
+                    }
+                },
+            };
+            let steps = if let Place::One(_) = to { &mut self.once } else { &mut self.steps };
+            steps.push(Step { action, operands: from, to });
+            places[id] = to;
+            operands.sort_unstable();
+            operands.dedup();
+            for operand in operands.into_iter().filter(|&operand| last_use[operand] == step) {
+                if let Place::Register(register) = places[operand] {
+                    free.push(register);
+                }
+            }
+        }
+        self.steps.extend(outputs.copies.iter().map(|&(output, id)| Step {
+            action: Action::Copy,
+            operands: [places[id]; 3],
+            to: Place::Output(output),
+        }));
+    }
+}
+
+/// The number of one more.
+fn next(count: &mut usize) -> usize {
+    *count += 1;
+    *count - 1
+}
+
+/// A step on values: those of nodes by their numbers, and after them those that are put aside.
+#[derive(Clone, Debug)]
+struct Work {
+    action: Action,
+    operands: Vec<usize>,
+    id: usize,
+}
+
+/// What computes the nodes, in their order.
+fn work(nodes: &[Node], roots: &[usize], paces: &[Pace]) -> Vec<Work> {
+    let merged = merged(nodes, roots, paces);
+    let is_part = |id: usize| merged.iter().flatten().any(|with| with.part == id);
+    let step = |(id, node): (usize, &Node)| {
+        let action = match *node {
+            Node::Input(_) | Node::Scalar(_) | Node::Const(_) => return None,
+            Node::Unary(op, _) => Action::Unary(op),
+            Node::Binary(op, ..) => Action::Binary(op),
+            Node::Select(..) => Action::Select,
+            Node::Reduce(op, _) => Action::Reduce(op),
+        };
+        Some(match merged[id] {
+            Some(Merged { action, operands, .. }) => Work { action, operands: operands.into(), id },
+            None => Work { action, operands: node.operands().collect(), id },
+        })
+    };
+    nodes.iter().enumerate().filter(|&(id, _)| !is_part(id)).filter_map(step).collect()
+}
+
+/// How outputs come to their places.
+struct Outputs {
+    /// The output that a node is written to as it is computed.
+    direct: Vec<Option<usize>>,
+    /// Outputs that are copied at the end, and from which values: inputs, numbers, what several
+    /// outputs share, and what would overwrite an old value too early.
+    copies: Vec<(usize, usize)>,
+}
+
+impl Outputs {
+    /// Puts old values that another output will overwrite aside, before all other work.
+    fn new(nodes: &[Node], roots: &[usize], paces: &[Pace], work: &mut Vec<Work>) -> Outputs {
+        let (mut copies, mut aside) = (Vec::new(), Vec::new());
         for (output, &root) in roots.iter().enumerate() {
             match nodes[root] {
                 Node::Input(i) if i < roots.len() && i != output => {
-                    aside.push((Action::Copy, vec![root], n_nodes + aside.len()));
-                    copies.push((output, n_nodes + aside.len() - 1));
+                    let id = nodes.len() + aside.len();
+                    aside.push(Work { action: Action::Copy, operands: vec![root], id });
+                    copies.push((output, id));
                 }
                 Node::Input(_) => copies.push((output, root)),
                 _ if paces[root] != Pace::Element => copies.push((output, root)),
                 _ => {}
             }
         }
-        work.splice(0..0, aside.iter().cloned());
+        work.splice(0..0, aside);
         let reads_after = |step: usize, input: usize| {
             let reads = |id: &usize| nodes.get(*id) == Some(&Node::Input(input));
-            work[step + 1..].iter().any(|(_, operands, _)| operands.iter().any(reads))
+            work[step + 1..].iter().any(|work| work.operands.iter().any(reads))
         };
-        let mut direct = vec![None; n_nodes];
-        for (step, &(_, _, id)) in work.iter().enumerate() {
+        let mut direct = vec![None; nodes.len()];
+        for (step, &Work { id, .. }) in work.iter().enumerate() {
+            if paces.get(id) != Some(&Pace::Element) {
+                continue;
+            }
             let mut outputs = (0..roots.len()).filter(|&output| roots[output] == id);
-            let first = outputs.next();
-            if let Some(output) = first.filter(|_| paces[id] == Pace::Element) {
-                if reads_after(step, output) {
-                    copies.push((output, id));
-                } else {
-                    direct[id] = Some(output);
-                }
-                copies.extend(outputs.map(|output| (output, id)));
+            let Some(first) = outputs.next() else { continue };
+            if reads_after(step, first) {
+                copies.push((first, id));
+            } else {
+                direct[id] = Some(first);
             }
+            copies.extend(outputs.map(|output| (output, id)));
         }
-
-        let mut last_use = vec![0; n_nodes + aside.len()];
-        for (step, (_, operands, _)) in work.iter().enumerate() {
-            operands.iter().for_each(|&operand| last_use[operand] = step);
-        }
-        copies.iter().for_each(|&(_, id)| last_use[id] = usize::MAX);
-        let mut free = Vec::new();
-        let mut places: Vec<Place> = (0..n_nodes + aside.len()).map(Place::One).collect();
-        for (id, node) in nodes.iter().enumerate() {
-            if let Node::Input(i) = node {
-                places[id] = Place::Input(*i);
-            }
-        }
-        for (step, (action, operands, id)) in work.into_iter().enumerate() {
-            let pace = paces.get(id).copied().unwrap_or(Pace::Element);
-            let from = |k: usize| places[operands[k.min(operands.len() - 1)]];
-            let from = [from(0), from(1), from(2)];
-            let to = match (pace, direct.get(id).copied().flatten()) {
-                (Pace::Call, _) => Place::One(id),
-                (Pace::Row, _) => {
-                    schedule.n_rows += 1;
-                    Place::Row(schedule.n_rows - 1)
-                }
-                (Pace::Element, Some(output)) => Place::Output(output),
-                (Pace::Element, None) => Place::Register(free.pop().unwrap_or_else(|| {
-                    schedule.n_registers += 1;
-                    schedule.n_registers - 1
-                })),
-            };
-            places[id] = to;
-            let mut done = operands.clone();
-            done.sort_unstable();
-            done.dedup();
-            for operand in done.into_iter().filter(|&operand| last_use[operand] == step) {
-                if let Place::Register(register) = places[operand] {
-                    free.push(register);
-                }
-            }
-            let steps = if pace == Pace::Call { &mut schedule.once } else { &mut schedule.steps };
-            steps.push(Step { action, operands: from, to });
-        }
-        for (output, id) in copies {
-            let step =
-                Step { action: Action::Copy, operands: [places[id]; 3], to: Place::Output(output) };
-            schedule.steps.push(step);
-        }
-        schedule
+        Outputs { direct, copies }
     }
 }
 
