@@ -109,9 +109,9 @@ pub fn train(
     let fit = Fit {
         epochs: network.epochs_done..settings.epochs,
         seed: settings.seed,
-        schedule: Schedule::Cosine,
-        warm_up: 0,
+        schedule: Schedule::Cosine { last: 0.0 },
         stop,
+        ..Fit::epochs(0)
     };
     let held_out = validation.is_some();
     // What is resumed is the best epoch until another is better.
@@ -206,7 +206,7 @@ impl Callback for Observer<'_> {
         &mut self,
         event: &EpochEvent,
         model: &mut dyn Module,
-        optimizer: &dyn Optimizer,
+        optimizer: &mut dyn Optimizer,
     ) -> Flow {
         // The last batch of the epoch may have been the one.
         if self.diverged.is_some() {

@@ -262,7 +262,7 @@ impl Callback for Watch {
         &mut self,
         event: &EpochEvent,
         _: &mut dyn Module,
-        optimizer: &dyn Optimizer,
+        optimizer: &mut dyn Optimizer,
     ) -> Flow {
         self.epochs.push(*event);
         self.rates.push(optimizer.lr());
@@ -279,7 +279,8 @@ fn watched(watch: &mut Watch, settings: &Fit) -> Report {
 #[test]
 fn callbacks_see_every_batch_and_epoch() {
     let mut watch = Watch::default();
-    let report = watched(&mut watch, &Fit { schedule: Schedule::Cosine, ..Fit::epochs(3) });
+    let report =
+        watched(&mut watch, &Fit { schedule: Schedule::Cosine { last: 0.0 }, ..Fit::epochs(3) });
     assert_eq!((report.epochs, report.examples, report.stopped), (3, 300, false));
     let examples: Vec<usize> = watch.batches.iter().map(|e| e.examples).collect();
     assert_eq!(examples, [32, 64, 96, 100].repeat(3));

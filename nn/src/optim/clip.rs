@@ -5,6 +5,35 @@ use plies_tensor::{Elementwise, Result, Tensor};
 
 use crate::Module;
 
+/// How [`fit`](crate::train::fit) bounds gradients before each step.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Clip {
+    /// The gradient of the whole model to this length, by [`clip_grad_norm`].
+    Norm(f64),
+    /// Each number to this size, by [`clip_grad_value`].
+    Value(f64),
+}
+
+impl Clip {
+    /// Bounds the gradients of a model.
+    ///
+    /// # Errors
+    /// A fault of the device.
+    ///
+    /// # Panics
+    /// When the bound of a value is below 0 or NaN.
+    #[track_caller]
+    pub fn apply(self, model: &dyn Module) -> Result<()> {
+        match self {
+            Clip::Norm(max_norm) => clip_grad_norm(model, max_norm).map(drop),
+            Clip::Value(max) => {
+                clip_grad_value(model, max);
+                Ok(())
+            }
+        }
+    }
+}
+
 /// Shortens the gradient of the whole model to `max_norm` where it is longer, and returns the norm
 /// that it had. Its direction stays.
 ///
@@ -74,7 +103,8 @@ pub fn clip_grad_value(model: &dyn Module, max: f64) {
     change_gradients(model, |gradient| gradient.clamp(-max, max));
 }
 
-fn change_gradients(model: &dyn Module, change: impl Fn(&Tensor) -> Tensor) {
+/// Puts another gradient in the place of each.
+pub(crate) fn change_gradients(model: &dyn Module, change: impl Fn(&Tensor) -> Tensor) {
     model.for_each_parameter(&mut |_, parameter| {
         if let Some(gradient) = parameter.grad() {
             parameter.set_grad(Some(Var::constant(change(gradient.value()))));

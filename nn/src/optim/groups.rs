@@ -128,6 +128,12 @@ impl Optimizer for ParameterGroups {
             let _ = self.take_up(before, parameters);
         })
     }
+
+    fn swap_averages(&mut self, model: &mut dyn Module) {
+        for (group, Group { optimizer, .. }) in self.groups.iter_mut().enumerate() {
+            optimizer.swap_averages(&mut Part { model, group, takes: &self.takes });
+        }
+    }
 }
 
 /// The parameters of a model that belong to one group, as a model.

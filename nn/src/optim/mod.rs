@@ -9,6 +9,7 @@ mod adadelta;
 mod adagrad;
 mod adam;
 mod clip;
+mod ema;
 mod groups;
 mod lion;
 mod rmsprop;
@@ -25,7 +26,9 @@ use crate::{CheckpointError, Module};
 pub use adadelta::Adadelta;
 pub use adagrad::Adagrad;
 pub use adam::Adam;
-pub use clip::{clip_grad_norm, clip_grad_value};
+pub(crate) use clip::change_gradients;
+pub use clip::{Clip, clip_grad_norm, clip_grad_value};
+pub use ema::Ema;
 pub use groups::ParameterGroups;
 pub use lion::Lion;
 pub use rmsprop::RmsProp;
@@ -81,4 +84,8 @@ pub trait Optimizer: Send {
         state: State,
         parameters: &BTreeMap<String, Tensor>,
     ) -> Result<(), CheckpointError>;
+
+    /// Exchanges the parameters with their running averages, if this optimiser keeps any ([`Ema`]). Once
+    /// more, and they are back. A step puts them back first.
+    fn swap_averages(&mut self, _model: &mut dyn Module) {}
 }

@@ -86,8 +86,8 @@ impl<R: Rule> Optimizer for R {
     #[track_caller]
     fn step(&mut self, model: &mut dyn Module) {
         let n_moments = self.moments().len();
-        self.memory_mut().step += 1;
-        let (formula, scalars) = self.formula(self.memory().step);
+        let t = self.memory_mut().next_step();
+        let (formula, scalars) = self.formula(t);
         let memory = self.memory_mut();
         model.for_each_parameter_mut(&mut |name, parameter| {
             let Some(gradient) = parameter.grad() else { return };
@@ -114,35 +114,58 @@ impl<R: Rule> Optimizer for R {
     }
 
     fn state(&self) -> State {
-        let memory = self.memory();
-        let mut state = State::from([("step".to_owned(), Tensor::scalar(memory.step as f64))]);
-        for (name, tensors) in &memory.moments {
-            for (moment, tensor) in self.moments().iter().zip(tensors) {
+        self.memory().state(self.moments())
+    }
+
+    fn load_state(
+        &mut self,
+        state: State,
+        parameters: &BTreeMap<String, Tensor>,
+    ) -> Result<(), CheckpointError> {
+        *self.memory_mut() = Memory::from_state(self.moments(), state, parameters)?;
+        Ok(())
+    }
+}
+
+impl Memory {
+    /// Counts a step: 1, 2, …
+    pub(super) fn next_step(&mut self) -> u64 {
+        self.step += 1;
+        self.step
+    }
+
+    /// Whether anything is remembered of a parameter.
+    pub(super) fn knows(&self, name: &str) -> bool {
+        self.moments.contains_key(name)
+    }
+
+    /// All of it by name; `moments` are the names of a parameter's.
+    pub(super) fn state(&self, moments: &[&str]) -> State {
+        let mut state = State::from([("step".to_owned(), Tensor::scalar(self.step as f64))]);
+        for (name, tensors) in &self.moments {
+            for (moment, tensor) in moments.iter().zip(tensors) {
                 state.insert(format!("{moment}.{name}"), tensor.clone());
             }
         }
         state
     }
 
-    fn load_state(
-        &mut self,
+    /// What [`state`](Memory::state) has given, if it fits `parameters`.
+    pub(super) fn from_state(
+        moments: &[&str],
         mut state: State,
         parameters: &BTreeMap<String, Tensor>,
-    ) -> Result<(), CheckpointError> {
+    ) -> Result<Self, CheckpointError> {
         let step = take_step(&mut state)?;
-        let moments = sorted(self.moments(), state, parameters)?;
-        *self.memory_mut() = Memory { step, moments };
-        Ok(())
+        Ok(Memory { step, moments: sorted(moments, state, parameters)? })
     }
-}
 
-impl Memory {
     /// The moments of a parameter, zeros at first, on the parameter's device.
     ///
     /// # Panics
     /// When the device fails that a loaded state is moved to or from.
     #[track_caller]
-    fn of(&mut self, name: &str, parameter: &Tensor, n: usize) -> &mut [Tensor] {
+    pub(super) fn of(&mut self, name: &str, parameter: &Tensor, n: usize) -> &mut [Tensor] {
         if !self.moments.contains_key(name) {
             let zeros = (0..n).map(|_| parameter.zeros_like()).collect();
             self.moments.insert(name.to_owned(), zeros);

@@ -55,12 +55,12 @@ pub trait Callback {
         Flow::Continue
     }
 
-    /// After each epoch, with the model and the optimiser as they are.
+    /// After each epoch, with the model and the optimiser, at its own learning rate.
     fn on_epoch(
         &mut self,
         _event: &EpochEvent,
         _model: &mut dyn Module,
-        _optimizer: &dyn Optimizer,
+        _optimizer: &mut dyn Optimizer,
     ) -> Flow {
         Flow::Continue
     }
@@ -87,7 +87,7 @@ impl Callback for History {
         &mut self,
         event: &EpochEvent,
         _model: &mut dyn Module,
-        _optimizer: &dyn Optimizer,
+        _optimizer: &mut dyn Optimizer,
     ) -> Flow {
         self.epochs.push(*event);
         Flow::Continue
@@ -139,7 +139,7 @@ impl Callback for EarlyStopping {
         &mut self,
         event: &EpochEvent,
         _model: &mut dyn Module,
-        _optimizer: &dyn Optimizer,
+        _optimizer: &mut dyn Optimizer,
     ) -> Flow {
         self.observe(event.loss).1
     }

@@ -12,7 +12,8 @@ use crate::{Checkpoint, CheckpointError, Module};
 type Measure<'a> = dyn FnMut(&EpochEvent, &dyn Module) -> Result<f64> + 'a;
 
 /// Measures the model after each epoch, keeps a checkpoint of the one with the smallest number, in
-/// memory and if wanted in a file, and stops when none was better for a while.
+/// memory and if wanted in a file, and stops when none was better for a while. Where the optimiser keeps
+/// running averages ([`Ema`](crate::optim::Ema)), these are the model that is measured and kept.
 ///
 /// # Example
 /// ```
@@ -142,9 +143,12 @@ impl Callback for KeepBest<'_> {
         &mut self,
         event: &EpochEvent,
         model: &mut dyn Module,
-        optimizer: &dyn Optimizer,
+        optimizer: &mut dyn Optimizer,
     ) -> Flow {
-        self.observe(event, model, optimizer).unwrap_or_else(|fault| {
+        optimizer.swap_averages(model);
+        let flow = self.observe(event, model, optimizer);
+        optimizer.swap_averages(model);
+        flow.unwrap_or_else(|fault| {
             self.fault = Some(fault);
             Flow::Stop
         })

@@ -4,6 +4,7 @@
 mod callback;
 mod evaluate;
 mod keep_best;
+mod plateau;
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -16,9 +17,10 @@ use plies_tensor::{Result, Tensor};
 pub use callback::{BatchEvent, Callback, EarlyStopping, EpochEvent, Flow, History};
 pub use evaluate::{Evaluation, evaluate};
 pub use keep_best::KeepBest;
+pub use plateau::Plateau;
 
 use crate::data::Loader;
-use crate::optim::{Optimizer, Schedule};
+use crate::optim::{Clip, Optimizer, Schedule, change_gradients};
 use crate::stream::{Purpose, stream};
 use crate::{Module, Pass};
 
@@ -33,6 +35,11 @@ pub struct Fit {
     pub schedule: Schedule,
     /// Steps in which the learning rate rises from 0.
     pub warm_up: u64,
+    /// Batches whose gradients go into one step, which is then that of one large batch; the last step of
+    /// an epoch has what is left. 0 is 1.
+    pub accumulate: usize,
+    /// A bound of the gradients of each step, if there is one.
+    pub clip: Option<Clip>,
     /// Set from outside, for example by Ctrl-C, to stop after the current batch.
     pub stop: Arc<AtomicBool>,
 }
@@ -45,6 +52,8 @@ impl Fit {
             seed: 0,
             schedule: Schedule::Constant,
             warm_up: 0,
+            accumulate: 1,
+            clip: None,
             stop: Arc::default(),
         }
     }
@@ -70,8 +79,13 @@ pub struct Report {
 /// of training 0..2, saving, loading and training 2..4. After a stop in the middle of an epoch
 /// ([`Report::epochs`] does not count it) the model is between two such states.
 ///
-/// Accuracy is counted when the targets are classes: I32 `[B]` for outputs [B, C]. While
-/// [`fit`] runs, the optimiser's learning rate is the one it came with times the schedule's factor.
+/// Accuracy is counted when the targets are classes: I32 `[B]` for outputs [B, C]. While an epoch runs,
+/// the optimiser's learning rate is its own times the schedule's factor; between epochs it is its own, which
+/// a callback may change for the epochs to come.
+///
+/// The loss is taken for the mean over the examples of a batch, where means of batches have to be joined:
+/// in the events, and in steps of several batches ([`Fit::accumulate`]). Such a step has the gradient
+/// Σ nᵢgᵢ / Σ nᵢ of batches with nᵢ examples.
 ///
 /// # Example
 /// ```
@@ -107,10 +121,13 @@ pub fn fit(
     callbacks: &mut [&mut dyn Callback],
 ) -> Result<Report> {
     let started = Instant::now();
-    let base_lr = optimizer.lr();
+    let mut base_lr = optimizer.lr();
     let batches = loader.batches();
-    let step_of =
-        |epoch: usize, batch: usize| epoch.saturating_mul(batches).saturating_add(batch) as u64;
+    let accumulate = settings.accumulate.max(1);
+    let steps = batches.div_ceil(accumulate); // of an epoch
+    let step_of = |epoch: usize, batch: usize| {
+        epoch.saturating_mul(steps).saturating_add(batch / accumulate) as u64
+    };
     let total_steps = step_of(settings.epochs.end, 0);
     let has_parameters = model.parameter_count() > 0;
     let mut report = Report {
@@ -127,9 +144,8 @@ pub fn fit(
             let n = examples as f64;
             (total / n, correct.map_or(f64::NAN, |c| c as f64 / n))
         };
+        let mut in_step = 0; // examples whose gradients wait for a step
         for (i, batch) in loader.epoch(epoch).enumerate() {
-            let factor = settings.schedule.factor(step_of(epoch, i), total_steps, settings.warm_up);
-            optimizer.set_lr(base_lr * factor);
             let n = batch.len();
             let mut pass = Pass::train(stream(settings.seed, Purpose::Forward, epoch, i));
             let output = model.forward(&Var::constant(batch.inputs), &mut pass);
@@ -147,13 +163,29 @@ pub fn fit(
                     loss.requires_grad(),
                     "fit: the loss depends on none of the model's parameters"
                 );
-                loss.backward();
+                // Sums can be added before it is known how many examples there will be.
+                let weight = if accumulate == 1 { 1.0 } else { n as f64 };
+                loss.backward_with(&Var::constant(loss.value().full_like(weight)));
             }
             total_loss += loss.value().item()? * n as f64;
             // The graph holds the parameters' values; without it the step overwrites them.
             drop(loss);
-            optimizer.step(model);
-            model.zero_grad();
+            in_step += n;
+            if (i + 1) % accumulate == 0 || i + 1 == batches {
+                if accumulate > 1 {
+                    let share = 1.0 / in_step as f64;
+                    change_gradients(model, |sum| sum * share);
+                }
+                if let Some(clip) = settings.clip {
+                    clip.apply(model)?;
+                }
+                let step = step_of(epoch, i);
+                let factor = settings.schedule.factor(step, total_steps, settings.warm_up);
+                optimizer.set_lr(base_lr * factor);
+                optimizer.step(model);
+                model.zero_grad();
+                in_step = 0;
+            }
             examples += n;
             report.examples += n;
             let (loss, accuracy) = means(total_loss, correct, examples);
@@ -165,6 +197,7 @@ pub fn fit(
             asked |= settings.stop.load(Ordering::Relaxed);
             if asked && i + 1 < batches {
                 report.stopped = true;
+                model.zero_grad(); // what waited for a step
                 break 'training;
             }
         }
@@ -175,6 +208,7 @@ pub fn fit(
         for callback in callbacks.iter_mut() {
             asked |= callback.on_epoch(&event, model, optimizer) == Flow::Stop;
         }
+        base_lr = optimizer.lr();
         if asked || settings.stop.load(Ordering::Relaxed) {
             report.stopped = report.epochs < settings.epochs.end;
             break;

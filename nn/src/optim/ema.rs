@@ -1,0 +1,148 @@
+//! Running averages of the weights.
+//!
+//! After step t: a ← a + (1 - βₜ)(p - a) with βₜ = min(β, (t - 1) / t)
+
+use std::collections::BTreeMap;
+
+use plies_tensor::{Tensor, formula};
+
+use super::{Memory, Optimizer, State};
+use crate::{CheckpointError, Module};
+
+/// What is put before the names of its own state, in that of the optimiser.
+const PREFIX: &str = "ema.";
+
+/// Under which it is noted whether model and averages are exchanged.
+const SWAPPED: &str = "ema.swapped";
+
+/// The names of what is remembered of each parameter.
+const MOMENTS: &[&str] = &["average"];
+
+/// An optimiser that also keeps an exponential moving average of each parameter. The averages have the
+/// noise of single steps taken out of them, and are what is evaluated and used.
+///
+/// They weigh the last 1 / (1 - β) steps, about. As long as there have been fewer, they are the plain mean
+/// of all, so the weights of the beginning do not linger; with β = 1 they stay that. They are part of
+/// the optimiser's state, so a checkpoint holds them and a resumed training goes on with them.
+///
+/// [`Optimizer::swap_averages`] puts them in the model's place and back. [`KeepBest`] does that to measure
+/// a model, and what it keeps are the averages then; whoever would go on training from that checkpoint
+/// swaps first.
+///
+/// # Source
+/// Polyak, Juditsky: Acceleration of stochastic approximation by averaging (1992), β = 1; the limit on βₜ as
+/// Izmailov et al.: Averaging weights leads to wider optima and better generalization (2018), algorithm 1.
+///
+/// # Example
+/// ```
+/// use plies_nn::optim::{Ema, Optimizer, Sgd};
+/// use plies_nn::{Linear, Module};
+/// use plies_tensor::Tensor;
+/// let mut layer = Linear::from_weights(Tensor::from([[0f32]]), None);
+/// let mut optimizer = Ema::new(Sgd::new(1.0), 0.999);
+/// for _ in 0..2 {
+///     (layer.weight() * -2.0).sum_all().backward(); // 0, 2, 4
+///     optimizer.step(&mut layer);
+///     layer.zero_grad();
+/// }
+/// optimizer.swap_averages(&mut layer);
+/// assert_eq!(layer.weight().value().item().unwrap(), 3.0);
+/// optimizer.swap_averages(&mut layer);
+/// assert_eq!(layer.weight().value().item().unwrap(), 4.0);
+/// ```
+///
+/// [`KeepBest`]: crate::train::KeepBest
+#[doc(alias("EMA", "exponential moving average", "AveragedModel", "Polyak averaging", "SWA"))]
+pub struct Ema {
+    optimizer: Box<dyn Optimizer>,
+    decay: f64,
+    memory: Memory,
+    /// Whether the averages are in the model's place, and its own numbers here.
+    swapped: bool,
+}
+
+impl Ema {
+    /// Keeps averages of what an optimiser does, with β = `decay`: 0.999 or more for trainings of
+    /// thousands of steps.
+    ///
+    /// # Panics
+    /// When the decay is not in 0..=1.
+    #[track_caller]
+    pub fn new(optimizer: impl Optimizer + 'static, decay: f64) -> Self {
+        assert!((0.0..=1.0).contains(&decay), "ema: the decay {decay} is not in 0..=1");
+        Ema { optimizer: Box::new(optimizer), decay, memory: Memory::default(), swapped: false }
+    }
+}
+
+impl Optimizer for Ema {
+    #[track_caller]
+    fn step(&mut self, model: &mut dyn Module) {
+        if self.swapped {
+            self.swap_averages(model);
+        }
+        self.optimizer.step(model);
+        let t = self.memory.next_step() as f64;
+        let rest = 1.0 - self.decay.min((t - 1.0) / t);
+        let follow = formula!(|a, p; rest| a + rest * (p - a));
+        model.for_each_parameter(&mut |name, parameter| {
+            let p = parameter.value();
+            // One that is new begins as it is.
+            let rest = if self.memory.knows(name) { rest } else { 1.0 };
+            let mut averages: Vec<&mut Tensor> =
+                self.memory.of(name, p, MOMENTS.len()).iter_mut().collect();
+            Tensor::update(&mut averages, follow, &[p], &[rest]);
+        });
+    }
+
+    fn lr(&self) -> f64 {
+        self.optimizer.lr()
+    }
+
+    fn set_lr(&mut self, lr: f64) {
+        self.optimizer.set_lr(lr);
+    }
+
+    fn describe(&self) -> String {
+        format!("ema decay={} of {}", self.decay, self.optimizer.describe())
+    }
+
+    fn state(&self) -> State {
+        let mut state = self.optimizer.state();
+        let own = self.memory.state(MOMENTS).into_iter();
+        state.extend(own.map(|(name, tensor)| (format!("{PREFIX}{name}"), tensor)));
+        state.insert(SWAPPED.to_owned(), Tensor::scalar(i32::from(self.swapped)));
+        state
+    }
+
+    fn load_state(
+        &mut self,
+        mut state: State,
+        parameters: &BTreeMap<String, Tensor>,
+    ) -> Result<(), CheckpointError> {
+        let (mut own, mut inner, mut swapped) = (State::new(), State::new(), false);
+        if let Some(flag) = state.remove(SWAPPED) {
+            swapped = flag.elem_count() == 1 && flag.item()? != 0.0;
+        }
+        for (key, tensor) in state {
+            match key.strip_prefix(PREFIX) {
+                Some(name) => own.insert(name.to_owned(), tensor),
+                None => inner.insert(key, tensor),
+            };
+        }
+        let memory = Memory::from_state(MOMENTS, own, parameters)?;
+        self.optimizer.load_state(inner, parameters)?;
+        (self.memory, self.swapped) = (memory, swapped);
+        Ok(())
+    }
+
+    fn swap_averages(&mut self, model: &mut dyn Module) {
+        self.swapped = !self.swapped;
+        model.for_each_parameter_mut(&mut |name, parameter| {
+            if self.memory.knows(name) {
+                let p = parameter.value_mut();
+                let [average] = self.memory.of(name, p, MOMENTS.len()) else { return };
+                std::mem::swap(p, average);
+            }
+        });
+    }
+}
