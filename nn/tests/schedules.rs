@@ -166,7 +166,8 @@ fn accumulated_batches_make_the_step_of_one_large_batch() {
 
 #[test]
 fn gradients_are_bounded_before_each_step() {
-    let by_hand = |bound: &dyn Fn(&dyn Module)| {
+    type Bound<'a> = &'a dyn Fn(&dyn Module);
+    let by_hand = |bound: Bound<'_>| {
         let (mut model, mut sgd) = (network(), Sgd::new(0.5).momentum(0.9));
         for epoch in 0..2 {
             for batch in circle(40).epoch(epoch) {
@@ -184,7 +185,7 @@ fn gradients_are_bounded_before_each_step() {
         let settings = Fit { clip, ..Fit::epochs(2) };
         trained(&circle(40), &mut Sgd::new(0.5).momentum(0.9), &settings)
     };
-    let rows: [(Option<Clip>, &dyn Fn(&dyn Module)); 3] = [
+    let rows: [(Option<Clip>, Bound<'_>); 3] = [
         (None, &|_| ()),
         (Some(Clip::Norm(0.1)), &|model| _ = clip_grad_norm(model, 0.1).unwrap()),
         (Some(Clip::Value(0.03)), &|model| clip_grad_value(model, 0.03)),
