@@ -10,8 +10,8 @@ use std::sync::Arc;
 
 use plies_tensor::{Shape, Tensor};
 
-use crate::Var;
-use crate::graph::{Node, Part, Recording, Step, is_recording, stand_in};
+use crate::graph::{Node, Part, Recording, Run, Step, is_recording, stand_in};
+use crate::{Gradient, Var};
 
 /// Node numbers are spread already, one multiplication is hash enough.
 #[derive(Default)]
@@ -72,41 +72,76 @@ struct Waiting<'y> {
     /// Gradients of parts of an axis, by axis, start and length. They are put together once, when
     /// all are there: a row for each of a thousand steps makes one matrix, not a thousand that are
     /// almost all zeros.
-    parts: BTreeMap<(usize, usize, usize), (Part, Var)>,
+    runs: BTreeMap<(usize, usize, usize), (Run, Var)>,
+    /// Gradients of rows, with the numbers of the rows. Of a table of which few are read they are all
+    /// there is.
+    rows: Vec<(&'y Tensor, Var)>,
+    /// How many rows the value has, if some have come.
+    count: usize,
 }
 
 impl<'y> Waiting<'y> {
     fn at(node: &'y Arc<Node>) -> Self {
-        Waiting { node, whole: None, parts: BTreeMap::new() }
+        Waiting { node, whole: None, runs: BTreeMap::new(), rows: Vec::new(), count: 0 }
     }
 
-    fn add(&mut self, d_x: Var, part: Option<Part>) {
+    fn add(&mut self, d_x: Var, part: Option<&'y Part>) {
         let add = |old: Option<Var>, d_x: Var| match old {
             Some(old) => old.plus(&d_x),
             None => d_x,
         };
         match part {
             None => self.whole = Some(add(self.whole.take(), d_x)),
-            Some(part) => {
-                let key = (part.axis, part.start, d_x.dims()[part.axis]);
-                let old = self.parts.remove(&key).map(|(_, old)| old);
-                self.parts.insert(key, (part, add(old, d_x)));
+            Some(&Part::Run(run)) => {
+                let key = (run.axis, run.start, d_x.dims()[run.axis]);
+                let old = self.runs.remove(&key).map(|(_, old)| old);
+                self.runs.insert(key, (run, add(old, d_x)));
+            }
+            Some(Part::Rows { index, whole }) => {
+                self.rows.push((index, d_x));
+                self.count = *whole;
             }
         }
     }
 
-    fn total(self) -> (&'y Arc<Node>, Option<Var>) {
-        let parts = if self.parts.is_empty() { None } else { join(self.parts) };
-        let total = match (self.whole, parts) {
-            (Some(whole), Some(parts)) => Some(whole + parts),
-            (whole, parts) => whole.or(parts),
+    /// Everything together, taken away.
+    fn total(&mut self) -> Option<Var> {
+        let runs = std::mem::take(&mut self.runs);
+        let total = match (self.whole.take(), join(runs)) {
+            (Some(whole), Some(runs)) => Some(whole + runs),
+            (whole, runs) => whole.or(runs),
         };
-        (self.node, total)
+        let add = |total: Option<Var>, (index, d_x): (&Tensor, Var)| {
+            let total = total.unwrap_or_else(|| {
+                let mut shape = d_x.shape();
+                shape[0] = self.count;
+                let zero = Tensor::zeros([], d_x.dtype(), d_x.device());
+                Var::constant(zero.broadcast_to(shape))
+            });
+            Some(total.index_add(0, index, &d_x))
+        };
+        std::mem::take(&mut self.rows).into_iter().fold(total, add)
+    }
+
+    /// The same for a leaf to keep: as rows, if nothing else has come.
+    fn gradient(mut self) -> Option<Gradient> {
+        if self.whole.is_some() || !self.runs.is_empty() || self.rows.is_empty() {
+            return self.total().map(|d_x| Gradient::dense(d_x.into_value()));
+        }
+        let several: (Vec<&Tensor>, Vec<&Tensor>);
+        let (index, values) = match &self.rows[..] {
+            [(index, d_x)] => (Tensor::clone(index), d_x.value().clone()),
+            rows => {
+                several = rows.iter().map(|(index, d_x)| (*index, d_x.value())).unzip();
+                (Tensor::cat(&several.0, 0), Tensor::cat(&several.1, 0))
+            }
+        };
+        Some(Gradient::of_rows(&index, &values, self.count))
     }
 }
 
 /// Parts side by side, as few layers as their overlaps need, zeros in the gaps; the layers added up.
-fn join(parts: BTreeMap<(usize, usize, usize), (Part, Var)>) -> Option<Var> {
+fn join(runs: BTreeMap<(usize, usize, usize), (Run, Var)>) -> Option<Var> {
     struct Layer {
         axis: usize,
         end: usize,
@@ -124,7 +159,7 @@ fn join(parts: BTreeMap<(usize, usize, usize), (Part, Var)>) -> Option<Var> {
         }
     }
     let mut layers: Vec<Layer> = Vec::new();
-    for ((axis, start, length), (Part { whole, .. }, d_x)) in parts {
+    for ((axis, start, length), (Run { whole, .. }, d_x)) in runs {
         let free = layers.iter_mut().find(|layer| layer.axis == axis && layer.end <= start);
         if let Some(layer) = free {
             fill(layer, start);
@@ -146,13 +181,13 @@ fn join(parts: BTreeMap<(usize, usize, usize), (Part, Var)>) -> Option<Var> {
     layers.into_iter().map(whole).reduce(|sum, layer| sum + layer)
 }
 
-/// Walks back from `y` and calls `arrived` with the complete gradient of each end.
+/// Walks back from `y` and calls `arrived` at each end, where all that makes up its gradient has come.
 fn walk<'y>(
     y: &'y Var,
     d_y: Var,
     create_graph: bool,
     scope: &Scope,
-    mut arrived: impl FnMut(&Arc<Node>, Var),
+    mut arrived: impl FnMut(Waiting<'y>),
 ) {
     if !scope.wants(y) {
         return;
@@ -165,32 +200,34 @@ fn walk<'y>(
         }
     };
     send(&mut waiting, y, d_y, None);
-    while let Some((_, arrived_here)) = waiting.pop_last() {
-        let (node, Some(mut d_y)) = arrived_here.total() else { continue };
+    while let Some((_, mut here)) = waiting.pop_last() {
+        let node = here.node;
         let is_end = scope.is_end(node);
         // Nodes that are not entered complete their gradients elsewhere; their hooks run there.
         let is_entered = !(is_end && matches!(scope, Scope::Since(_)));
-        if is_entered {
-            d_y = node.run_hooks(d_y);
-        }
-        if is_entered
-            && let Some(step) = &node.step
-            && step.inputs.iter().any(|x| scope.wants(x))
-        {
-            if let Some(part) = step.part {
-                send(&mut waiting, &step.inputs[0], d_y.clone(), Some(part));
-            } else {
-                for (x, d_x) in step.inputs.iter().zip(vjp(step, node, &d_y, scope)) {
-                    if let Some(d_x) = d_x
-                        && scope.wants(x)
-                    {
-                        send(&mut waiting, x, d_x.into_wanted(), None);
+        let leads_on = |step: &&Step| step.inputs.iter().any(|x| scope.wants(x));
+        let step = node.step.as_ref().filter(leads_on).filter(|_| is_entered);
+        // Where nobody looks at the gradient on the way, it need not be put together.
+        if step.is_some() || (is_entered && node.has_hooks()) {
+            let Some(d_y) = here.total() else { continue };
+            let d_y = node.run_hooks(d_y);
+            if let Some(step) = step {
+                if let Some(part) = &step.part {
+                    send(&mut waiting, &step.inputs[0], d_y.clone(), Some(part));
+                } else {
+                    for (x, d_x) in step.inputs.iter().zip(vjp(step, node, &d_y, scope)) {
+                        if let Some(d_x) = d_x
+                            && scope.wants(x)
+                        {
+                            send(&mut waiting, x, d_x.into_wanted(), None);
+                        }
                     }
                 }
             }
+            here.add(d_y, None);
         }
         if is_end {
-            arrived(node, d_y);
+            arrived(here);
         }
     }
 }
@@ -266,15 +303,20 @@ pub(crate) fn ends_before(y: &Var, start: u64) -> Vec<Var> {
 /// used directly, by node number.
 pub(crate) fn grad_since(y: &Var, d_y: &Var, start: u64, create_graph: bool) -> HashMap<u64, Var> {
     let mut found = HashMap::new();
-    walk(y, d_y.clone(), create_graph, &Scope::Since(start), |node, d_x| {
-        found.insert(node.id, d_x);
+    walk(y, d_y.clone(), create_graph, &Scope::Since(start), |mut end| {
+        found.extend(end.total().map(|d_x| (end.node.id, d_x)));
     });
     found
 }
 
 /// [`Var::backward_with`].
 pub(crate) fn backward(y: &Var, d_y: &Var) {
-    walk(y, d_y.clone(), false, &Scope::Leaves, |node, d_x| node.add_grad(d_x.into_value()));
+    walk(y, d_y.clone(), false, &Scope::Leaves, |end| {
+        let node = end.node;
+        if let Some(gradient) = end.gradient() {
+            node.add_grad(gradient);
+        }
+    });
 }
 
 /// The gradients of Σ y with respect to `wrt`, which may be leaves or values on the way; zeros where
@@ -309,8 +351,8 @@ pub fn grad(y: &Var, wrt: &[&Var], create_graph: bool) -> Vec<Var> {
     }
     let mut found: IdMap<Var> = IdMap::default();
     let ones = Var::constant(y.value().ones_like());
-    walk(y, ones, create_graph, &Scope::Toward { ends, leading }, |node, d_x| {
-        found.insert(node.id, d_x);
+    walk(y, ones, create_graph, &Scope::Toward { ends, leading }, |mut end| {
+        found.extend(end.total().map(|d_x| (end.node.id, d_x)));
     });
     let zeros = |x: &Var| Var::constant(x.value().zeros_like());
     let of = |x: &&Var| id(x).and_then(|id| found.get(&id).cloned()).unwrap_or_else(|| zeros(x));

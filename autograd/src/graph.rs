@@ -11,9 +11,9 @@ use std::ops::BitOr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use plies_tensor::{DType, Device, Tensor, formula};
+use plies_tensor::{DType, Device, Tensor};
 
-use crate::Var;
+use crate::{Gradient, Var};
 
 /// A differentiable operation. An operation of your own is one struct that implements this trait,
 /// applied with [`apply`].
@@ -109,7 +109,7 @@ pub(crate) struct Node {
     pub(crate) id: u64,
     pub(crate) step: Option<Step>,
     /// No [`Var`]: one that was computed from this node would keep it alive forever.
-    grad: Mutex<Option<Tensor>>,
+    grad: Mutex<Option<Gradient>>,
     /// Few values have some.
     hooks: OnceLock<Mutex<Vec<Hook>>>,
 }
@@ -120,13 +120,22 @@ pub(crate) struct Step {
     pub(crate) inputs: Vec<Var>,
     /// The result, for vjps that read it. Its own node is this one, so it is kept without.
     pub(crate) output: Option<Tensor>,
-    /// For the part of a longer axis: where it was cut from.
+    /// For a part of the input: which.
     pub(crate) part: Option<Part>,
 }
 
-/// A run of consecutive elements of an axis of the input.
+/// What an operation took from its input as it was.
+#[derive(Clone)]
+pub(crate) enum Part {
+    /// Consecutive elements of an axis.
+    Run(Run),
+    /// The rows of the first axis that an index names, of how many.
+    Rows { index: Tensor, whole: usize },
+}
+
+/// Consecutive elements of an axis.
 #[derive(Clone, Copy)]
-pub(crate) struct Part {
+pub(crate) struct Run {
     pub(crate) axis: usize,
     pub(crate) start: usize,
     /// Size of the input's axis.
@@ -162,21 +171,25 @@ impl Node {
         self.step.as_ref().map_or("leaf", |step| step.op.name())
     }
 
-    pub(crate) fn grad(&self) -> Option<Tensor> {
+    pub(crate) fn grad(&self) -> Option<Gradient> {
         lock(&self.grad).clone()
     }
 
-    pub(crate) fn set_grad(&self, grad: Option<Tensor>) {
+    pub(crate) fn set_grad(&self, grad: Option<Gradient>) {
         *lock(&self.grad) = grad;
     }
 
     /// Adds to the accumulated gradient, as one step even among threads; in place where nobody else
     /// holds its elements.
-    pub(crate) fn add_grad(&self, d_x: Tensor) {
+    pub(crate) fn add_grad(&self, d_x: Gradient) {
         match &mut *lock(&self.grad) {
-            Some(sum) => Tensor::update(&mut [sum], formula!(|x, y| x + y), &[&d_x], &[]),
+            Some(sum) => sum.add(d_x),
             none => *none = Some(d_x),
         }
+    }
+
+    pub(crate) fn has_hooks(&self) -> bool {
+        self.hooks.get().is_some()
     }
 
     pub(crate) fn add_hook(&self, hook: Hook) {

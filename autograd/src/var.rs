@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use plies_tensor::{DType, Device, Element, Result, Shape, Tensor, formula};
 
-use crate::backward;
 use crate::graph::{Node, is_recording};
+use crate::{Gradient, backward};
 
 /// A value and how it came to be: a [`Tensor`], and for values that gradients flow to, a node of
 /// the graph behind it.
@@ -133,8 +133,15 @@ impl Var {
     }
 
     /// The gradient that [`backward`](Var::backward) has accumulated in this leaf, a constant.
+    ///
+    /// One that is held as rows is written out for each call; [`gradient`](Var::gradient) gives the rows.
     pub fn grad(&self) -> Option<Var> {
-        self.node.as_ref().and_then(|node| node.grad()).map(Var::constant)
+        self.gradient().map(|gradient| Var::constant(gradient.to_dense()))
+    }
+
+    /// The accumulated gradient as it is held: whole, or as the rows of a table that were read.
+    pub fn gradient(&self) -> Option<Gradient> {
+        self.node.as_ref().and_then(|node| node.grad())
     }
 
     /// Replaces the accumulated gradient. Does nothing on a constant.
@@ -147,18 +154,27 @@ impl Var {
     /// When the gradient has another shape or dtype.
     #[track_caller]
     pub fn set_grad(&self, grad: Option<Var>) {
-        if let Some(grad) = &grad {
+        self.set_gradient(grad.map(|grad| Gradient::dense(grad.into_value())));
+    }
+
+    /// Replaces the accumulated gradient, which may be held as rows. Does nothing on a constant.
+    ///
+    /// # Panics
+    /// When the gradient has another shape or dtype.
+    #[track_caller]
+    pub fn set_gradient(&self, gradient: Option<Gradient>) {
+        if let Some(gradient) = &gradient {
             assert!(
-                grad.shape() == self.shape() && grad.dtype() == self.dtype(),
+                gradient.shape() == self.shape() && gradient.values().dtype() == self.dtype(),
                 "set_grad: gradient {} {} for a value {} {}",
-                grad.shape(),
-                grad.dtype(),
+                gradient.shape(),
+                gradient.values().dtype(),
                 self.shape(),
                 self.dtype()
             );
         }
         if let Some(node) = &self.node {
-            node.set_grad(grad.map(Var::into_value));
+            node.set_grad(gradient);
         }
     }
 

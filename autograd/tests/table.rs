@@ -264,6 +264,7 @@ const ROWS: &[Row] = &[
         Real,
     ),
     ("index_select", |x| x[0].index_select(1, &index()), &[&[2, 3]], Real),
+    ("index_select", |x| x[0].index_select(0, &index()), &[&[3, 2]], Real),
     ("index_add", |x| x[0].index_add(0, &index(), &x[1]), &[&[3, 2], &[3, 2]], Real),
     // Recurrences.
     ("recurrent", |x| recur(Cell::Tanh, false, x), OF_RNN, Unit),
@@ -393,7 +394,8 @@ const CONSTANT: [&str; 2] = ["argmax", "argmin"];
 
 /// Public methods of Tensor in its files of operations that Var need not have: what they do goes by
 /// another name, or their arguments are integers.
-const OF_TENSORS_ALONE: [&str; 4] = ["map_reduce", "matmul_then", "one_hot", "recur"];
+const OF_TENSORS_ALONE: [&str; 7] =
+    ["map_reduce", "matmul_then", "one_hot", "recur", "unique", "update_rows", "update_sparse"];
 
 #[test]
 fn every_operation_of_tensors_is_one_of_variables() {

@@ -124,6 +124,15 @@ pub struct Target<'a> {
     pub layout: &'a Layout,
 }
 
+/// What happens in the rows of a target that an update by rows does not name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum OtherRows {
+    /// Nothing.
+    Stay,
+    /// The same as in the others, with inputs that are 0.
+    HaveZeros,
+}
+
 /// How a reduction joins elements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Reduce {
@@ -217,6 +226,47 @@ pub struct MemoryUse {
     pub cached: usize,
 }
 
+/// [`Backend::map_rows`] by [`Backend::map`].
+fn map_each_row<B: Backend + ?Sized>(
+    backend: &B,
+    formula: &Formula,
+    rows: &[usize],
+    others: OtherRows,
+    inputs: &[View<'_>],
+    scalars: &[f64],
+    targets: &mut [Target<'_>],
+) {
+    let Target { buffer, layout } = &targets[0];
+    let (device, dtype) = (buffer.device().clone(), buffer.dtype());
+    let height = layout.dims()[0];
+    let mut zero = Buffer::allocate(&device, dtype, &Shape::SCALAR);
+    backend.write(&mut zero, &vec![0; dtype.size_in_bytes()]);
+    let zeros = Layout::contiguous(Shape::SCALAR).broadcast_to(layout.select(0, 0).shape());
+    let mut left = rows.iter().enumerate().peekable();
+    for row in 0..height {
+        let named = left.next_if(|&(_, &named)| named == row);
+        if named.is_none() && others == OtherRows::Stay {
+            continue;
+        }
+        let layouts: Vec<Layout> = match named {
+            Some((i, _)) => inputs.iter().map(|view| view.layout.select(0, i)).collect(),
+            None => vec![zeros; inputs.len()],
+        };
+        let both = inputs.iter().zip(&layouts);
+        let views: Vec<View<'_>> = both
+            .map(|(view, layout)| match named {
+                Some(_) => View { buffer: view.buffer, layout },
+                None => View { buffer: &zero, layout },
+            })
+            .collect();
+        let layouts: Vec<Layout> = targets.iter().map(|t| t.layout.select(0, row)).collect();
+        let both = targets.iter_mut().zip(&layouts);
+        let mut targets: Vec<Target<'_>> =
+            both.map(|(target, layout)| Target { buffer: &mut *target.buffer, layout }).collect();
+        backend.map(formula, &views, scalars, &mut targets, true);
+    }
+}
+
 /// A device's implementation of the operations.
 ///
 /// Callers guarantee: all operands are on this device; dtypes agree unless stated; layouts are in
@@ -263,6 +313,23 @@ pub trait Backend: Send + Sync + 'static {
         targets: &mut [Target<'_>],
         in_place: bool,
     );
+
+    /// Evaluates `formula` in place at row `rows[i]` of the first axis of each target and row i of each
+    /// input, and at the other rows of the targets as `others` says. The numbers ascend; targets and
+    /// inputs are row-major, and equal in all dimensions but the first; the formula reduces no rows.
+    ///
+    /// Unless a backend knows better this is a [`map`](Backend::map) for each row.
+    fn map_rows(
+        &self,
+        formula: &Formula,
+        rows: &[usize],
+        others: OtherRows,
+        inputs: &[View<'_>],
+        scalars: &[f64],
+        targets: &mut [Target<'_>],
+    ) {
+        map_each_row(self, formula, rows, others, inputs, scalars, targets);
+    }
 
     /// Joins the values of a one-output `formula` over the axes marked in `axes`; the other axes
     /// keep their order in `out`.

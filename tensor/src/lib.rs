@@ -23,8 +23,8 @@ pub mod testing;
 mod window;
 
 pub use backend::{
-    ArgReduce, Backend, Buffer, Contraction, Distribution, Epilogue, MemoryUse, OutOfRange, Reduce,
-    Target, View, Windows,
+    ArgReduce, Backend, Buffer, Contraction, Distribution, Epilogue, MemoryUse, OtherRows,
+    OutOfRange, Reduce, Target, View, Windows,
 };
 pub use cpu::{instruction_set, set_threads, threads};
 pub use device::Device;

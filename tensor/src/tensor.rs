@@ -245,7 +245,7 @@ impl Tensor {
     }
 
     /// Whether somebody else holds the elements.
-    fn is_shared(&self) -> bool {
+    pub(crate) fn is_shared(&self) -> bool {
         let whole_is = match &self.0.elements {
             Elements::Own(_) => false,
             Elements::Of(whole) => whole.is_shared(),
@@ -254,7 +254,7 @@ impl Tensor {
     }
 
     /// The elements, to be written; `None` when somebody else holds them.
-    fn target(&mut self) -> Option<Target<'_>> {
+    pub(crate) fn target(&mut self) -> Option<Target<'_>> {
         let Inner { layout, elements } = Arc::get_mut(&mut self.0)?;
         match elements {
             Elements::Own(buffer) => Some(Target { buffer, layout }),

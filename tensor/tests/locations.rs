@@ -290,6 +290,32 @@ fn a_mistake_is_reported_at_the_callers_line_by_the_name_of_what_was_called() {
                 drop(x.index_add(1, &Tensor::from([0, 2, i32::MIN]), &x));
             },
         ),
+        ("unique", &|| drop(x.unique())),
+        ("update_rows: 1 targets, the formula has 2 outputs", &|| {
+            Tensor::update_rows(&mut [&mut x.clone()], &index, halves, &[&x], &[]);
+        }),
+        ("update_rows: an input [2, 3] where [1, 3] is needed", &|| {
+            Tensor::update_rows(&mut [&mut x.clone()], &Tensor::from([0]), sum, &[&x], &[]);
+        }),
+        ("update_rows: row 1 at [1] after row 1; they must ascend", &|| {
+            Tensor::update_rows(&mut [&mut x.clone()], &Tensor::from([1, 1]), sum, &[&x], &[]);
+        }),
+        ("update_rows: row 2 is out of range for the 2 rows of [2, 3]", &|| {
+            Tensor::update_rows(&mut [&mut x.clone()], &Tensor::from([1, 2]), sum, &[&x], &[]);
+        }),
+        ("update_rows: row -1 is out of range", &|| {
+            Tensor::update_rows(&mut [&mut x.clone()], &Tensor::from([-1, 1]), sum, &[&x], &[]);
+        }),
+        ("update_rows: the index must be one axis of i32, not f32 [2, 3]", &|| {
+            Tensor::update_rows(&mut [&mut x.clone()], &x, sum, &[&x], &[]);
+        }),
+        ("update_sparse: a scalar has no rows", &|| {
+            Tensor::update_sparse(&mut [&mut scalar.clone()], &index, sum, &[&x], &[]);
+        }),
+        ("update_sparse: (x0 / row_sum((x0 + x1))) reduces rows", &|| {
+            let share = formula!(|x, y| x / (x + y).row_sum());
+            Tensor::update_sparse(&mut [&mut x.clone()], &index, share, &[&x], &[]);
+        }),
         ("one_hot", &|| drop(x.one_hot(3, DType::F32))),
         ("one_hot", &|| drop(index.one_hot(1 << 33, DType::F32))),
         // Random numbers.

@@ -129,6 +129,14 @@ fn positions() {
         assert_eq!(numbers(&picked), [2.0, 3.0, 7.0, 11.0]);
         assert_eq!(numbers(&x.scatter_add(1, &each, &picked))[2], 4.0);
         assert_eq!(numbers(&index.one_hot(4, dtype))[3], 1.0);
+        let (distinct, places) = index.unique().unwrap();
+        assert_eq!((numbers(&distinct), numbers(&places)), (vec![0.0, 3.0], vec![1.0, 0.0, 1.0]));
+        let (named, sum) = (ramp(&[2, 3], dtype), formula!(|x, y| x + y + 1.0));
+        let mut y = x.clone();
+        Tensor::update_rows(&mut [&mut y], &distinct, sum, &[&named], &[]);
+        assert_eq!(numbers(&y)[2..10], [5.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 13.0]);
+        Tensor::update_sparse(&mut [&mut y], &distinct, sum, &[&named], &[]);
+        assert_eq!(numbers(&y)[2..10], [8.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0, 17.0]);
     }
 }
 

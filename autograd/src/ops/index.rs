@@ -3,6 +3,7 @@
 
 use plies_tensor::Tensor;
 
+use crate::graph::{Part, record};
 use crate::{Op, Reads, Var, apply};
 
 /// Zeros in the shape of `x`, one number that is repeated: what is added to them is the only pass
@@ -70,7 +71,8 @@ impl Op for ScatterAdd {
 /// y[…, j, …] = x[…, index[j], …]
 ///
 /// # Gradient
-/// d_x is zero, plus d_y added at the parts that were read
+/// d_x is zero, plus d_y added at the parts that were read. Rows of the first axis wait at x as what
+/// they are, a [`Part`], and are put together when all have come.
 struct IndexSelect {
     axis: isize,
     index: Tensor,
@@ -140,7 +142,10 @@ impl Var {
     /// The parts of an axis that `index` `[M]` names; see [`Tensor::index_select`].
     #[track_caller]
     pub fn index_select(&self, axis: isize, index: &Tensor) -> Var {
-        apply(IndexSelect { axis, index: index.clone() }, &[self])
+        let y = self.value().index_select(axis, index);
+        let is_first = axis.rem_euclid(self.rank() as isize) == 0;
+        let part = is_first.then(|| Part::Rows { index: index.clone(), whole: self.dim(0) });
+        record(IndexSelect { axis, index: index.clone() }, &[self], y, part)
     }
 
     /// Adds whole parts at `index` `[M]` along an axis; see [`Tensor::index_add`].

@@ -5,7 +5,7 @@ use std::ops::{Range, RangeBounds};
 
 use plies_tensor::{Shape, Tensor, resolve_axis, resolve_range};
 
-use crate::graph::{Part, record};
+use crate::graph::{Part, Run, record};
 use crate::{Op, Reads, Var, apply};
 
 /// y is x with its axes reordered. The gradient is reordered back.
@@ -294,7 +294,7 @@ impl Var {
         let Range { start, end } = resolve_range(range, dim);
         let y = self.value().slice_step(axis, start..end, step);
         let resolved = axis.rem_euclid(self.rank() as isize) as usize;
-        let part = Part { axis: resolved, start, whole: self.dim(axis) };
+        let part = Part::Run(Run { axis: resolved, start, whole: self.dim(axis) });
         record(Slice { axis, start, end, step }, &[self], y, (step == 1).then_some(part))
     }
 

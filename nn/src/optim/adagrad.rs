@@ -85,6 +85,11 @@ impl Rule for Adagrad {
         (f, vec![rate, self.eps, self.weight_decay])
     }
 
+    fn leaves_rows_out(&self) -> bool {
+        // Without ε, 0 / √0 is no number.
+        self.weight_decay == 0.0 && self.eps > 0.0
+    }
+
     fn memory(&self) -> &Memory {
         &self.memory
     }

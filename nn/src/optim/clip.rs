@@ -1,6 +1,5 @@
 //! Gradients that are not let grow beyond a bound, between `backward` and the step.
 
-use plies_autograd::Var;
 use plies_tensor::{Elementwise, Result, Tensor};
 
 use crate::Module;
@@ -65,7 +64,7 @@ impl Clip {
 pub fn clip_grad_norm(model: &dyn Module, max_norm: f64) -> Result<f64> {
     let mut norms = Vec::new();
     model.for_each_parameter(&mut |_, parameter| {
-        norms.extend(parameter.grad().map(|gradient| gradient.value().norm_all()));
+        norms.extend(parameter.gradient().map(|gradient| gradient.values().norm_all()));
     });
     let mut squares = 0.0;
     for norm in norms {
@@ -103,11 +102,11 @@ pub fn clip_grad_value(model: &dyn Module, max: f64) {
     change_gradients(model, |gradient| gradient.clamp(-max, max));
 }
 
-/// Puts another gradient in the place of each.
+/// Puts another gradient in the place of each; `change` leaves 0 as it is.
 pub(crate) fn change_gradients(model: &dyn Module, change: impl Fn(&Tensor) -> Tensor) {
     model.for_each_parameter(&mut |_, parameter| {
-        if let Some(gradient) = parameter.grad() {
-            parameter.set_grad(Some(Var::constant(change(gradient.value()))));
+        if let Some(gradient) = parameter.gradient() {
+            parameter.set_gradient(Some(gradient.map(&change)));
         }
     });
 }

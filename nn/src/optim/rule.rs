@@ -68,6 +68,16 @@ pub trait Rule: Send {
     /// gradient; outputs are the parameter and the moments after the step.
     fn formula(&self, t: u64) -> (&'static Formula, Vec<f64>);
 
+    /// Whether rows of a table that have no gradient, because nobody read them, are left out of the step,
+    /// moments and all ([`Gradient::rows`]). By default they are not; the step is then that of a gradient
+    /// with zeros. A rule that changes nothing where the gradient is 0 leaves them out and is the same, only
+    /// faster; for others there is [`Lazy`](super::Lazy).
+    ///
+    /// [`Gradient::rows`]: plies_autograd::Gradient::rows
+    fn leaves_rows_out(&self) -> bool {
+        false
+    }
+
     /// What is remembered.
     fn memory(&self) -> &Memory;
 
@@ -88,16 +98,23 @@ impl<R: Rule> Optimizer for R {
         let n_moments = self.moments().len();
         let t = self.memory_mut().next_step();
         let (formula, scalars) = self.formula(t);
+        let update = match self.leaves_rows_out() {
+            true => Tensor::update_rows,
+            false => Tensor::update_sparse,
+        };
         let memory = self.memory_mut();
         model.for_each_parameter_mut(&mut |name, parameter| {
-            let Some(gradient) = parameter.grad() else { return };
+            let Some(gradient) = parameter.gradient() else { return };
             let p = parameter.value_mut();
+            let change = |targets: &mut [&mut Tensor]| match gradient.rows() {
+                None => Tensor::update(targets, formula, &[gradient.values()], &scalars),
+                Some(rows) => update(targets, rows, formula, &[gradient.values()], &scalars),
+            };
             if n_moments == 0 {
-                return Tensor::update(&mut [p], formula, &[gradient.value()], &scalars);
+                return change(&mut [p]);
             }
             let moments = memory.of(name, p, n_moments);
-            let mut targets: Vec<&mut Tensor> = [p].into_iter().chain(moments).collect();
-            Tensor::update(&mut targets, formula, &[gradient.value()], &scalars);
+            change(&mut [p].into_iter().chain(moments).collect::<Vec<_>>());
         });
     }
 

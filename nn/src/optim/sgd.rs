@@ -99,6 +99,10 @@ impl Rule for Sgd {
         (f, vec![lr, mu, decay])
     }
 
+    fn leaves_rows_out(&self) -> bool {
+        self.momentum == 0.0 && self.weight_decay == 0.0
+    }
+
     fn memory(&self) -> &Memory {
         &self.memory
     }

@@ -14,7 +14,7 @@ use super::accumulate::{Reducible, fold_lines, reduction, spread};
 use super::memory::{Memory, elements};
 use super::prefetch;
 use super::primitive::{Code, Operand, Singles};
-use super::walk::{Walk, gather, scatter};
+use super::walk::{Rows, Walk, gather, scatter};
 use crate::backend::{Target, View};
 use crate::expr::{Action, Formula, Node, Place, Schedule, Step};
 use crate::{Layout, Reduce};
@@ -31,6 +31,8 @@ pub(super) enum Source<'a, T> {
     Slice(&'a [T]),
     /// Elements to be gathered block by block.
     Strided(&'a [T], &'a Layout),
+    /// Some of the iteration's rows, one after another; the others are 0.
+    Sparse(&'a [T], Rows<'a>),
     /// The old values of a target.
     Old(usize),
 }
@@ -56,7 +58,15 @@ pub(super) struct Sink<'a, T> {
     data: *mut T,
     len: usize,
     /// `None`: the elements lie in order from `data` on.
-    layout: Option<&'a Layout>,
+    order: Option<Order<'a>>,
+}
+
+/// Which elements a sink has.
+#[derive(Clone, Copy)]
+enum Order<'a> {
+    Layout(&'a Layout),
+    /// The iteration runs over these rows alone.
+    Rows(Rows<'a>),
 }
 
 // SAFETY: threads write disjoint elements, as the evaluator's users promise.
@@ -65,11 +75,11 @@ unsafe impl<T: Send> Send for Sink<'_, T> {}
 unsafe impl<T: Send> Sync for Sink<'_, T> {}
 
 impl<'a, T: Reducible> Sink<'a, T> {
-    pub(super) const NONE: Self = Sink { data: std::ptr::null_mut(), len: 0, layout: None };
+    pub(super) const NONE: Self = Sink { data: std::ptr::null_mut(), len: 0, order: None };
 
     /// A slice in the order of the iteration.
     pub(super) fn slice(data: &'a mut [T]) -> Self {
-        Sink { data: data.as_mut_ptr(), len: data.len(), layout: None }
+        Sink { data: data.as_mut_ptr(), len: data.len(), order: None }
     }
 
     /// The elements of a buffer in the order of a layout.
@@ -80,7 +90,14 @@ impl<'a, T: Reducible> Sink<'a, T> {
             return Sink::slice(elements);
         }
         layout.assert_inside(data.len());
-        Sink { data: data.as_mut_ptr(), len: layout.elem_count(), layout: Some(layout) }
+        let order = Some(Order::Layout(layout));
+        Sink { data: data.as_mut_ptr(), len: layout.elem_count(), order }
+    }
+
+    /// Some rows of a matrix that lies row-major from the start of `data`.
+    pub(super) fn rows(data: &'a mut [T], rows: Rows<'a>) -> Self {
+        rows.assert_inside(data.len());
+        Sink { data: data.as_mut_ptr(), len: rows.elem_count(), order: Some(Order::Rows(rows)) }
     }
 }
 
@@ -237,10 +254,54 @@ pub(super) fn run_single_step<T: Reducible>(
 }
 
 /// A block that is filled before the steps, or written to its place after them.
-struct Transfer<T> {
+struct Transfer<'a, T> {
     data: *mut T,
-    walk: Walk,
+    path: Path<'a>,
     block: *mut T,
+}
+
+/// Where the elements of a block are.
+enum Path<'a> {
+    Walk(Walk),
+    Rows(Rows<'a>),
+    Sparse(Rows<'a>),
+}
+
+impl<'a> Path<'a> {
+    fn new(order: Order<'a>) -> Self {
+        match order {
+            Order::Layout(layout) => Path::Walk(Walk::new(layout)),
+            Order::Rows(rows) => Path::Rows(rows),
+        }
+    }
+}
+
+impl<T: Reducible> Transfer<'_, T> {
+    /// # Safety
+    /// The path stays inside the data; the block has room for `len` elements.
+    unsafe fn gather(&self, start: usize, len: usize) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            match &self.path {
+                Path::Walk(walk) => gather(self.data, walk, start, self.block, len),
+                Path::Rows(rows) => rows.gather(self.data, start, self.block, len),
+                Path::Sparse(rows) => rows.spread(self.data, start, self.block, len),
+            }
+        }
+    }
+
+    /// # Safety
+    /// The path stays inside the data, which nobody else uses meanwhile.
+    unsafe fn scatter(&self, start: usize, len: usize) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            match &self.path {
+                Path::Walk(walk) => scatter(self.data, walk, start, self.block, len),
+                Path::Rows(rows) => rows.scatter(self.data, start, self.block, len),
+                Path::Sparse(_) => unreachable!("is only read"),
+            }
+        }
+    }
 }
 
 /// A formula with its inputs and outputs, ready to be evaluated block by block.
@@ -264,8 +325,8 @@ pub(super) struct Evaluator<'a, T> {
     n_few: usize,
     /// more on the heap.
     many: Vec<Linked<T>>,
-    gathers: Vec<Transfer<T>>,
-    scatters: Vec<Transfer<T>>,
+    gathers: Vec<Transfer<'a, T>>,
+    scatters: Vec<Transfer<'a, T>>,
     /// The longest block, and how many elements there are in all.
     longest: usize,
     n: usize,
@@ -364,27 +425,31 @@ impl<'a, T: Reducible> Evaluator<'a, T> {
     /// Notes which blocks have to be filled and emptied.
     fn prepare_transfers(&mut self) {
         for (i, source) in self.sources.iter().enumerate() {
-            let (data, layout) = match *source {
-                Source::Strided(data, layout) => (data.as_ptr().cast_mut(), layout),
+            let (data, path) = match *source {
+                Source::Strided(data, layout) => {
+                    (data.as_ptr().cast_mut(), Path::Walk(Walk::new(layout)))
+                }
+                Source::Sparse(data, rows) => (data.as_ptr().cast_mut(), Path::Sparse(rows)),
                 Source::Old(j) => match self.sinks[j] {
-                    Sink { data, layout: Some(layout), .. } => (data, layout),
+                    Sink { data, order: Some(order), .. } => (data, Path::new(order)),
                     _ => continue,
                 },
                 _ => continue,
             };
-            let (walk, block) = (Walk::new(layout), self.block(i));
-            if walk.repeats(self.row) && !matches!(source, Source::Old(_)) {
+            let transfer = Transfer { data, path, block: self.block(i) };
+            let repeats = matches!(&transfer.path, Path::Walk(walk) if walk.repeats(self.row));
+            if repeats && !matches!(source, Source::Old(_)) {
                 // The same in all blocks.
                 // SAFETY: as in `run`.
-                unsafe { gather(data, &walk, 0, block, self.longest.min(self.n)) };
+                unsafe { transfer.gather(0, self.longest.min(self.n)) };
             } else {
-                self.gathers.push(Transfer { data, walk, block });
+                self.gathers.push(transfer);
             }
         }
         for (j, sink) in self.sinks.iter().enumerate() {
-            if let Some(layout) = sink.layout {
+            if let Some(order) = sink.order {
                 let block = self.block(self.sources.len() + j);
-                self.scatters.push(Transfer { data: sink.data, walk: Walk::new(layout), block });
+                self.scatters.push(Transfer { data: sink.data, path: Path::new(order), block });
             }
         }
     }
@@ -413,13 +478,15 @@ impl<'a, T: Reducible> Evaluator<'a, T> {
             Place::Input(i) => match self.sources[i] {
                 Source::One(x) => (Address::fixed(std::ptr::from_ref(x).cast_mut()), true),
                 Source::Slice(data) => (moving(data.as_ptr().cast_mut()), false),
-                Source::Old(j) if self.sinks[j].layout.is_none() => {
+                Source::Old(j) if self.sinks[j].order.is_none() => {
                     (moving(self.sinks[j].data), false)
                 }
-                Source::Strided(..) | Source::Old(_) => (Address::fixed(self.block(i)), false),
+                Source::Strided(..) | Source::Sparse(..) | Source::Old(_) => {
+                    (Address::fixed(self.block(i)), false)
+                }
             },
             Place::Output(j) => match self.sinks.get(j) {
-                Some(Sink { data, layout: None, .. }) => (moving(*data), false),
+                Some(Sink { data, order: None, .. }) => (moving(*data), false),
                 _ => (Address::fixed(self.block(self.sources.len() + j)), false),
             },
         }
@@ -474,7 +541,7 @@ impl<'a, T: Reducible> Evaluator<'a, T> {
         debug_assert!(start.is_multiple_of(self.row));
         for gathered in &self.gathers {
             // SAFETY: layouts were checked against their buffers, blocks have room for `longest`.
-            unsafe { gather(gathered.data, &gathered.walk, start, gathered.block, len) };
+            unsafe { gathered.gather(start, len) };
         }
         let steps = if self.many.is_empty() { &self.few[..self.n_few] } else { &self.many };
         if steps.len() > 2 && self.n - (start + len) >= len {
@@ -509,7 +576,7 @@ impl<'a, T: Reducible> Evaluator<'a, T> {
         }
         for scattered in &self.scatters {
             // SAFETY: as for the gathered.
-            unsafe { scatter(scattered.data, &scattered.walk, start, scattered.block, len) };
+            unsafe { scattered.scatter(start, len) };
         }
     }
 
@@ -547,7 +614,7 @@ unsafe fn nothing<T>(_: [*const T; 3], _: *mut T, _: usize) {}
 fn check<T>(formula: &Formula, sources: &[Source<'_, T>], sinks: &[Sink<'_, T>], n: usize) -> bool {
     let mut lie_in_order = match sinks {
         [] => is_view(formula, sources),
-        _ => sinks.iter().all(|sink| sink.layout.is_none()),
+        _ => sinks.iter().all(|sink| sink.order.is_none()),
     };
     for source in sources {
         let len = match source {
@@ -557,6 +624,11 @@ fn check<T>(formula: &Formula, sources: &[Source<'_, T>], sinks: &[Sink<'_, T>],
             Source::Strided(_, layout) => {
                 lie_in_order = false;
                 layout.dims().iter().product()
+            }
+            Source::Sparse(data, rows) => {
+                lie_in_order = false;
+                assert!(data.len() >= rows.elem_count());
+                n
             }
         };
         assert!(len >= n);

@@ -4,6 +4,8 @@ use super::accumulate::Reducible;
 use super::evaluate::{BLOCK, Evaluator, Sink, Source, grain, run_single_step};
 use super::memory::{Memory, elements};
 use super::parallel::for_each_range;
+use super::walk::Rows;
+use crate::backend::OtherRows;
 use crate::{Formula, Target, View};
 
 /// Elements up to which preparing for blocks would take longer than the loop.
@@ -40,6 +42,44 @@ pub(super) fn map<T: Reducible>(
         *sink = Sink::new(target.buffer.memory_mut::<Memory>().as_slice_mut(), target.layout);
     }
     evaluate(formula, sources, sinks, scalars, [n, row]);
+}
+
+/// A formula in place over rows of row-major targets, from row-major inputs that have these rows alone.
+pub(super) fn map_rows<T: Reducible>(
+    formula: &Formula,
+    numbers: &[usize],
+    others: OtherRows,
+    inputs: &[View<'_>],
+    scalars: &[f64],
+    targets: &mut [Target<'_>],
+) {
+    let [height, ref row @ ..] = *targets[0].layout.dims() else { return };
+    let rows = Rows::new(numbers, row.iter().product());
+    rows.assert_inside(height * row.iter().product::<usize>());
+    let mut sources: Vec<Source<'_, T>> = (0..targets.len()).map(Source::Old).collect();
+    let mut sinks: Vec<Sink<'_, T>> = Vec::with_capacity(targets.len());
+    for Target { buffer, layout } in targets {
+        assert!(layout.is_contiguous());
+        let data = buffer.memory_mut::<Memory>().as_slice_mut();
+        let data = &mut data[layout.offset()..][..layout.elem_count()];
+        sinks.push(match others {
+            OtherRows::Stay => Sink::rows(data, rows),
+            OtherRows::HaveZeros => Sink::slice(data),
+        });
+    }
+    for view in inputs {
+        assert!(view.layout.is_contiguous());
+        let data = &elements(view)[view.layout.offset()..][..view.layout.elem_count()];
+        sources.push(match others {
+            OtherRows::Stay => Source::Slice(data),
+            OtherRows::HaveZeros => Source::Sparse(data, rows),
+        });
+    }
+    let n = match others {
+        OtherRows::Stay => rows.elem_count(),
+        OtherRows::HaveZeros => height * row.iter().product::<usize>(),
+    };
+    evaluate(formula, &sources, &sinks, scalars, [n, 1]);
 }
 
 /// A formula on a slice in place, whose old values are its first input.

@@ -52,8 +52,8 @@ pub use parallel::{set_threads, threads};
 pub(crate) use philox::philox;
 
 use crate::backend::{
-    ArgReduce, Backend, Buffer, Contraction, Distribution, Epilogue, MemoryUse, OutOfRange, Target,
-    View, Windows,
+    ArgReduce, Backend, Buffer, Contraction, Distribution, Epilogue, MemoryUse, OtherRows,
+    OutOfRange, Target, View, Windows,
 };
 use crate::recurrence::by_definition;
 use crate::{DType, Element, Formula, Recurrence, Reduce, Result};
@@ -123,6 +123,20 @@ impl Backend for Cpu {
     ) {
         with_element!(targets[0].buffer.dtype(), T => {
             map::map::<T>(formula, inputs, scalars, targets, in_place);
+        });
+    }
+
+    fn map_rows(
+        &self,
+        formula: &Formula,
+        rows: &[usize],
+        others: OtherRows,
+        inputs: &[View<'_>],
+        scalars: &[f64],
+        targets: &mut [Target<'_>],
+    ) {
+        with_element!(targets[0].buffer.dtype(), T => {
+            map::map_rows::<T>(formula, rows, others, inputs, scalars, targets);
         });
     }
 

@@ -1,5 +1,6 @@
-//! The elements of a view in the order that formulas run over them.
+//! The elements of a view, or of some rows of a matrix, in the order that formulas run over them.
 
+use super::prefetch;
 use crate::shape::Strides;
 use crate::{Layout, MAX_RANK, Shape};
 
@@ -135,4 +136,114 @@ pub(super) unsafe fn scatter<T: Copy>(
             }
         }
     });
+}
+
+/// Some rows of a row-major matrix.
+#[derive(Clone, Copy)]
+pub(super) struct Rows<'a> {
+    numbers: &'a [usize],
+    width: usize,
+}
+
+impl<'a> Rows<'a> {
+    /// # Panics
+    /// When the numbers do not ascend: threads write different rows.
+    pub(super) fn new(numbers: &'a [usize], width: usize) -> Self {
+        assert!(width > 0 && numbers.is_sorted_by(|a, b| a < b));
+        Rows { numbers, width }
+    }
+
+    pub(super) fn elem_count(&self) -> usize {
+        self.numbers.len() * self.width
+    }
+
+    /// Panics unless all rows lie among the first `len` elements.
+    pub(super) fn assert_inside(&self, len: usize) {
+        let height = len / self.width;
+        assert!(self.numbers.last().is_none_or(|&last| last < height));
+    }
+
+    /// Calls `run(place, index, length)` on the runs of consecutive elements that make up the elements
+    /// `start..start + len` of these rows.
+    fn runs(&self, start: usize, len: usize, mut run: impl FnMut(usize, usize, usize)) {
+        let (mut done, mut column) = (0, start % self.width);
+        for &number in &self.numbers[start / self.width..] {
+            if done >= len {
+                break;
+            }
+            let count = (self.width - column).min(len - done);
+            run(done, number * self.width + column, count);
+            (done, column) = (done + count, 0);
+        }
+    }
+
+    /// Copies the elements `start..start + n` of these rows to `out`.
+    ///
+    /// # Safety
+    /// The rows lie inside `data`; `out` has room for `n` elements.
+    pub(super) unsafe fn gather<T: Copy>(
+        &self,
+        data: *const T,
+        start: usize,
+        out: *mut T,
+        n: usize,
+    ) {
+        // Rows far apart are not foreseen by the processor: those of the next block are asked for.
+        let next = (start + n).min(self.elem_count());
+        self.runs(next, n.min(self.elem_count() - next), |_, index, count| {
+            for at in (index..index + count).step_by((64 / size_of::<T>()).max(1)) {
+                prefetch::line(data.wrapping_add(at));
+            }
+        });
+        self.runs(start, n, |place, index, count| {
+            // SAFETY: the caller's promise; `place + count` is at most `n`.
+            unsafe { data.add(index).copy_to_nonoverlapping(out.add(place), count) };
+        });
+    }
+
+    /// Writes `values` to the elements `start..start + n` of these rows.
+    ///
+    /// # Safety
+    /// The rows lie inside `data`, which nobody else uses meanwhile; there are `n` values.
+    pub(super) unsafe fn scatter<T: Copy>(
+        &self,
+        data: *mut T,
+        start: usize,
+        values: *const T,
+        n: usize,
+    ) {
+        self.runs(start, n, |place, index, count| {
+            // SAFETY: the caller's promise; `place + count` is at most `n`.
+            unsafe { values.add(place).copy_to_nonoverlapping(data.add(index), count) };
+        });
+    }
+
+    /// The elements `start..start + n` of the whole matrix, of which `data` has these rows one after
+    /// another and all others are 0.
+    ///
+    /// # Safety
+    /// `data` has all of these rows; `out` has room for `n` elements.
+    pub(super) unsafe fn spread<T: Copy + Default>(
+        &self,
+        data: *const T,
+        start: usize,
+        out: *mut T,
+        n: usize,
+    ) {
+        // SAFETY: the caller's promise.
+        unsafe { std::slice::from_raw_parts_mut(out, n) }.fill(T::default());
+        let first = self.numbers.partition_point(|&number| (number + 1) * self.width <= start);
+        for (i, &number) in self.numbers.iter().enumerate().skip(first) {
+            let row = number * self.width;
+            if row >= start + n {
+                break;
+            }
+            let (from, to) = (row.max(start), (row + self.width).min(start + n));
+            // SAFETY: `from..to` is in row `i` of the data and in `start..start + n`.
+            unsafe {
+                let data = data.add(i * self.width + from - row);
+                data.copy_to_nonoverlapping(out.add(from - start), to - from);
+            }
+        }
+    }
 }

@@ -10,3 +10,4 @@ mod movement;
 mod pool;
 pub(crate) mod recur;
 mod reduce;
+mod rows;

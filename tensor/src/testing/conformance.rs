@@ -21,12 +21,14 @@ const ROWS: &[(&str, Case)] = &[
     ("map", map),
     ("map of every primitive", primitives),
     ("update in place", update),
+    ("update by rows", update_rows),
     ("reduce", reduce),
     ("argmax and argmin", arg_reduce),
     ("statistics along an axis", statistics),
     ("softmax and its relatives", softmax),
     ("cumsum", cumsum),
     ("sort and topk", sort),
+    ("unique", unique),
     ("matmul", matmul),
     ("conv", conv),
     ("max_pool", max_pool),
@@ -199,6 +201,41 @@ fn update(rng: &mut Rng, device: &Device, dtype: DType) -> Result<(), String> {
     check(&p, &reference::map(first, &inputs, &[3.0]), dtype)?;
     check(&m, &reference::map(formula!(|p, m, g; s| m + g + 0.0 * p * s), &inputs, &[3.0]), dtype)?;
     check(&old, &before[0], dtype).map_err(|e| format!("another handle changed: {e}"))
+}
+
+fn update_rows(rng: &mut Rng, device: &Device, dtype: DType) -> Result<(), String> {
+    let mut dims = random_dims(rng, 3);
+    dims.insert(0, rng.below(40));
+    let numbers: Vec<i32> = (0..dims[0] as i32).filter(|_| rng.below(3) == 0).collect();
+    let mut given = dims.clone();
+    given[0] = numbers.len();
+    let (p, m) = (draw(rng, device, dtype, &dims), draw(rng, device, dtype, &dims));
+    let g = draw(rng, device, dtype, &given);
+    let dense = Array::from_fn(&dims, |at| {
+        let mut from = at.to_vec();
+        let place = numbers.iter().position(|&n| n as usize == at[0]);
+        place.map_or(0.0, |i| {
+            from[0] = i;
+            Array::of(&g).at(&from)
+        })
+    });
+    let before = [Array::of(&p), Array::of(&m), dense];
+    let index = place(&Tensor::from(numbers.clone()), device);
+    let f = formula!(|p, m, g; s| [p - s * (m + g), m + g + 1.0]);
+    let expected = reference::map_several(f, &before.each_ref(), &[3.0]);
+    for named_alone in [true, false] {
+        let (mut new_p, mut new_m) = (p.clone(), m.clone());
+        let update = if named_alone { Tensor::update_rows } else { Tensor::update_sparse };
+        update(&mut [&mut new_p, &mut new_m], &index, f, &[&g], &[3.0]);
+        for ((new, all), old) in [new_p, new_m].iter().zip(&expected).zip(&before) {
+            let expected = Array::from_fn(&dims, |at| {
+                let is_named = numbers.contains(&(at[0] as i32));
+                if named_alone && !is_named { old.at(at) } else { all.at(at) }
+            });
+            check(new, &expected, dtype)?;
+        }
+    }
+    check(&p, &before[0], dtype).map_err(|e| format!("another handle changed: {e}"))
 }
 
 fn some_axes(rng: &mut Rng, rank: usize) -> Vec<usize> {
@@ -615,6 +652,19 @@ fn gather(rng: &mut Rng, device: &Device, dtype: DType) -> Result<(), String> {
     let spread = rows.reshape(shape).broadcast_to(&picked);
     let expected = reference::gather(&Array::of(&x), axis, &Array::of(&spread));
     check(&x.index_select(axis as isize, &rows), &expected, dtype)
+}
+
+fn unique(rng: &mut Rng, device: &Device, _: DType) -> Result<(), String> {
+    let dims = random_dims(rng, 2);
+    let x = index_into(rng, device, &dims, 5);
+    let (distinct, places) = x.unique().map_err(|fault| fault.to_string())?;
+    let mut sorted = Array::of(&x).data;
+    sorted.sort_by(f64::total_cmp);
+    sorted.dedup();
+    let expected = Array { dims: vec![sorted.len()], data: sorted };
+    check(&distinct, &expected, DType::I32)?;
+    let found = Array::of(&places).data.iter().map(|&i| expected.data[i as usize]).collect();
+    check(&x, &Array { dims: x.dims().to_vec(), data: found }, DType::I32)
 }
 
 fn scatter_add(rng: &mut Rng, device: &Device, dtype: DType) -> Result<(), String> {
