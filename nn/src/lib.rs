@@ -32,7 +32,7 @@ pub use plies_autograd::Var;
 pub use plies_tensor;
 
 pub use activation::Activation;
-pub use checkpoint::{Checkpoint, CheckpointError};
+pub use checkpoint::{Checkpoint, CheckpointError, Differences};
 pub use conv::{Conv1d, Conv2d};
 pub use dropout::Dropout;
 pub use embedding::Embedding;

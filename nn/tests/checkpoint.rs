@@ -87,10 +87,16 @@ fn every_dtype_comes_back_scalars_and_empty_tensors_too() {
 
 #[test]
 fn dtypes_of_other_libraries_are_read_where_they_fit() {
-    let rows: [(&str, &[u8], DType, f64); 3] = [
+    let rows: [(&str, &[u8], DType, f64); 9] = [
         ("F16", &[0x00, 0xc1], DType::F32, -2.5),
         ("BF16", &[0x20, 0xc0], DType::F32, -2.5),
         ("I64", &[0xfe, 255, 255, 255, 255, 255, 255, 255], DType::I32, -2.0),
+        ("U64", &[2, 1, 0, 0, 0, 0, 0, 0], DType::I32, 258.0),
+        ("U32", &[2, 1, 0, 0], DType::I32, 258.0),
+        ("I16", &[0xfe, 255], DType::I32, -2.0),
+        ("U8", &[0xfe], DType::I32, 254.0),
+        ("I8", &[0xfe], DType::I32, -2.0),
+        ("BOOL", &[1], DType::I32, 1.0),
     ];
     for (name, bytes, dtype, value) in rows {
         let n = bytes.len();
@@ -100,10 +106,10 @@ fn dtypes_of_other_libraries_are_read_where_they_fit() {
     }
     let large = r#"{"x":{"dtype":"I64","shape":[1],"data_offsets":[0,8]}}"#;
     let error = read(large, &[0, 0, 0, 0, 1, 0, 0, 0]).unwrap_err();
-    assert_eq!(error, "a.safetensors: tensor x: an i64 value does not fit into i32");
-    let bool = r#"{"x":{"dtype":"BOOL","shape":[1],"data_offsets":[0,1]}}"#;
-    let error = read(bool, &[1]).unwrap_err();
-    assert_eq!(error, "a.safetensors: tensor x: dtype BOOL is not supported");
+    assert_eq!(error, "a.safetensors: tensor x: a value of dtype I64 does not fit into i32");
+    let eighth = r#"{"x":{"dtype":"F8_E4M3","shape":[1],"data_offsets":[0,1]}}"#;
+    let error = read(eighth, &[1]).unwrap_err();
+    assert_eq!(error, "a.safetensors: tensor x: dtype F8_E4M3 is not supported");
 }
 
 #[test]
@@ -179,11 +185,14 @@ fn what_does_not_fit_the_model_is_named_and_changes_nothing() {
     more.insert("layers.2.bias\n\u{1b}[31m", Tensor::from([0f32]));
     assert_eq!(
         refused(&more, 3),
-        "a.safetensors: parameter layers.2.bias\\n\\u{1b}[31m does not exist in this model"
+        "a.safetensors: layers.2.bias\\n\\u{1b}[31m does not exist in this model"
     );
     let mut fewer = Checkpoint::new();
     fewer.insert("layers.0.weight", good.tensors()["layers.0.weight"].clone());
-    assert_eq!(refused(&fewer, 3), "a.safetensors: parameter layers.0.bias is missing");
+    assert_eq!(
+        refused(&fewer, 3),
+        "a.safetensors: layers.0.bias, layers.1.weight and layers.1.bias are missing"
+    );
 }
 
 #[test]

@@ -324,7 +324,7 @@ fn buffers_are_named_and_saved_but_not_counted_as_parameters() {
     without.insert("1.0.weight", Tensor::from([2f32]));
     without.insert("1.0.inner.0.weight", Tensor::from([2f32]));
     let error = without.load_model(&mut loaded).unwrap_err().to_string();
-    assert_eq!(error, "checkpoint: buffer 1.0.shift is missing");
+    assert_eq!(error, "checkpoint: 1.0.shift and 1.0.inner.0.shift are missing");
 }
 
 /// The functions that are put together from two branches, at the place where those meet.

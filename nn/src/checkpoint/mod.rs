@@ -8,19 +8,22 @@
 //! A file may come from anyone. Sizes are checked against the bytes that are there before memory is
 //! taken, and what does not fit a model is an error of one line that names file, tensor and rule.
 
-use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use plies_tensor::{DType, Element, Rng, Tensor, replace_file};
-use safetensors::tensor::{Dtype, SafeTensors, TensorView, View, serialize};
+use plies_tensor::{Rng, Tensor, replace_file};
+use safetensors::tensor::{SafeTensors, TensorView, serialize};
 use serde::{Deserialize, Serialize};
 
 mod damage;
+mod model;
+mod stored;
 
-use crate::Module;
+pub use model::Differences;
+use stored::{Stored, read_tensor};
+
 use crate::optim::{Optimizer, State};
 
 /// The key under which the metadata stands; a single one, so that the bytes have one order.
@@ -134,14 +137,6 @@ impl Checkpoint {
         self.tensors.insert(name.into(), tensor);
     }
 
-    /// Stores all parameters and buffers of a model.
-    pub fn put_model(&mut self, model: &dyn Module) {
-        model.for_each_parameter(&mut |name, parameter| {
-            self.insert(name, parameter.value().clone())
-        });
-        model.for_each_buffer(&mut |name, buffer| self.insert(name, buffer.clone()));
-    }
-
     /// Stores what an optimiser remembers, in place of what another remembered.
     pub fn put_optimizer(&mut self, optimizer: &dyn Optimizer) {
         self.set("optimizer", optimizer.describe());
@@ -226,54 +221,6 @@ impl Checkpoint {
         }
     }
 
-    /// Gives a model the parameters and buffers that are stored here, on the devices where its own
-    /// are. Nothing is changed unless all fit.
-    ///
-    /// # Errors
-    /// A tensor that is missing, left over, or of another shape or dtype; a fault of a device.
-    pub fn load_model(&self, model: &mut dyn Module) -> Result<(), CheckpointError> {
-        let mut used = BTreeSet::new();
-        let mut find = |kind: &str, name: &str, expected: &Tensor| {
-            let Some((name, found)) = self.tensors.get_key_value(name) else {
-                return Err(self.mismatch(format!("{kind} {name} is missing")));
-            };
-            if (found.shape(), found.dtype()) != (expected.shape(), expected.dtype()) {
-                return Err(self.mismatch(format!(
-                    "{kind} {name} is {} {}, this model needs {} {}",
-                    found.dtype(),
-                    found.shape(),
-                    expected.dtype(),
-                    expected.shape()
-                )));
-            }
-            used.insert(name.as_str());
-            Ok(found.to_device(expected.device())?)
-        };
-        let (mut parameters, mut buffers) = (Vec::new(), Vec::new());
-        model
-            .for_each_parameter(&mut |name, p| parameters.push(find("parameter", name, p.value())));
-        model.for_each_buffer(&mut |name, buffer| buffers.push(find("buffer", name, buffer)));
-        let parameters: Vec<Tensor> = parameters.into_iter().collect::<Result<_, _>>()?;
-        let buffers: Vec<Tensor> = buffers.into_iter().collect::<Result<_, _>>()?;
-        let is_left =
-            |name: &&String| !name.starts_with(OPTIMIZER) && !used.contains(name.as_str());
-        if let Some(name) = self.tensors.keys().find(is_left) {
-            return Err(self.mismatch(format!("parameter {name} does not exist in this model")));
-        }
-        let (mut parameters, mut buffers) = (parameters.into_iter(), buffers.into_iter());
-        model.for_each_parameter_mut(&mut |_, parameter| {
-            if let Some(tensor) = parameters.next() {
-                *parameter.value_mut() = tensor;
-            }
-        });
-        model.for_each_buffer_mut(&mut |_, buffer| {
-            if let Some(tensor) = buffers.next() {
-                *buffer = tensor;
-            }
-        });
-        Ok(())
-    }
-
     /// Gives an optimiser of the same kind and settings the memory that is stored here, for the
     /// parameters that are stored with it ([`load_model`](Checkpoint::load_model) compares those with
     /// the model's). The learning rate is not part of the settings: it may go on at another.
@@ -309,10 +256,15 @@ impl Checkpoint {
     pub fn to_bytes(&self) -> Result<Vec<u8>, CheckpointError> {
         let tensors = self.tensors.iter().map(|(name, tensor)| Ok((name, Stored::new(tensor)?)));
         let tensors: Vec<_> = tensors.collect::<Result<_, CheckpointError>>()?;
-        let metadata = Metadata { version: VERSION, entries: self.metadata.clone() };
-        let text = serde_json::to_string(&metadata).map_err(|e| format(&self.origin, e))?;
         // One key only: several would stand in the order of a hash map.
-        let metadata = HashMap::from([(METADATA.to_owned(), text)]);
+        let metadata = match self.metadata.is_empty() {
+            true => HashMap::from([("format".to_owned(), "pt".to_owned())]),
+            false => {
+                let metadata = Metadata { version: VERSION, entries: self.metadata.clone() };
+                let text = serde_json::to_string(&metadata).map_err(|e| format(&self.origin, e))?;
+                HashMap::from([(METADATA.to_owned(), text)])
+            }
+        };
         serialize(tensors, Some(metadata)).map_err(|e| format(&self.origin, e))
     }
 
@@ -342,7 +294,7 @@ impl Checkpoint {
     }
 
     /// Reads the bytes of a safetensors file; `origin` names them in errors. F16 and BF16 become
-    /// F32, I64 becomes I32 where the values fit.
+    /// F32, other integers and booleans I32 where the values fit.
     ///
     /// # Errors
     /// Bytes that are no safetensors file, a tensor of a dtype or rank that does not exist here, or
@@ -398,115 +350,9 @@ fn read_metadata(text: &str) -> Result<BTreeMap<String, String>, String> {
     Ok(metadata.entries)
 }
 
-/// A tensor's bytes on the host, little endian.
-struct Stored {
-    dtype: Dtype,
-    dims: Vec<usize>,
-    bytes: Vec<u8>,
-}
-
-impl Stored {
-    fn new(tensor: &Tensor) -> Result<Self, CheckpointError> {
-        fn encode<T: Element, const N: usize>(
-            tensor: &Tensor,
-            to_bytes: impl Fn(T) -> [u8; N],
-        ) -> Result<Vec<u8>, CheckpointError> {
-            let mut bytes = Vec::with_capacity(tensor.elem_count() * N);
-            tensor.to_vec::<T>()?.into_iter().for_each(|x| bytes.extend_from_slice(&to_bytes(x)));
-            Ok(bytes)
-        }
-        let (dtype, bytes) = match tensor.dtype() {
-            DType::F32 => (Dtype::F32, encode(tensor, f32::to_le_bytes)?),
-            DType::F64 => (Dtype::F64, encode(tensor, f64::to_le_bytes)?),
-            DType::I32 => (Dtype::I32, encode(tensor, i32::to_le_bytes)?),
-        };
-        Ok(Stored { dtype, dims: tensor.dims().to_vec(), bytes })
-    }
-}
-
-impl View for Stored {
-    fn dtype(&self) -> Dtype {
-        self.dtype
-    }
-    fn shape(&self) -> &[usize] {
-        &self.dims
-    }
-    fn data(&self) -> Cow<'_, [u8]> {
-        Cow::Borrowed(&self.bytes)
-    }
-    fn data_len(&self) -> usize {
-        self.bytes.len()
-    }
-}
-
-/// Little-endian elements of `N` bytes.
-fn decode<const N: usize, T>(bytes: &[u8], element: impl Fn([u8; N]) -> T) -> Vec<T> {
-    bytes.as_chunks::<N>().0.iter().map(|&chunk| element(chunk)).collect()
-}
-
-fn read_tensor(view: &TensorView<'_>) -> Result<Tensor, String> {
-    let (dims, bytes) = (view.shape(), view.data());
-    if dims.len() > plies_tensor::MAX_RANK {
-        let most = plies_tensor::MAX_RANK;
-        return Err(format!("{} axes, at most {most} are supported", dims.len()));
-    }
-    // An empty tensor may claim any size along its other axes.
-    if strides_overflow(dims) {
-        return Err(format!("shape {dims:?} is too large"));
-    }
-    Ok(match view.dtype() {
-        Dtype::F32 => Tensor::from_vec(decode(bytes, f32::from_le_bytes), dims),
-        Dtype::F64 => Tensor::from_vec(decode(bytes, f64::from_le_bytes), dims),
-        Dtype::I32 => Tensor::from_vec(decode(bytes, i32::from_le_bytes), dims),
-        Dtype::BF16 => {
-            let widen = |b| f32::from_bits(u32::from(u16::from_le_bytes(b)) << 16);
-            Tensor::from_vec(decode(bytes, widen), dims)
-        }
-        Dtype::F16 => {
-            Tensor::from_vec(decode(bytes, |b| f32_from_f16(u16::from_le_bytes(b))), dims)
-        }
-        Dtype::I64 => {
-            let values = decode(bytes, i64::from_le_bytes).into_iter().map(i32::try_from);
-            let values: Result<Vec<i32>, _> = values.collect();
-            let values = values.map_err(|_| "an i64 value does not fit into i32".to_owned())?;
-            Tensor::from_vec(values, dims)
-        }
-        other => return Err(format!("dtype {other:?} is not supported")),
-    })
-}
-
-/// Whether the product of the axes other than 0 overflows.
-fn strides_overflow(dims: &[usize]) -> bool {
-    let product = dims.iter().try_fold(1usize, |n, &d| n.checked_mul(d.max(1)));
-    product.is_none_or(|n| n > isize::MAX as usize)
-}
-
-/// IEEE 754 half precision: 1 sign, 5 exponent and 10 fraction bits.
-fn f32_from_f16(half: u16) -> f32 {
-    let (sign, exponent, fraction) = (half >> 15, (half >> 10) & 31, half & 1023);
-    let magnitude = match exponent {
-        0 => f32::from(fraction) * 2f32.powi(-24),
-        31 if fraction == 0 => f32::INFINITY,
-        31 => f32::NAN,
-        _ => (1.0 + f32::from(fraction) / 1024.0) * 2f32.powi(i32::from(exponent) - 15),
-    };
-    if sign == 1 { -magnitude } else { magnitude }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn half_precision_is_widened_exactly() {
-        let rows = [(0x3c00, 1.0), (0xc000, -2.0), (0x7bff, 65504.0), (0x0001, 2f32.powi(-24))];
-        for (half, single) in rows {
-            assert_eq!(f32_from_f16(half), single);
-        }
-        assert_eq!(f32_from_f16(0xfc00), f32::NEG_INFINITY);
-        assert_eq!(f32_from_f16(0x8000).to_bits(), (-0f32).to_bits());
-        assert!(f32_from_f16(0x7e00).is_nan());
-    }
 
     #[test]
     fn what_a_file_calls_its_tensors_stays_on_one_line() {
