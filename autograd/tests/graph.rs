@@ -194,13 +194,15 @@ fn a_branch_that_is_not_taken_inside_a_formula_does_not_leak_its_nan() {
 #[test]
 fn a_saturated_unit_has_a_finite_gradient() {
     let x = [-1e30, -1e4, -800.0, 800.0, 1e4, 1e30];
-    let units: [(&str, Function); 12] = [
+    let units: [(&str, Function); 14] = [
         ("sigmoid", |x| x.sigmoid()),
         ("silu", |x| x.silu()),
         ("relu", |x| x.relu()),
         ("leaky_relu", |x| x.leaky_relu(0.1)),
         ("elu", |x| x.elu(1.5)),
+        ("celu", |x| x.celu(1.5)),
         ("selu", |x| x.selu()),
+        ("hardswish", |x| x.hardswish()),
         ("softplus", |x| x.softplus()),
         ("log_sigmoid", |x| x.log_sigmoid()),
         ("tanh", |x| x.tanh()),

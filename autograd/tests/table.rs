@@ -83,6 +83,7 @@ const ROWS: &[Row] = &[
     ("relu", |x| x[0].relu(), &[&[7]], Real),
     ("leaky_relu", |x| x[0].leaky_relu(0.1), &[&[7]], Real),
     ("elu", |x| x[0].elu(1.2), &[&[7]], Real),
+    ("celu", |x| x[0].celu(0.7), &[&[7]], Real),
     ("selu", |x| x[0].selu(), &[&[7]], Real),
     ("sigmoid", |x| x[0].sigmoid(), &[&[5]], Real),
     ("log_sigmoid", |x| x[0].log_sigmoid(), &[&[5]], Real),
@@ -92,6 +93,9 @@ const ROWS: &[Row] = &[
     ("gelu", |x| x[0].gelu(), &[&[5]], Real),
     ("gelu_tanh", |x| x[0].gelu_tanh(), &[&[5]], Real),
     ("mish", |x| x[0].mish(), &[&[5]], Real),
+    ("relu6", |x| (&x[0] * 4.0).relu6(), &[&[9]], Real),
+    ("hardsigmoid", |x| (&x[0] * 2.0).hardsigmoid(), &[&[9]], Real),
+    ("hardswish", |x| (&x[0] * 2.0).hardswish(), &[&[9]], Real),
     ("hardtanh", |x| x[0].hardtanh(), &[&[7]], Real),
     (
         "map",
@@ -203,6 +207,13 @@ const ROWS: &[Row] = &[
         Real,
     ),
     ("avg_pool", |x| x[0].avg_pool(&Pool::new(2).padding(1)).sqr(), &[&[1, 2, 5]], Real),
+    (
+        "avg_pool",
+        |x| x[0].avg_pool(&Pool::new([2, 3]).stride([3, 2]).round_up(true)),
+        &[&[1, 2, 4, 6]],
+        Real,
+    ),
+    ("max_pool", |x| x[0].max_pool(&Pool::new(2).round_up(true)).0, &[&[2, 1, 5]], Real),
     (
         "avg_pool_gradient",
         |x| x[0].avg_pool_gradient([1, 2, 5, 4], &Pool::new(2)),

@@ -109,6 +109,35 @@ impl Conv {
         Conv { groups, ..self }
     }
 
+    /// How many elements around each axis, before and behind it, make the result as long as the input, for
+    /// windows of `size`: dilation · (K - 1) in all, the odd one behind.
+    ///
+    /// # Panics
+    /// When the convolution has a stride or a padding.
+    ///
+    /// # Example
+    /// ```
+    /// use plies_tensor::Conv;
+    /// assert_eq!(Conv::default().dilation([1, 2]).same_padding(&[2, 3]), [[0, 1], [2, 2]]);
+    /// ```
+    #[track_caller]
+    pub fn same_padding(&self, size: &[usize]) -> Vec<[usize; 2]> {
+        let axes = size.len();
+        let resolve = |what: PerAxis, name: &str| what.resolve("same_padding", name, axes, 1);
+        let (stride, dilation) =
+            (resolve(self.stride, "stride"), resolve(self.dilation, "dilation"));
+        let padding = self.padding.resolve("same_padding", "padding", axes, 0);
+        assert!(
+            stride == [1, 1] && padding == [0, 0],
+            "same_padding: {self:?}: a stride makes the result shorter, a padding longer"
+        );
+        let around = |(a, &k): (usize, &usize)| {
+            let all = dilation[a + 2 - axes] * k.saturating_sub(1);
+            [all / 2, all - all / 2]
+        };
+        size.iter().enumerate().map(around).collect()
+    }
+
     /// Number of groups.
     pub fn n_groups(&self) -> usize {
         self.groups
@@ -131,13 +160,14 @@ pub struct Pool {
     pub(crate) stride: Option<PerAxis>,
     pub(crate) padding: PerAxis,
     pub(crate) count_padding: bool,
+    pub(crate) round_up: bool,
 }
 
 impl Pool {
     /// Windows of `size` elements side by side, without padding.
     pub fn new(size: impl Into<PerAxis>) -> Self {
         let padding = PerAxis::All(0);
-        Pool { size: size.into(), stride: None, padding, count_padding: true }
+        Pool { size: size.into(), stride: None, padding, count_padding: true, round_up: false }
     }
 
     /// Elements from one window to the next, at least 1; otherwise the window's size.
@@ -159,5 +189,14 @@ impl Pool {
     #[must_use]
     pub fn count_padding(self, count_padding: bool) -> Self {
         Pool { count_padding, ..self }
+    }
+    /// Whether a window that hangs over the end of the input counts too, so that the number of windows is
+    /// rounded up instead of down: the last elements are then in a window, whatever the stride. A window
+    /// must still begin inside the input or the padding before it. What hangs over is neither chosen nor
+    /// counted, not even by [`count_padding`](Pool::count_padding).
+    #[doc(alias = "ceil_mode")]
+    #[must_use]
+    pub fn round_up(self, round_up: bool) -> Self {
+        Pool { round_up, ..self }
     }
 }

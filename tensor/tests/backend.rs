@@ -225,15 +225,15 @@ impl Backend for Plain {
         values: &mut Buffer,
         positions: &mut Buffer,
     ) {
-        let Windows { size, stride, padding, .. } = windows;
+        let Windows { size, stride, padding, count } = windows;
         let sliding = Sliding { stride, padding, dilation: [1, 1], groups: 1 };
         let larger = |a: f64, b: f64| !a.is_nan() && (b.is_nan() || b > a);
         let largest = |window: &[(f64, usize)]| {
             window.iter().fold(window[0], |best, &x| if larger(best.0, x.0) { x } else { best })
         };
         let x = array(&input);
-        set(values, &reference::pool(&x, size, &sliding, |w| largest(w).0).data);
-        set(positions, &reference::pool(&x, size, &sliding, |w| largest(w).1 as f64).data);
+        set(values, &reference::pool(&x, size, &sliding, count, |w| largest(w).0).data);
+        set(positions, &reference::pool(&x, size, &sliding, count, |w| largest(w).1 as f64).data);
     }
 
     fn gather(

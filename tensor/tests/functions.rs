@@ -49,6 +49,7 @@ const ROWS: &[Row] = &[
     ("relu", |x, _| x.relu(), |x, _| x.max(0.0)),
     ("leaky_relu", |x, _| x.leaky_relu(0.1), |x, _| if x > 0.0 { x } else { 0.1 * x }),
     ("elu", |x, _| x.elu(0.7), |x, _| if x > 0.0 { x } else { 0.7 * (x.exp() - 1.0) }),
+    ("celu", |x, _| x.celu(0.7), |x, _| if x > 0.0 { x } else { 0.7 * ((x / 0.7).exp() - 1.0) }),
     (
         "selu",
         |x, _| x.selu(),
@@ -66,6 +67,9 @@ const ROWS: &[Row] = &[
         |x, _| 0.5 * x * (1.0 + ((2.0 / PI).sqrt() * (x + 0.044715 * x * x * x)).tanh()),
     ),
     ("mish", |x, _| x.mish(), |x, _| x * (1.0 + x.exp()).ln().tanh()),
+    ("relu6", |x, _| x.relu6(), |x, _| x.clamp(0.0, 6.0)),
+    ("hardsigmoid", |x, _| x.hardsigmoid(), |x, _| (x / 6.0 + 0.5).clamp(0.0, 1.0)),
+    ("hardswish", |x, _| x.hardswish(), |x, _| x * (x + 3.0).clamp(0.0, 6.0) / 6.0),
     ("hardtanh", |x, _| x.hardtanh(), |x, _| x.clamp(-1.0, 1.0)),
 ];
 

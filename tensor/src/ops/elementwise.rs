@@ -222,6 +222,15 @@ pub trait Elementwise: Sized {
         });
         Self::map(f, &[self], &[alpha])
     }
+    /// x above 0, α(e^(x/α) - 1) below, whose slope at 0 is 1 from both sides (Barron 2017).
+    #[track_caller]
+    fn celu(&self, alpha: f64) -> Self {
+        let f = formula!(|x; alpha| {
+            let above = x.gt(0.0);
+            above.select(x, alpha * (above.select(0.0, x) / alpha).exp_m1())
+        });
+        Self::map(f, &[self], &[alpha])
+    }
     /// λx above 0, λα(eˣ - 1) below, with the constants that keep mean 0 and variance 1
     /// (Klambauer et al. 2017).
     #[track_caller]
@@ -288,10 +297,30 @@ pub trait Elementwise: Sized {
     fn mish(&self) -> Self {
         Self::map(formula!(|x| x * x.softplus().tanh()), &[self], &[])
     }
-    /// x limited to -1..=1.
+    /// x limited to 0..=6 (Howard et al. 2017).
+    #[track_caller]
+    fn relu6(&self) -> Self {
+        let f = formula!(|x| x.le(0.0).select(0.0, x.ge(6.0).select(6.0, x)));
+        Self::map(f, &[self], &[])
+    }
+    /// x/6 + 1/2 limited to 0..=1, a sigmoid of straight lines (Courbariaux et al. 2015; the slope is
+    /// MobileNetV3's, Howard et al. 2019).
+    #[track_caller]
+    fn hardsigmoid(&self) -> Self {
+        let f = formula!(|x| x.le(-3.0).select(0.0, x.ge(3.0).select(1.0, x / 6.0 + 0.5)));
+        Self::map(f, &[self], &[])
+    }
+    /// x · hardsigmoid(x) (Howard et al. 2019).
+    #[track_caller]
+    fn hardswish(&self) -> Self {
+        let f = formula!(|x| x.le(-3.0).select(0.0, x.ge(3.0).select(x, x * (x / 6.0 + 0.5))));
+        Self::map(f, &[self], &[])
+    }
+    /// x limited to -1..=1 (Collobert 2004). Unlike that of `clamp`, its derivative at the bounds is 0.
     #[track_caller]
     fn hardtanh(&self) -> Self {
-        self.clamp(-1.0, 1.0)
+        let f = formula!(|x| x.le(-1.0).select(-1.0, x.ge(1.0).select(1.0, x)));
+        Self::map(f, &[self], &[])
     }
 }
 

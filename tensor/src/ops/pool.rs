@@ -26,25 +26,35 @@ impl Pool {
         let mut windows = Windows { size, stride, padding, count: [1, 1] };
         let mut shape = x;
         for (axis, a) in (2..).zip(2 - axes..2) {
-            let len = (2 * padding[a]).checked_add(x[axis]);
-            let Some(rest) = len.and_then(|len| len.checked_sub(size[a])).filter(|_| x[axis] > 0)
-            else {
+            let count = self.count(x[axis], size[a], stride[a], padding[a]);
+            let Some(count) = count.filter(|_| x[axis] > 0) else {
                 panic!(
                     "{operation}: a window of {} does not fit into axis {axis} of {x}, {self:?}",
                     size[a]
                 )
             };
-            windows.count[a] = rest / stride[a] + 1;
+            windows.count[a] = count;
             shape[axis] = windows.count[a];
             // A longer step leads outside as well, and no backend need make room for it.
             windows.stride[a] = stride[a].min(x[axis] + 2 * padding[a]);
         }
         (windows, shape)
     }
+
+    /// How many windows an axis of `len` elements has, if any.
+    fn count(&self, len: usize, size: usize, stride: usize, padding: usize) -> Option<usize> {
+        let padded = (2 * padding).checked_add(len)?;
+        if !self.round_up {
+            return Some(padded.checked_sub(size)? / stride + 1);
+        }
+        let hanging = padded.saturating_sub(size).div_ceil(stride);
+        // One that begins behind the input has no element.
+        Some(hanging.min((len + padding).checked_sub(1)? / stride) + 1)
+    }
 }
 
 /// An average as a convolution of every plane by itself with ones, divided at the end, so that it is
-/// rounded once more than the sum is.
+/// rounded once more than the sum is. Zeros stand where windows hang over the end.
 struct Average {
     conv: Conv,
     /// [1, 1, KH, KW]
@@ -52,6 +62,8 @@ struct Average {
     /// The planes of the input, [N · C, 1, H, W], and of the result.
     input: Shape,
     output: Shape,
+    /// How many rows and columns windows hang over the end of the padded input.
+    over: [usize; 2],
     /// The shape of the result.
     shape: Shape,
     /// Elements of each window: one number, or [1, 1, OH, OW].
@@ -77,13 +89,28 @@ impl Average {
         let (input, output) = (planes(x), planes(shape));
         let full = |dims: Shape, value: f64| Tensor::full(dims, value, like.dtype(), like.device());
         let ones = full([1, 1, size[0], size[1]].into(), 1.0);
-        let count = if pool.count_padding || padding == [0, 0] {
+        let over = [0, 1].map(|a| {
+            let reach = (output[a + 2] - 1) * stride[a] + size[a];
+            reach.saturating_sub(input[a + 2] + 2 * padding[a])
+        });
+        let is_full = over == [0, 0] && (pool.count_padding || padding == [0, 0]);
+        let count = if is_full {
             full(Shape::SCALAR, (size[0] * size[1]) as f64)
         } else {
-            full([1, 1, input[2], input[3]].into(), 1.0).conv(&ones, None, &conv)
+            // Where there is something to count, as a plane: what hangs over is not, padding may be.
+            let counted = if pool.count_padding { padding } else { [0, 0] };
+            let plane = [0, 1].map(|a| input[a + 2] + 2 * counted[a]);
+            let conv = conv.padding([0, 1].map(|a| padding[a] - counted[a]));
+            hang_over(&full([1, 1, plane[0], plane[1]].into(), 1.0), over).conv(&ones, None, &conv)
         };
-        Average { conv, ones, input, output, shape, count }
+        Average { conv, ones, input, output, over, shape, count }
     }
+}
+
+/// Zeros below and right of each plane.
+fn hang_over(x: &Tensor, over: [usize; 2]) -> Tensor {
+    let rows = if over[0] > 0 { x.pad(2, 0, over[0], 0.0) } else { x.clone() };
+    if over[1] > 0 { rows.pad(3, 0, over[1], 0.0) } else { rows }
 }
 
 /// Averages.
@@ -93,8 +120,8 @@ impl Tensor {
     ///
     /// # Shapes
     /// x [N, C, L] -> [N, C, M], x [N, C, H, W] -> [N, C, OH, OW];
-    /// M = (L + 2·padding - size) / stride + 1, rounded down, and OH and OW alike; [`Conv`] says what
-    /// the letters stand for
+    /// M = (L + 2·padding - size) / stride + 1, rounded down (or up: [`Pool::round_up`]), and OH and OW
+    /// alike; [`Conv`] says what the letters stand for
     ///
     /// # Panics
     /// When the shape is another, an axis or a window is empty, a window does not fit, the stride is 0, padding
@@ -111,7 +138,8 @@ impl Tensor {
     #[track_caller]
     pub fn avg_pool(&self, pool: &Pool) -> Tensor {
         let average = Average::new("avg_pool", pool, self.shape(), self);
-        let sum = self.reshape(average.input).conv(&average.ones, None, &average.conv);
+        let planes = hang_over(&self.reshape(average.input), average.over);
+        let sum = planes.conv(&average.ones, None, &average.conv);
         (sum / average.count).reshape(average.shape)
     }
 
@@ -135,8 +163,11 @@ impl Tensor {
             average.shape
         );
         let share = self.reshape(average.output) / average.count;
-        let d_x = share.conv_input_gradient(&average.ones, average.input, &average.conv);
-        d_x.reshape(dims)
+        let mut hanging = average.input;
+        (0..2).for_each(|a| hanging[a + 2] += average.over[a]);
+        let d_x = share.conv_input_gradient(&average.ones, hanging, &average.conv);
+        let inside = (0..2).fold(d_x, |d_x, a| d_x.narrow(a as isize + 2, 0, average.input[a + 2]));
+        inside.reshape(dims)
     }
 }
 
@@ -148,8 +179,8 @@ impl Tensor {
     ///
     /// # Shapes
     /// x [N, C, L] -> [N, C, M], x [N, C, H, W] -> [N, C, OH, OW];
-    /// M = (L + 2·padding - size) / stride + 1, rounded down, and OH and OW alike; [`Conv`] says what
-    /// the letters stand for
+    /// M = (L + 2·padding - size) / stride + 1, rounded down (or up: [`Pool::round_up`]), and OH and OW
+    /// alike; [`Conv`] says what the letters stand for
     ///
     /// # Panics
     /// When the shape is another, an axis or a window is empty, a window does not fit, the stride is 0, or

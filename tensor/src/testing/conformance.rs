@@ -495,6 +495,19 @@ fn conv(rng: &mut Rng, device: &Device, dtype: DType) -> Result<(), String> {
     check(&image(d_w), &expected, dtype).map_err(|e| named("conv_weight_gradient", e))
 }
 
+/// Whether windows hang over the end, and how many there are then.
+fn rounding(
+    rng: &mut Rng,
+    sliding: &Sliding,
+    dims: &[usize],
+    size: [usize; 2],
+) -> (bool, [usize; 2]) {
+    match rng.below(2) == 0 {
+        true => (true, sliding.count_up(&dims[2..], &size)),
+        false => (false, sliding.count(&dims[2..], &size)),
+    }
+}
+
 fn max_pool(rng: &mut Rng, device: &Device, dtype: DType) -> Result<(), String> {
     let channels = 1 + rng.below(3);
     let (mut dims, mut size, mut sliding, mut sequence) = images(rng, channels, 4);
@@ -518,11 +531,13 @@ fn max_pool(rng: &mut Rng, device: &Device, dtype: DType) -> Result<(), String> 
         window.iter().fold(first, |best, &x| if better(best.0, x.0) { x } else { best })
     };
     let array = Array::of(&x);
-    let values = reference::pool(&array, size, &sliding, |w| first_largest(w).0);
-    let positions = reference::pool(&array, size, &sliding, |w| first_largest(w).1 as f64);
+    let (round_up, count) = rounding(rng, &sliding, &dims, size);
+    let values = reference::pool(&array, size, &sliding, count, |w| first_largest(w).0);
+    let positions = reference::pool(&array, size, &sliding, count, |w| first_largest(w).1 as f64);
     let pool = Pool::new(per_axis(size, sequence))
         .stride(per_axis(sliding.stride, sequence))
-        .padding(per_axis(sliding.padding, sequence));
+        .padding(per_axis(sliding.padding, sequence))
+        .round_up(round_up);
     let (y, at) = as_drawn(&x, sequence).max_pool(&pool);
     let image = |y: Tensor| if sequence { y.unsqueeze(2) } else { y };
     check(&image(y), &values, dtype).map_err(|e| format!("{dims:?}, {pool:?}: {e}"))?;
@@ -539,15 +554,13 @@ fn avg_pool(rng: &mut Rng, device: &Device, dtype: DType) -> Result<(), String> 
     sliding.padding = [0, 1].map(|a| sliding.padding[a].min(size[a] / 2));
     let x = draw(rng, device, dtype, &dims);
     let count_padding = rng.below(2) == 0;
+    let (round_up, count) = rounding(rng, &sliding, &dims, size);
     let pool = Pool::new(per_axis(size, sequence))
         .stride(per_axis(sliding.stride, sequence))
         .padding(per_axis(sliding.padding, sequence))
-        .count_padding(count_padding);
-    let average = |window: &[(f64, usize)]| {
-        let n = if count_padding { size[0] * size[1] } else { window.len() };
-        window.iter().map(|(x, _)| x).sum::<f64>() / n as f64
-    };
-    let expected = reference::pool(&Array::of(&x), size, &sliding, average);
+        .count_padding(count_padding)
+        .round_up(round_up);
+    let expected = reference::avg_pool(&Array::of(&x), size, &sliding, count, count_padding);
     let y = as_drawn(&x, sequence).avg_pool(&pool);
     let image = |y: Tensor| if sequence { y.unsqueeze(2) } else { y };
     check(&image(y.clone()), &expected, dtype).map_err(|e| format!("{dims:?}, {pool:?}: {e}"))?;

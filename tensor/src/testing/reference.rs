@@ -299,6 +299,35 @@ impl Sliding {
         })
     }
 
+    /// The same where windows may hang over the end: as many as it takes to reach it, though none that
+    /// begins behind the image.
+    pub fn count_up(&self, image: &[usize], size: &[usize]) -> [usize; 2] {
+        [0, 1].map(|a| {
+            let (end, padding, stride) =
+                (image[a] + self.padding[a], self.padding[a], self.stride[a]);
+            let mut n = 1;
+            while (n - 1) * stride + size[a] < end + padding && n * stride < end {
+                n += 1;
+            }
+            n
+        })
+    }
+
+    /// How many elements window i has of an image, padding among them or not.
+    pub fn elements(
+        &self,
+        image: &[usize],
+        size: [usize; 2],
+        i: [usize; 2],
+        padding: bool,
+    ) -> usize {
+        let is_counted = |k: &Vec<usize>| match padding {
+            true => (0..2).all(|a| i[a] * self.stride[a] + k[a] < image[a] + 2 * self.padding[a]),
+            false => self.inside(image, i, [k[0], k[1]]).is_some(),
+        };
+        indices(&size).iter().filter(|k| is_counted(k)).count()
+    }
+
     /// The element k of window i, unless it is padding.
     fn inside(&self, image: &[usize], i: [usize; 2], k: [usize; 2]) -> Option<[usize; 2]> {
         let at = |a: usize| {
@@ -362,22 +391,36 @@ pub fn conv_weight_gradient(x: &Array, d_y: &Array, dims: &[usize], sliding: &Sl
     d_w
 }
 
-/// The elements of each window of x [N, C, H, W] that are not padding, with their positions in the
-/// plane, as `f` joins them.
+/// The elements of each of `count` windows of x [N, C, H, W] that are not padding, with their positions
+/// in the plane, as `f` joins them.
 pub fn pool(
     x: &Array,
     size: [usize; 2],
     sliding: &Sliding,
+    [oh, ow]: [usize; 2],
     f: impl Fn(&[(f64, usize)]) -> f64,
 ) -> Array {
     let image = &x.dims[2..];
-    let [oh, ow] = sliding.count(image, &size);
     Array::from_fn(&[x.dims[0], x.dims[1], oh, ow], |at| {
         let element = |k: Vec<usize>| {
             let [row, column] = sliding.inside(image, [at[2], at[3]], [k[0], k[1]])?;
             Some((x.at(&[at[0], at[1], row, column]), row * image[1] + column))
         };
         f(&indices(&size).into_iter().filter_map(element).collect::<Vec<_>>())
+    })
+}
+
+/// The average of each window of x [N, C, H, W], which may count padding.
+pub fn avg_pool(
+    x: &Array,
+    size: [usize; 2],
+    sliding: &Sliding,
+    [oh, ow]: [usize; 2],
+    count_padding: bool,
+) -> Array {
+    let sums = pool(x, size, sliding, [oh, ow], |window| window.iter().map(|(x, _)| x).sum());
+    Array::from_fn(&sums.dims, |at| {
+        sums.at(at) / sliding.elements(&x.dims[2..], size, [at[2], at[3]], count_padding) as f64
     })
 }
 
@@ -394,7 +437,7 @@ pub fn avg_pool_gradient(
         let places = indices(&size).into_iter();
         let inside = |k: Vec<usize>| sliding.inside(&dims[2..], [y[2], y[3]], [k[0], k[1]]);
         let places: Vec<[usize; 2]> = places.filter_map(inside).collect();
-        let n = if count_padding { size[0] * size[1] } else { places.len() };
+        let n = sliding.elements(&dims[2..], size, [y[2], y[3]], count_padding);
         for [row, column] in places {
             add(&mut d_x, &[y[0], y[1], row, column], d_y.at(&y) / n as f64);
         }
