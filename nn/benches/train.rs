@@ -66,7 +66,7 @@ fn lenet(bencher: Bencher<'_, '_>, threads: usize) {
         .push(Conv2d::new(16, 32, [5, 5], Conv::default(), &mut rng))
         .push(Activation::Relu)
         .push(MaxPool2d(Pool::new(2)))
-        .push(Flatten)
+        .push(Flatten::default())
         .push(Linear::new(512, 128, &mut rng))
         .push(Activation::Relu)
         .push(Linear::new(128, 10, &mut rng));

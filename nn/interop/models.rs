@@ -23,7 +23,7 @@ pub(crate) fn cnn(rng: &mut Rng) -> Sequential {
         .push(BatchNorm::new(6).eps(1e-3))
         .push(Activation::Gelu)
         .push(AvgPool2d(Pool::new(2)))
-        .push(Flatten)
+        .push(Flatten::default())
         .push(Linear::new(24, 3, rng))
 }
 

@@ -83,6 +83,14 @@ activations! {
     Mish, "mish", |x| x.mish(), SQRT_2;
     /// x / (1 + |x|)
     Softsign, "softsign", |x| x.softsign(), 1.0;
+    /// ln(1 / (1 + e⁻ˣ))
+    LogSigmoid, "log_sigmoid", |x| x.log_sigmoid(), 1.0;
+    /// x between 0 and 6, constant beyond
+    Relu6, "relu6", |x| x.relu6(), SQRT_2;
+    /// x/6 + 1/2 between 0 and 1, constant beyond
+    Hardsigmoid, "hardsigmoid", |x| x.hardsigmoid(), 1.0;
+    /// x · hardsigmoid(x)
+    Hardswish, "hardswish", |x| x.hardswish(), SQRT_2;
     /// x between -1 and 1, constant beyond
     Hardtanh, "hardtanh", |x| x.hardtanh(), 1.0;
 }

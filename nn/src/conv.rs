@@ -5,7 +5,7 @@
 use plies_autograd::Var;
 use plies_tensor::{Conv, Rng, Tensor};
 
-use crate::{Module, Pass, Visitor, VisitorMut, check, init};
+use crate::{Module, Pad, Padding, Pass, Visitor, VisitorMut, check, init};
 
 /// What both layers are made of.
 #[derive(Debug)]
@@ -13,6 +13,8 @@ struct Filters {
     weight: Var,
     bias: Option<Var>,
     conv: Conv,
+    /// What the input gets around it before it is convolved.
+    pad: Pad,
 }
 
 impl Filters {
@@ -48,12 +50,19 @@ impl Filters {
                 weight.shape()
             );
         }
-        Filters { weight: Var::leaf(weight), bias: bias.map(Var::leaf), conv }
+        let pad = Pad::new(Padding::Constant(0.0), &[]);
+        Filters { weight: Var::leaf(weight), bias: bias.map(Var::leaf), conv, pad }
+    }
+
+    /// Makes results as long as inputs.
+    #[track_caller]
+    fn pad_to_same(&mut self, padding: Padding) {
+        self.pad = Pad::new(padding, &self.conv.same_padding(&self.weight.dims()[2..]));
     }
 
     #[track_caller]
-    fn forward(&self, x: &Var) -> Var {
-        x.conv(&self.weight, self.bias.as_ref(), &self.conv)
+    fn forward(&self, x: &Var, pass: &mut Pass) -> Var {
+        self.pad.forward(x, pass).conv(&self.weight, self.bias.as_ref(), &self.conv)
     }
 
     fn visit(&self, visitor: &mut Visitor<'_>) {
@@ -122,6 +131,23 @@ impl Conv1d {
         Conv1d(Filters::from_weights("conv1d", 1, weight, bias, conv))
     }
 
+    /// The same layer, which pads its input like this first, where [`Conv::padding`] has zeros only, as many
+    /// on either side.
+    pub fn pad(mut self, pad: Pad) -> Self {
+        self.0.pad = pad;
+        self
+    }
+
+    /// The same layer with so much of a padding that results are as long as inputs.
+    ///
+    /// # Panics
+    /// As [`Conv::same_padding`]
+    #[track_caller]
+    pub fn same(mut self, padding: Padding) -> Self {
+        self.0.pad_to_same(padding);
+        self
+    }
+
     /// The same layer without a bias.
     pub fn without_bias(mut self) -> Self {
         self.0.bias = None;
@@ -188,6 +214,23 @@ impl Conv2d {
         Conv2d(Filters::from_weights("conv2d", 2, weight, bias, conv))
     }
 
+    /// The same layer, which pads its input like this first, where [`Conv::padding`] has zeros only, as many
+    /// on either side.
+    pub fn pad(mut self, pad: Pad) -> Self {
+        self.0.pad = pad;
+        self
+    }
+
+    /// The same layer with so much of a padding that results are as long as inputs.
+    ///
+    /// # Panics
+    /// As [`Conv::same_padding`]
+    #[track_caller]
+    pub fn same(mut self, padding: Padding) -> Self {
+        self.0.pad_to_same(padding);
+        self
+    }
+
     /// The same layer without a bias.
     pub fn without_bias(mut self) -> Self {
         self.0.bias = None;
@@ -218,9 +261,9 @@ fn per_group(name: &str, inputs: usize, conv: &Conv) -> usize {
 
 impl Module for Conv1d {
     #[track_caller]
-    fn forward(&self, x: &Var, _pass: &mut Pass) -> Var {
+    fn forward(&self, x: &Var, pass: &mut Pass) -> Var {
         assert!(x.rank() == 3, "conv1d: input {}; expected [N, C, L]", x.shape());
-        self.0.forward(x)
+        self.0.forward(x, pass)
     }
 
     fn visit(&self, visitor: &mut Visitor<'_>) {
@@ -234,9 +277,9 @@ impl Module for Conv1d {
 
 impl Module for Conv2d {
     #[track_caller]
-    fn forward(&self, x: &Var, _pass: &mut Pass) -> Var {
+    fn forward(&self, x: &Var, pass: &mut Pass) -> Var {
         assert!(x.rank() == 4, "conv2d: input {}; expected [N, C, H, W]", x.shape());
-        self.0.forward(x)
+        self.0.forward(x, pass)
     }
 
     fn visit(&self, visitor: &mut Visitor<'_>) {

@@ -26,16 +26,59 @@ fn zeros(dims: Shape) -> Var {
     Var::leaf(Tensor::zeros(dims, DType::F32, &Device::cpu()))
 }
 
+/// A scale and a shift that are learnt; a layer may do without either.
+#[derive(Debug)]
+struct Affine {
+    weight: Option<Var>,
+    bias: Option<Var>,
+}
+
+impl Affine {
+    /// weight 1, bias 0
+    #[track_caller]
+    fn new(layer: &str, dims: Shape) -> Self {
+        Affine { weight: Some(ones(layer, dims)), bias: Some(zeros(dims)) }
+    }
+
+    /// Weight and bias as `f` spreads them out over elements; where there is none, 1 and 0, which change
+    /// no number.
+    fn spread(&self, x: &Var, f: impl Fn(&Var) -> Var) -> [Var; 2] {
+        let or = |v: &Option<Var>, value: f64| match v {
+            Some(v) => f(v),
+            None => Var::constant(Tensor::full([], value, x.dtype(), x.device())),
+        };
+        [or(&self.weight, 1.0), or(&self.bias, 0.0)]
+    }
+
+    fn visit(&self, visitor: &mut Visitor<'_>) {
+        if let Some(weight) = &self.weight {
+            visitor.parameter("weight", weight);
+        }
+        if let Some(bias) = &self.bias {
+            visitor.parameter("bias", bias);
+        }
+    }
+
+    fn visit_mut(&mut self, visitor: &mut VisitorMut<'_>) {
+        if let Some(weight) = &mut self.weight {
+            visitor.parameter("weight", weight);
+        }
+        if let Some(bias) = &mut self.bias {
+            visitor.parameter("bias", bias);
+        }
+    }
+}
+
 /// Each row of x with mean 0 and variance 1, then scaled and shifted.
 ///
 /// # Shapes
 /// x [..., N], weight and bias [..., N] broadcast -> [..., N]
-fn normalise(x: &Var, weight: &Var, bias: &Var, eps: f64) -> Var {
+fn normalise(x: &Var, [weight, bias]: [Var; 2], eps: f64) -> Var {
     let f = formula!(|x, weight, bias; n, eps| {
         let d = x - x.row_sum() / n;
         d / ((d * d).row_sum() / n + eps).sqrt() * weight + bias
     });
-    Var::map(f, &[x, weight, bias], &[x.dim(-1) as f64, eps])
+    Var::map(f, &[x, &weight, &bias], &[x.dim(-1) as f64, eps])
 }
 
 /// x with its last axes, which are `dims`, as one.
@@ -73,8 +116,8 @@ fn rows(layer: &str, x: &Var, dims: &[usize]) -> Var {
 /// ```
 #[derive(Debug)]
 pub struct LayerNorm {
-    weight: Var,
-    bias: Var,
+    dims: Shape,
+    affine: Affine,
     eps: f64,
 }
 
@@ -83,7 +126,19 @@ impl LayerNorm {
     #[track_caller]
     pub fn new(dims: impl Into<Shape>) -> Self {
         let dims = dims.into();
-        LayerNorm { weight: ones("layer_norm", dims), bias: zeros(dims), eps: EPS }
+        LayerNorm { dims, affine: Affine::new("layer_norm", dims), eps: EPS }
+    }
+
+    /// The same layer without a bias.
+    pub fn without_bias(mut self) -> Self {
+        self.affine.bias = None;
+        self
+    }
+
+    /// The same layer without weight and bias.
+    pub fn without_affine(mut self) -> Self {
+        self.affine = Affine { weight: None, bias: None };
+        self
     }
 
     /// Another ε.
@@ -96,19 +151,17 @@ impl LayerNorm {
 impl Module for LayerNorm {
     #[track_caller]
     fn forward(&self, x: &Var, _pass: &mut Pass) -> Var {
-        let rows = rows("layer_norm", x, self.weight.dims()); // [..., N]
-        let (weight, bias) = (self.weight.flatten(), self.bias.flatten()); // [N]
-        normalise(&rows, &weight, &bias, self.eps).reshape(x.shape())
+        let rows = rows("layer_norm", x, &self.dims); // [..., N]
+        let affine = self.affine.spread(x, Var::flatten); // [N]
+        normalise(&rows, affine, self.eps).reshape(x.shape())
     }
 
     fn visit(&self, visitor: &mut Visitor<'_>) {
-        visitor.parameter("weight", &self.weight);
-        visitor.parameter("bias", &self.bias);
+        self.affine.visit(visitor);
     }
 
     fn visit_mut(&mut self, visitor: &mut VisitorMut<'_>) {
-        visitor.parameter("weight", &mut self.weight);
-        visitor.parameter("bias", &mut self.bias);
+        self.affine.visit_mut(visitor);
     }
 }
 
@@ -133,7 +186,8 @@ impl Module for LayerNorm {
 /// ```
 #[derive(Debug)]
 pub struct RmsNorm {
-    weight: Var,
+    dims: Shape,
+    affine: Affine,
     eps: f64,
 }
 
@@ -141,7 +195,15 @@ impl RmsNorm {
     /// Over the last axes, which have the sizes `dims`; weight 1, ε = 1e-5.
     #[track_caller]
     pub fn new(dims: impl Into<Shape>) -> Self {
-        RmsNorm { weight: ones("rms_norm", dims.into()), eps: EPS }
+        let dims = dims.into();
+        let affine = Affine { weight: Some(ones("rms_norm", dims)), bias: None };
+        RmsNorm { dims, affine, eps: EPS }
+    }
+
+    /// The same layer without a weight.
+    pub fn without_affine(mut self) -> Self {
+        self.affine.weight = None;
+        self
     }
 
     /// Another ε.
@@ -154,18 +216,19 @@ impl RmsNorm {
 impl Module for RmsNorm {
     #[track_caller]
     fn forward(&self, x: &Var, _pass: &mut Pass) -> Var {
-        let rows = rows("rms_norm", x, self.weight.dims()); // [..., N]
+        let rows = rows("rms_norm", x, &self.dims); // [..., N]
+        let [weight, _] = self.affine.spread(x, Var::flatten); // [N]
         let f = formula!(|x, weight; n, eps| x / ((x * x).row_sum() / n + eps).sqrt() * weight);
         let scalars = [rows.dim(-1) as f64, self.eps];
-        Var::map(f, &[&rows, &self.weight.flatten()], &scalars).reshape(x.shape())
+        Var::map(f, &[&rows, &weight], &scalars).reshape(x.shape())
     }
 
     fn visit(&self, visitor: &mut Visitor<'_>) {
-        visitor.parameter("weight", &self.weight);
+        self.affine.visit(visitor);
     }
 
     fn visit_mut(&mut self, visitor: &mut VisitorMut<'_>) {
-        visitor.parameter("weight", &mut self.weight);
+        self.affine.visit_mut(visitor);
     }
 }
 
@@ -193,8 +256,8 @@ impl Module for RmsNorm {
 #[derive(Debug)]
 pub struct GroupNorm {
     groups: usize,
-    weight: Var,
-    bias: Var,
+    channels: usize,
+    affine: Affine,
     eps: f64,
 }
 
@@ -209,8 +272,14 @@ impl GroupNorm {
             groups > 0 && channels.is_multiple_of(groups),
             "group_norm: {channels} channels in {groups} groups"
         );
-        let (weight, bias) = (ones("group_norm", [channels].into()), zeros([channels].into()));
-        GroupNorm { groups, weight, bias, eps: EPS }
+        let affine = Affine::new("group_norm", [channels].into());
+        GroupNorm { groups, channels, affine, eps: EPS }
+    }
+
+    /// The same layer without weight and bias.
+    pub fn without_affine(mut self) -> Self {
+        self.affine = Affine { weight: None, bias: None };
+        self
     }
 
     /// Another ε.
@@ -223,25 +292,23 @@ impl GroupNorm {
 impl Module for GroupNorm {
     #[track_caller]
     fn forward(&self, x: &Var, _pass: &mut Pass) -> Var {
-        let channels = self.weight.dim(0);
+        let (groups, channels) = (self.groups, self.channels);
         check_channels("group_norm", x, channels);
         let places: usize = x.dims()[2..].iter().product();
-        let n = channels / self.groups * places;
+        let n = channels / groups * places;
         // Each channel's number, at each of its places: [G, N].
-        let spread =
-            |v: &Var| v.unsqueeze(1).broadcast_to([channels, places]).reshape([self.groups, n]);
-        let rows = x.reshape([x.dim(0), self.groups, n]);
-        normalise(&rows, &spread(&self.weight), &spread(&self.bias), self.eps).reshape(x.shape())
+        let at_places =
+            |v: &Var| v.unsqueeze(1).broadcast_to([channels, places]).reshape([groups, n]);
+        let rows = x.reshape([x.dim(0), groups, n]);
+        normalise(&rows, self.affine.spread(x, at_places), self.eps).reshape(x.shape())
     }
 
     fn visit(&self, visitor: &mut Visitor<'_>) {
-        visitor.parameter("weight", &self.weight);
-        visitor.parameter("bias", &self.bias);
+        self.affine.visit(visitor);
     }
 
     fn visit_mut(&mut self, visitor: &mut VisitorMut<'_>) {
-        visitor.parameter("weight", &mut self.weight);
-        visitor.parameter("bias", &mut self.bias);
+        self.affine.visit_mut(visitor);
     }
 }
 
@@ -256,13 +323,15 @@ fn check_channels(layer: &str, x: &Var, channels: usize) {
 
 /// Normalises each channel over all examples and places of a batch, and in evaluation by running
 /// averages of what was seen in training: μ ← (1 - m) μ + m μ_batch, and so σ² (unbiased). Those are
-/// buffers, saved with the model.
+/// buffers, saved with the model. [`cumulative`](BatchNorm::cumulative) averages weigh all batches alike; a
+/// layer [`without_running_statistics`](BatchNorm::without_running_statistics) normalises by the batch in
+/// evaluation, too.
 ///
 /// # Shapes
 /// x [B, C, ...], weight and bias `[C]` -> [B, C, ...]
 ///
 /// # Panics
-/// Forward in training, with fewer than two numbers for each channel.
+/// Forward by the batch's own mean and variance, with fewer than two numbers for each channel.
 ///
 /// # Source
 /// Ioffe, Szegedy: Batch normalization (2015).
@@ -282,11 +351,12 @@ fn check_channels(layer: &str, x: &Var, channels: usize) {
 #[doc(alias("BatchNorm1d", "BatchNorm2d"))]
 #[derive(Debug)]
 pub struct BatchNorm {
-    weight: Var,
-    bias: Var,
+    channels: usize,
+    affine: Affine,
     /// Forward changes them, and takes the layer by shared reference.
-    running: Mutex<Running>,
-    momentum: f64,
+    running: Option<Mutex<Running>>,
+    /// None: every batch as much as any other.
+    momentum: Option<f64>,
     eps: f64,
 }
 
@@ -302,15 +372,34 @@ impl BatchNorm {
     /// For C channels; weight 1, bias 0, momentum m = 0.1, ε = 1e-5.
     #[track_caller]
     pub fn new(channels: usize) -> Self {
-        let (weight, bias) = (ones("batch_norm", [channels].into()), zeros([channels].into()));
-        let (mean, var) = (bias.value().clone(), weight.value().clone());
-        let running = Mutex::new(Running { mean, var, batches: Tensor::scalar(0i32) });
-        BatchNorm { weight, bias, running, momentum: 0.1, eps: EPS }
+        let affine = Affine::new("batch_norm", [channels].into());
+        let [mean, var] = [zeros([channels].into()), ones("batch_norm", [channels].into())];
+        let [mean, var] = [mean, var].map(Var::into_value);
+        let running = Some(Mutex::new(Running { mean, var, batches: Tensor::scalar(0i32) }));
+        BatchNorm { channels, affine, running, momentum: Some(0.1), eps: EPS }
+    }
+
+    /// The same layer without weight and bias.
+    pub fn without_affine(mut self) -> Self {
+        self.affine = Affine { weight: None, bias: None };
+        self
+    }
+
+    /// The same layer, which keeps nothing of a batch and normalises each by itself, in evaluation, too.
+    pub fn without_running_statistics(mut self) -> Self {
+        self.running = None;
+        self
     }
 
     /// The weight m of a new batch in the running averages.
     pub fn momentum(mut self, m: f64) -> Self {
-        self.momentum = m;
+        self.momentum = Some(m);
+        self
+    }
+
+    /// Running averages that are those of all batches so far: m = 1 / n for the n-th.
+    pub fn cumulative(mut self) -> Self {
+        self.momentum = None;
         self
     }
 
@@ -320,46 +409,62 @@ impl BatchNorm {
         self
     }
 
-    fn running(&self) -> MutexGuard<'_, Running> {
-        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    fn running(&self) -> Option<MutexGuard<'_, Running>> {
+        let running = self.running.as_ref()?;
+        Some(running.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// μ and σ² of the batch, as [1, C, 1, ...]; they enter the running averages.
+    /// μ and σ² of the batch, as [1, C, 1, ...].
     #[track_caller]
     fn of_batch(&self, x: &Var) -> (Var, Var) {
         let n = x.elem_count() / x.dim(1).max(1);
         assert!(n > 1, "batch_norm: {n} numbers for each channel of {} in training", x.shape());
         let axes: Vec<isize> = (0..x.rank() as isize).filter(|&axis| axis != 1).collect();
-        let (mean, var) = (x.mean(&axes, true), x.var(&axes, 0, true));
-        let mut running = self.running();
+        (x.mean(&axes, true), x.var(&axes, 0, true))
+    }
+}
+
+impl Running {
+    /// Lets μ and σ² of a batch of n numbers for each channel into the averages, with weight m, or as much as
+    /// every batch before.
+    fn join(&mut self, mean: &Var, var: &Var, n: usize, m: Option<f64>) {
+        let m = m.unwrap_or_else(|| {
+            // A device that fails here fails the read of the result, too.
+            let before = self.batches.item().unwrap_or(0.0);
+            1.0 / (before + 1.0)
+        });
         let unbiased = n as f64 / (n as f64 - 1.0);
-        let join = |running: &mut Tensor, batch: &Var, scale: f64| {
-            *running = running.to_dtype(x.dtype());
+        for (running, batch, scale) in [(&mut self.mean, mean, 1.0), (&mut self.var, var, unbiased)]
+        {
+            *running = running.to_dtype(batch.dtype());
             let f = formula!(|old, new; m, scale| old + m * (scale * new - old));
-            let batch = batch.value().flatten();
-            Tensor::update(&mut [running], f, &[&batch], &[self.momentum, scale]);
-        };
-        join(&mut running.mean, &mean, 1.0);
-        join(&mut running.var, &var, unbiased);
-        Tensor::update(&mut [&mut running.batches], formula!(|n| n + 1.0), &[], &[]);
-        (mean, var)
+            Tensor::update(&mut [running], f, &[&batch.value().flatten()], &[m, scale]);
+        }
+        Tensor::update(&mut [&mut self.batches], formula!(|n| n + 1.0), &[], &[]);
     }
 }
 
 impl Module for BatchNorm {
     #[track_caller]
     fn forward(&self, x: &Var, pass: &mut Pass) -> Var {
-        check_channels("batch_norm", x, self.weight.dim(0));
+        check_channels("batch_norm", x, self.channels);
         let mut channels = Shape::from([1].repeat(x.rank())); // [1, C, 1, ...]
         channels[1] = x.dim(1);
-        let (mean, var) = if pass.training() {
-            self.of_batch(x)
-        } else {
-            let running = self.running();
-            let kept = |t: &Tensor| Var::constant(t.to_dtype(x.dtype()).reshape(channels));
-            (kept(&running.mean), kept(&running.var))
+        let (mean, var) = match self.running() {
+            Some(running) if !pass.training() => {
+                let kept = |t: &Tensor| Var::constant(t.to_dtype(x.dtype()).reshape(channels));
+                (kept(&running.mean), kept(&running.var))
+            }
+            running => {
+                // Not before the batch is known to be one.
+                let (mean, var) = self.of_batch(x);
+                if let Some(mut running) = running {
+                    running.join(&mean, &var, x.elem_count() / x.dim(1), self.momentum);
+                }
+                (mean, var)
+            }
         };
-        let (weight, bias) = (self.weight.reshape(channels), self.bias.reshape(channels));
+        let [weight, bias] = self.affine.spread(x, |v| v.reshape(channels));
         let f = formula!(|x, mean, var, weight, bias; eps| {
             (x - mean) / (var + eps).sqrt() * weight + bias
         });
@@ -367,20 +472,21 @@ impl Module for BatchNorm {
     }
 
     fn visit(&self, visitor: &mut Visitor<'_>) {
-        visitor.parameter("weight", &self.weight);
-        visitor.parameter("bias", &self.bias);
-        let running = self.running();
-        visitor.buffer("running_mean", &running.mean);
-        visitor.buffer("running_var", &running.var);
-        visitor.buffer("num_batches_tracked", &running.batches);
+        self.affine.visit(visitor);
+        if let Some(running) = self.running() {
+            visitor.buffer("running_mean", &running.mean);
+            visitor.buffer("running_var", &running.var);
+            visitor.buffer("num_batches_tracked", &running.batches);
+        }
     }
 
     fn visit_mut(&mut self, visitor: &mut VisitorMut<'_>) {
-        visitor.parameter("weight", &mut self.weight);
-        visitor.parameter("bias", &mut self.bias);
-        let running = self.running.get_mut().unwrap_or_else(PoisonError::into_inner);
-        visitor.buffer("running_mean", &mut running.mean);
-        visitor.buffer("running_var", &mut running.var);
-        visitor.buffer("num_batches_tracked", &mut running.batches);
+        self.affine.visit_mut(visitor);
+        if let Some(running) = &mut self.running {
+            let running = running.get_mut().unwrap_or_else(PoisonError::into_inner);
+            visitor.buffer("running_mean", &mut running.mean);
+            visitor.buffer("running_var", &mut running.var);
+            visitor.buffer("num_batches_tracked", &mut running.batches);
+        }
     }
 }

@@ -8,7 +8,8 @@ use crate::{Module, Pass, Visitor, VisitorMut};
 /// The largest element of each window of a sequence; [`Pool`] has the options, padding among them.
 ///
 /// # Shapes
-/// x [N, C, L] -> [N, C, M]; M = (L + 2·padding - size) / stride + 1, rounded down
+/// x [N, C, L] -> [N, C, M]; M = (L + 2·padding - size) / stride + 1, rounded down, or up if
+/// [`Pool::round_up`] says so
 ///
 /// # Gradient
 /// d_y at the first largest element of each window
@@ -31,8 +32,8 @@ pub struct MaxPool1d(pub Pool);
 /// The largest element of each window of an image; [`Pool`] has the options, padding among them.
 ///
 /// # Shapes
-/// x [N, C, H, W] -> [N, C, OH, OW]; OH = (H + 2·padding - size) / stride + 1, rounded down, and OW
-/// alike
+/// x [N, C, H, W] -> [N, C, OH, OW]; OH = (H + 2·padding - size) / stride + 1, rounded down, or up if
+/// [`Pool::round_up`] says so, and OW alike
 ///
 /// # Gradient
 /// d_y at the first largest element of each window
@@ -79,7 +80,8 @@ impl Module for MaxPool2d {
 /// The average of each window of a sequence; [`Pool`] has the options, padding among them.
 ///
 /// # Shapes
-/// x [N, C, L] -> [N, C, M]; M = (L + 2·padding - size) / stride + 1, rounded down
+/// x [N, C, L] -> [N, C, M]; M = (L + 2·padding - size) / stride + 1, rounded down, or up if
+/// [`Pool::round_up`] says so
 ///
 /// # Gradient
 /// d_y shared out among each window
@@ -102,8 +104,8 @@ pub struct AvgPool1d(pub Pool);
 /// The average of each window of an image; [`Pool`] has the options, padding among them.
 ///
 /// # Shapes
-/// x [N, C, H, W] -> [N, C, OH, OW]; OH = (H + 2·padding - size) / stride + 1, rounded down, and OW
-/// alike
+/// x [N, C, H, W] -> [N, C, OH, OW]; OH = (H + 2·padding - size) / stride + 1, rounded down, or up if
+/// [`Pool::round_up`] says so, and OW alike
 ///
 /// # Gradient
 /// d_y shared out among each window

@@ -7,11 +7,14 @@ use std::path::PathBuf;
 use plies_autograd::Var;
 use plies_nn::loss::{CrossEntropy, Reduction};
 use plies_nn::{
-    AvgPool1d, AvgPool2d, Checkpoint, Conv1d, Conv2d, Directions, Gru, Linear, Lstm, MaxPool1d,
-    MaxPool2d, Module, Pass, RecurrentOptions, Rnn, loss,
+    Activation, AdaptiveAvgPool1d, AdaptiveAvgPool2d, AdaptiveMaxPool1d, AdaptiveMaxPool2d,
+    AvgPool1d, AvgPool2d, BatchNorm, Checkpoint, Conv1d, Conv2d, ConvTranspose1d, ConvTranspose2d,
+    Directions, Embedding, Flatten, Function, Glu, GroupNorm, Gru, LayerNorm, Linear, LogSoftmax,
+    Lstm, MaxPool1d, MaxPool2d, Maxout, Module, Pad, Padding, Pass, Prelu, RecurrentOptions,
+    RmsNorm, Rnn, Sequential, Softmax, Unflatten, loss,
 };
 use plies_tensor::testing::assert_close;
-use plies_tensor::{Conv, DType, Pool, Rng, Tensor};
+use plies_tensor::{Conv, DType, Elementwise, Pool, Rng, Tensor};
 
 /// A file, in one dtype.
 struct Golden {
@@ -19,6 +22,8 @@ struct Golden {
     dtype: DType,
     /// What has a gradient, by name.
     leaves: Vec<(String, Var)>,
+    /// What a layer keeps after all its passes.
+    buffers: Vec<(String, Tensor)>,
     used: BTreeSet<String>,
 }
 
@@ -33,7 +38,7 @@ impl Golden {
     fn open(name: &str, dtype: DType) -> Golden {
         let path = Golden::folder().join(format!("{name}.safetensors"));
         let file = Checkpoint::load(&path).unwrap();
-        Golden { file, dtype, leaves: vec![], used: BTreeSet::new() }
+        Golden { file, dtype, leaves: vec![], buffers: vec![], used: BTreeSet::new() }
     }
 
     fn tensor(&mut self, name: &str) -> Tensor {
@@ -65,6 +70,9 @@ impl Golden {
             total = Some(total.map_or(part.clone(), |total| total + part));
         }
         total.unwrap().backward();
+        for (name, buffer) in std::mem::take(&mut self.buffers) {
+            assert_close(&buffer, &self.tensor(&name), tolerance, tolerance);
+        }
         for (name, leaf) in std::mem::take(&mut self.leaves) {
             let gradient = leaf.grad().unwrap();
             assert_close(
@@ -84,6 +92,48 @@ fn layer<M: Module + 'static>(make: impl Fn() -> M + 'static) -> Run {
         let layer = golden.fill(make());
         vec![("y", layer.forward(&golden.leaf("x"), &mut Pass::eval()))]
     })
+}
+
+/// Two steps of training, the statistics after them, and an evaluation by those.
+fn batch_norm(make: impl Fn() -> BatchNorm + 'static) -> Run {
+    Box::new(move |golden| {
+        let layer = golden.fill(make());
+        let (x, x_1) = (golden.leaf("x"), golden.leaf("x_1"));
+        let [y, y_1] = [&x, &x_1].map(|x| layer.forward(x, &mut Pass::train(Rng::new(1))));
+        let z = layer.forward(&x, &mut Pass::eval());
+        golden.buffers = layer.named_buffers();
+        vec![("y", y), ("y_1", y_1), ("z", z)]
+    })
+}
+
+fn embedding(options: fn(Embedding) -> Embedding) -> Run {
+    Box::new(move |golden| {
+        let table = golden.fill(options(Embedding::new(5, 3, &mut Rng::new(1))));
+        vec![("y", table.of(&golden.tensor("index")))]
+    })
+}
+
+/// Functions by name, each of an input of its own.
+fn functions(list: impl Fn() -> Vec<(&'static str, Box<dyn Module>)> + 'static) -> Run {
+    Box::new(move |golden| {
+        let of = |(name, f): (&'static str, Box<dyn Module>)| {
+            (name, f.forward(&golden.leaf(&format!("x_{name}")), &mut Pass::eval()))
+        };
+        list().into_iter().map(of).collect()
+    })
+}
+
+fn activations() -> Vec<(&'static str, Box<dyn Module>)> {
+    Activation::ALL.iter().map(|&f| (f.name(), Box::new(f) as Box<dyn Module>)).collect()
+}
+
+fn with_constants() -> Vec<(&'static str, Box<dyn Module>)> {
+    vec![
+        ("leaky_relu", Box::new(Function::new(|x| x.leaky_relu(0.2)))),
+        ("elu", Box::new(Function::new(|x| x.elu(1.3)))),
+        ("celu", Box::new(Function::new(|x| x.celu(0.5)))),
+        ("hardtanh", Box::new(Function::new(|x| x.clamp(-0.5, 2.0)))),
+    ]
 }
 
 /// x, how many steps the sequences have, and the state h before the first.
@@ -177,6 +227,9 @@ fn rows() -> Vec<(String, Run)> {
         ),
     ];
     rows.extend(others.map(|(name, run)| (name.to_owned(), run)));
+    rows.extend(
+        of_windows().into_iter().chain(of_features()).map(|(name, run)| (name.to_owned(), run)),
+    );
     for (name, ignore_index, label_smoothing) in [
         ("weights", None, 0.0),
         ("ignore", Some(-100), 0.0),
@@ -190,6 +243,111 @@ fn rows() -> Vec<(String, Run)> {
         }
     }
     rows
+}
+
+/// Convolutions and pools beyond the plain ones.
+fn of_windows() -> Vec<(&'static str, Run)> {
+    let rng = || Rng::new(1);
+    let conv = Conv::default();
+    let transposed = conv.stride(2).padding(1);
+    let transposed_2d = conv.stride([2, 1]).padding([1, 0]).dilation([1, 2]);
+    let around = |padding| {
+        let pad = Pad::new(padding, &[[1, 1], [2, 2]]);
+        layer(move || Conv2d::new(2, 2, [3, 3], conv, &mut rng()).pad(pad.clone()))
+    };
+    let pad = |padding, sides: &'static [[usize; 2]]| layer(move || Pad::new(padding, sides));
+    let hanging = Pool::new([2, 3]).stride([3, 2]).padding([1, 0]).round_up(true);
+    let hanging_1d = Pool::new(2).stride(3).padding(1).round_up(true);
+    let inside = Pool::new(3).stride(2).padding(1).round_up(true).count_padding(false);
+    vec![
+        (
+            "conv_transpose1d",
+            layer(move || {
+                let conv = transposed.dilation(2);
+                ConvTranspose1d::new(2, 3, 3, conv, &mut rng()).output_padding(1)
+            }),
+        ),
+        (
+            "conv_transpose2d",
+            layer(move || ConvTranspose2d::new(3, 4, [3, 2], transposed_2d, &mut rng())),
+        ),
+        (
+            "conv_transpose2d_groups",
+            layer(move || {
+                let conv = transposed.groups(2);
+                ConvTranspose2d::new(4, 6, [3, 3], conv, &mut rng()).output_padding([1, 0])
+            }),
+        ),
+        (
+            "conv1d_same",
+            layer(move || {
+                Conv1d::new(2, 3, 4, conv.dilation(3), &mut rng()).same(Padding::Constant(0.0))
+            }),
+        ),
+        (
+            "conv2d_same",
+            layer(move || Conv2d::new(2, 3, [2, 3], conv, &mut rng()).same(Padding::Reflect)),
+        ),
+        ("conv2d_reflect", around(Padding::Reflect)),
+        ("conv2d_replicate", around(Padding::Replicate)),
+        ("conv2d_circular", around(Padding::Circular)),
+        ("pad_constant", pad(Padding::Constant(1.5), &[[1, 2]])),
+        ("pad_reflect", pad(Padding::Reflect, &[[0, 1], [1, 2]])),
+        ("pad_replicate", pad(Padding::Replicate, &[[0, 3], [1, 4]])),
+        ("pad_circular", pad(Padding::Circular, &[[0, 1], [3, 2]])),
+        ("max_pool1d_round_up", layer(|| MaxPool1d(Pool::new(4).stride(2).round_up(true)))),
+        ("max_pool2d_round_up", layer(move || MaxPool2d(hanging))),
+        ("avg_pool1d_round_up", layer(move || AvgPool1d(hanging_1d))),
+        ("avg_pool2d_round_up", layer(move || AvgPool2d(hanging))),
+        ("avg_pool2d_round_up_inside", layer(move || AvgPool2d(inside))),
+        ("adaptive_avg_pool1d", layer(|| AdaptiveAvgPool1d(3))),
+        ("adaptive_avg_pool2d", layer(|| AdaptiveAvgPool2d([3, 2]))),
+        ("adaptive_avg_pool2d_all", layer(|| AdaptiveAvgPool2d([1, 1]))),
+        ("adaptive_max_pool1d", layer(|| AdaptiveMaxPool1d(4))),
+        ("adaptive_max_pool2d", layer(|| AdaptiveMaxPool2d([3, 2]))),
+        ("adaptive_max_pool2d_equals", layer(|| AdaptiveMaxPool2d([2, 3]))),
+        ("max_pool2d_equals", layer(|| MaxPool2d(Pool::new(3).stride(1)))),
+    ]
+}
+
+/// Normalisations, activations, and what changes shapes.
+fn of_features() -> Vec<(&'static str, Run)> {
+    vec![
+        ("layer_norm", layer(|| LayerNorm::new([4]))),
+        ("layer_norm_axes", layer(|| LayerNorm::new([3, 2]).eps(1e-3))),
+        ("layer_norm_without_bias", layer(|| LayerNorm::new([4]).without_bias())),
+        ("layer_norm_without_affine", layer(|| LayerNorm::new([4]).without_affine())),
+        ("rms_norm", layer(|| RmsNorm::new([4]))),
+        ("rms_norm_without_affine", layer(|| RmsNorm::new([4]).without_affine())),
+        ("group_norm", layer(|| GroupNorm::new(2, 4))),
+        ("group_norm_of_instances", layer(|| GroupNorm::new(2, 2).without_affine())),
+        ("batch_norm", batch_norm(|| BatchNorm::new(3))),
+        ("batch_norm_of_images", batch_norm(|| BatchNorm::new(2).momentum(0.3).eps(1e-3))),
+        ("batch_norm_cumulative", batch_norm(|| BatchNorm::new(2).cumulative().without_affine())),
+        ("batch_norm_by_itself", batch_norm(|| BatchNorm::new(2).without_running_statistics())),
+        ("softmax", layer(|| Softmax(1))),
+        ("log_softmax", layer(|| LogSoftmax(-1))),
+        ("glu", layer(|| Glu(1))),
+        ("prelu", layer(Prelu::new)),
+        ("prelu_of_channels", layer(|| Prelu::of_channels(2))),
+        ("flatten", layer(Flatten::default)),
+        ("flatten_axes", layer(|| Flatten::axes(0, -2))),
+        ("unflatten", layer(|| Unflatten::new(1, [3, 2]))),
+        ("maxout", layer(|| Maxout::new(4, 3, 2, &mut Rng::new(1)))),
+        (
+            "sequential",
+            layer(|| {
+                Sequential::new()
+                    .push_named("first", Linear::new(3, 4, &mut Rng::new(1)))
+                    .push(Activation::Tanh)
+                    .push_named("last", Linear::new(4, 2, &mut Rng::new(1)))
+            }),
+        ),
+        ("embedding", embedding(|table| table)),
+        ("embedding_padding", embedding(|table| table.padding(2))),
+        ("activation", functions(activations)),
+        ("function", functions(with_constants)),
+    ]
 }
 
 #[test]

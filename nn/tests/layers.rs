@@ -3,11 +3,14 @@
 use plies_autograd::Var;
 use plies_autograd::gradcheck::{gradcheck, gradgradcheck};
 use plies_nn::{
-    Activation, AvgPool1d, AvgPool2d, BatchNorm, Checkpoint, Conv1d, Conv2d, Directions, Dropout,
-    Flatten, GroupNorm, Gru, LayerNorm, Linear, Lstm, MaxPool1d, MaxPool2d, Mlp, Module, Pass,
-    RecurrentOptions, RmsNorm, Rnn, Sequential, Visitor, VisitorMut,
+    Activation, AdaptiveAvgPool1d, AdaptiveAvgPool2d, AdaptiveMaxPool1d, AdaptiveMaxPool2d,
+    AlphaDropout, AvgPool1d, AvgPool2d, BatchNorm, Checkpoint, Conv1d, Conv2d, ConvTranspose1d,
+    ConvTranspose2d, Directions, Dropout, Flatten, Function, Glu, GroupNorm, Gru, LayerNorm,
+    Linear, LogSoftmax, Lstm, MaxPool1d, MaxPool2d, Maxout, Mlp, Module, Pad, Padding, Parallel,
+    Pass, Perceptron, Prelu, RecurrentOptions, Residual, RmsNorm, Rnn, Sequential, Softmax,
+    SpatialDropout, Unflatten, Visitor, VisitorMut,
 };
-use plies_tensor::{Conv, DType, Device, Pool, Rng, Tensor};
+use plies_tensor::{Conv, DType, Device, Elementwise, Pool, Rng, Tensor};
 
 type Make = Box<dyn Fn() -> Box<dyn Module>>;
 
@@ -44,7 +47,59 @@ fn layers() -> Vec<(String, Make, &'static [usize])> {
             },
             &[1, 1, 4, 3],
         ),
+        (
+            "conv1d as long as its input",
+            || {
+                let layer = Conv1d::new(2, 2, 4, Conv::default().dilation(2), &mut Rng::new(3));
+                Box::new(layer.same(Padding::Replicate))
+            },
+            &[1, 2, 5],
+        ),
+        (
+            "conv2d with a mirror around",
+            || {
+                let layer = Conv2d::new(1, 2, [2, 3], Conv::default(), &mut Rng::new(3));
+                Box::new(layer.pad(Pad::new(Padding::Reflect, &[[0, 1], [1, 2]])))
+            },
+            &[1, 1, 2, 3],
+        ),
+        (
+            "conv_transpose1d",
+            || {
+                let conv = Conv::default().stride(2).padding(1);
+                Box::new(ConvTranspose1d::new(2, 3, 3, conv, &mut Rng::new(3)).output_padding(1))
+            },
+            &[2, 2, 3],
+        ),
+        (
+            "conv_transpose2d",
+            || {
+                let conv = Conv::default().stride([2, 1]).dilation([1, 2]).groups(2);
+                Box::new(ConvTranspose2d::new(4, 2, [3, 2], conv, &mut Rng::new(3)))
+            },
+            &[1, 4, 2, 3],
+        ),
+        (
+            "conv_transpose2d without bias",
+            || {
+                let conv = Conv::default().padding([1, 0]);
+                Box::new(ConvTranspose2d::new(1, 2, [2, 2], conv, &mut Rng::new(3)).without_bias())
+            },
+            &[1, 1, 3, 2],
+        ),
+        ("pad", || Box::new(Pad::new(Padding::Circular, &[[1, 2], [3, 0]])), &[2, 2, 3]),
+        ("pad with a number", || Box::new(Pad::new(Padding::Constant(2.0), &[[1, 2]])), &[2, 3]),
+        ("adaptive_avg_pool1d", || Box::new(AdaptiveAvgPool1d(3)), &[2, 1, 5]),
+        ("adaptive_avg_pool2d", || Box::new(AdaptiveAvgPool2d([2, 3])), &[1, 2, 3, 4]),
+        ("adaptive_avg_pool2d over all", || Box::new(AdaptiveAvgPool2d([1, 1])), &[2, 2, 3, 2]),
+        ("adaptive_max_pool1d", || Box::new(AdaptiveMaxPool1d(3)), &[2, 1, 5]),
+        ("adaptive_max_pool2d", || Box::new(AdaptiveMaxPool2d([2, 3])), &[1, 2, 3, 4]),
         ("max_pool1d", || Box::new(MaxPool1d(Pool::new(2))), &[2, 2, 5]),
+        (
+            "max_pool1d that hangs over",
+            || Box::new(MaxPool1d(Pool::new(2).round_up(true))),
+            &[2, 2, 5],
+        ),
         ("max_pool2d", || Box::new(MaxPool2d(Pool::new(3).stride(1).padding(1))), &[1, 2, 3, 4]),
         ("avg_pool1d", || Box::new(AvgPool1d(Pool::new(2))), &[2, 2, 5]),
         ("avg_pool2d", || Box::new(AvgPool2d(Pool::new(3).stride(1).padding(1))), &[1, 2, 3, 4]),
@@ -54,8 +109,84 @@ fn layers() -> Vec<(String, Make, &'static [usize])> {
         ("group_norm", || Box::new(GroupNorm::new(2, 4)), &[2, 4, 2]),
         ("batch_norm", || Box::new(BatchNorm::new(3)), &[4, 3]),
         ("batch_norm of pictures", || Box::new(BatchNorm::new(2)), &[2, 2, 2, 2]),
+        (
+            "batch_norm by itself",
+            || Box::new(BatchNorm::new(2).without_running_statistics()),
+            &[3, 2],
+        ),
+        ("layer_norm without bias", || Box::new(LayerNorm::new([4]).without_bias()), &[2, 4]),
+        (
+            "layer_norm without weight and bias",
+            || Box::new(LayerNorm::new([4]).without_affine()),
+            &[2, 4],
+        ),
+        ("rms_norm without weight", || Box::new(RmsNorm::new([4]).without_affine()), &[2, 4]),
+        (
+            "group_norm without weight and bias",
+            || Box::new(GroupNorm::new(2, 4).without_affine()),
+            &[1, 4, 2],
+        ),
+        (
+            "batch_norm without weight and bias",
+            || Box::new(BatchNorm::new(2).without_affine()),
+            &[3, 2],
+        ),
         ("dropout", || Box::new(Dropout::new(0.4)), &[3, 5]),
-        ("flatten", || Box::new(Flatten), &[2, 3, 2]),
+        ("spatial_dropout", || Box::new(SpatialDropout::new(0.4)), &[2, 3, 2]),
+        ("alpha_dropout", || Box::new(AlphaDropout::new(0.4)), &[3, 5]),
+        ("flatten", || Box::new(Flatten::default()), &[2, 3, 2]),
+        ("flatten of the last axes", || Box::new(Flatten::axes(-2, -1)), &[2, 3, 2]),
+        ("unflatten", || Box::new(Unflatten::new(1, [3, 2])), &[2, 6]),
+        ("maxout", || Box::new(Maxout::new(4, 3, 2, &mut Rng::new(3))), &[2, 4]),
+        (
+            "maxout without bias",
+            || Box::new(Maxout::new(3, 2, 3, &mut Rng::new(3)).without_bias()),
+            &[2, 2, 3],
+        ),
+        ("prelu", || Box::new(Prelu::new()), &[3, 4]),
+        ("prelu of channels", || Box::new(Prelu::of_channels(2)), &[2, 2, 3]),
+        ("glu", || Box::new(Glu(1)), &[2, 4, 2]),
+        ("softmax", || Box::new(Softmax(1)), &[2, 3, 2]),
+        ("log_softmax", || Box::new(LogSoftmax(-1)), &[2, 3]),
+        ("function", || Box::new(Function::new(|x| x.celu(0.5) * 3.0)), &[2, 3]),
+        ("perceptron", || Box::new(Perceptron::new(3, 2)), &[2, 3]),
+        ("residual", || Box::new(Residual::new(Linear::new(3, 3, &mut Rng::new(3)))), &[2, 3]),
+        (
+            "residual with a projection",
+            || {
+                let mut rng = Rng::new(3);
+                let body = Sequential::new()
+                    .push(Linear::new(3, 4, &mut rng))
+                    .push(Activation::Tanh)
+                    .push(Dropout::new(0.3));
+                Box::new(Residual::new(body).project(Linear::new(3, 4, &mut rng).without_bias()))
+            },
+            &[2, 3],
+        ),
+        (
+            "parallel",
+            || {
+                let mut rng = Rng::new(3);
+                let layers = Parallel::cat(1)
+                    .push(Linear::new(3, 2, &mut rng))
+                    .push_named("wide", Linear::new(3, 4, &mut rng));
+                Box::new(layers)
+            },
+            &[2, 3],
+        ),
+        (
+            "parallel, averaged",
+            || {
+                let layer = || Linear::new(3, 2, &mut Rng::new(3));
+                Box::new(Parallel::mean().push(layer()).push(layer()))
+            },
+            &[2, 3],
+        ),
+        (
+            "parallel, added",
+            || Box::new(Parallel::sum().push(Activation::Tanh).push(Activation::Identity)),
+            &[2, 3],
+        ),
         ("rnn", || Box::new(Rnn::new(2, 3, &mut Rng::new(3))), &[2, 3, 2]),
         ("lstm", || Box::new(Lstm::new(2, 3, &mut Rng::new(3)).forget_bias(1.0)), &[2, 3, 2]),
         (
@@ -73,7 +204,7 @@ fn layers() -> Vec<(String, Make, &'static [usize])> {
             || {
                 let mut rng = Rng::new(4);
                 let layers = Sequential::new()
-                    .push(Flatten)
+                    .push(Flatten::default())
                     .push(Linear::new(6, 3, &mut rng))
                     .push(Activation::Tanh)
                     .push(Dropout::new(0.3))
@@ -125,7 +256,16 @@ fn names_are_those_of_pytorch_and_both_walks_agree() {
         layer.for_each_parameter_mut(&mut |name, _| again.push(name.to_owned()));
         assert_eq!(names, again, "{name}");
         match name.as_str() {
-            "linear" | "conv1d" | "conv2d" => assert_eq!(names, ["weight", "bias"]),
+            "linear" | "conv1d" | "conv2d" | "conv_transpose1d" | "maxout" | "perceptron" => {
+                assert_eq!(names, ["weight", "bias"]);
+            }
+            "prelu" | "rms_norm" | "layer_norm without bias" => assert_eq!(names, ["weight"]),
+            "residual with a projection" => {
+                assert_eq!(names, ["body.0.weight", "body.0.bias", "shortcut.weight"]);
+            }
+            "parallel" => {
+                assert_eq!(names, ["0.weight", "0.bias", "wide.weight", "wide.bias"]);
+            }
             "lstm" => {
                 assert_eq!(names, ["weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0"])
             }
@@ -260,6 +400,107 @@ fn dropout_drops_its_share_scales_the_rest_and_passes_gradients_through_the_rest
 
     let all = Dropout::new(1.0).forward(&x, &mut Pass::train(Rng::new(2)));
     assert_eq!(all.value().sum_all().item().unwrap(), 0.0);
+}
+
+/// What becomes of numbers and their gradients with p = 0 and p = 1, infinite ones among them.
+#[test]
+fn dropout_of_nothing_and_of_everything() {
+    let x = Var::leaf(Tensor::from([[1f32, f32::INFINITY], [-2.0, 0.5]]));
+    type Make = fn(f64) -> Box<dyn Module>;
+    let layers: [Make; 3] = [
+        |p| Box::new(Dropout::new(p)),
+        |p| Box::new(SpatialDropout::new(p)),
+        |p| Box::new(AlphaDropout::new(p)),
+    ];
+    for make in layers {
+        for p in [0.0, 1.0] {
+            x.zero_grad();
+            let y = make(p).forward(&x, &mut Pass::train(Rng::new(2)));
+            y.sum_all().backward();
+            let d_x = x.grad().unwrap().to_vec::<f32>().unwrap();
+            assert_eq!(d_x, [if p == 0.0 { 1.0 } else { 0.0 }; 4]);
+            let expected = if p == 0.0 { x.to_vec::<f32>().unwrap() } else { vec![0.0; 4] };
+            assert_eq!(y.to_vec::<f32>().unwrap(), expected);
+        }
+    }
+}
+
+#[test]
+fn alpha_dropout_keeps_mean_and_variance_and_spatial_dropout_the_channels_together() {
+    let n = 200_000;
+    let x = Var::constant(Rng::new(3).normal([n], DType::F64, &Device::cpu()));
+    for p in [0.1, 0.5, 0.9] {
+        let y = AlphaDropout::new(p).forward(&x, &mut Pass::train(Rng::new(2)));
+        let (mean, var) = (y.mean_all().item().unwrap(), y.var(&[0], 0, false).item().unwrap());
+        assert!(mean.abs() < 0.02 && (var - 1.0).abs() < 0.02, "p = {p}: {mean}, {var}");
+    }
+    let x = Var::constant(Tensor::ones([50, 40, 3], DType::F32, &Device::cpu()));
+    let y = SpatialDropout::new(0.3).forward(&x, &mut Pass::train(Rng::new(2)));
+    let kept = y.to_vec::<f32>().unwrap();
+    assert!(kept.chunks(3).all(|channel| channel.iter().all(|&v| v == channel[0])));
+    let share = kept.iter().filter(|&&v| v > 0.0).count() as f64 / kept.len() as f64;
+    // Four standard deviations of a share of 2000 channels.
+    assert!((share - 0.7).abs() < 4.0 * (0.21 / 2000f64).sqrt(), "{share}");
+}
+
+#[test]
+fn batch_norm_without_statistics_evaluates_by_the_batch_and_cumulative_ones_weigh_all_alike() {
+    let x = |a: f64, b: f64| Var::constant(Tensor::from([[a], [b]]));
+    let bare = BatchNorm::new(1).without_affine().without_running_statistics();
+    assert!(bare.named_buffers().is_empty());
+    let y = bare.forward(&x(1.0, 3.0), &mut Pass::eval()).to_vec::<f64>().unwrap();
+    assert!((y[0] + 1.0).abs() < 1e-4 && (y[1] - 1.0).abs() < 1e-4, "{y:?}");
+
+    let layer = BatchNorm::new(1).cumulative().without_affine();
+    for (a, b) in [(1.0, 3.0), (4.0, 6.0), (0.0, 8.0)] {
+        layer.forward(&x(a, b), &mut Pass::train(Rng::new(1)));
+    }
+    let buffers: Vec<f64> = layer.named_buffers().iter().map(|(_, b)| b.item().unwrap()).collect();
+    let expected = [(2.0 + 5.0 + 4.0) / 3.0, (2.0 + 2.0 + 32.0) / 3.0, 3.0];
+    for (buffer, expected) in buffers.iter().zip(expected) {
+        assert!((buffer - expected).abs() < 1e-12, "{buffers:?}");
+    }
+}
+
+#[test]
+fn adaptive_windows_cover_the_input_and_take_the_first_of_equals() {
+    // Windows 0..2, 1..4, 3..5: none sees beyond its end, whatever stands there.
+    let x = Var::leaf(Tensor::from([[[1f64, 3.0, f64::INFINITY, 5.0, 7.0]]]));
+    let y = AdaptiveAvgPool1d(3).forward(&x, &mut Pass::eval());
+    assert_eq!(y.to_vec::<f64>().unwrap(), [2.0, f64::INFINITY, 6.0]);
+    // More windows than elements repeat some.
+    let y = AdaptiveAvgPool1d(2).forward(&x.narrow(-1, 0, 1), &mut Pass::eval());
+    assert_eq!(y.to_vec::<f64>().unwrap(), [1.0, 1.0]);
+    let none = Var::constant(Tensor::zeros([0, 2, 3, 3], DType::F32, &Device::cpu()));
+    assert_eq!(AdaptiveMaxPool2d([2, 1]).forward(&none, &mut Pass::eval()).dims(), [0, 2, 2, 1]);
+
+    let x = Var::leaf(Tensor::from([[[[0f64, 0.0, 5.0], [5.0, 0.0, 0.0]]]]));
+    let y = AdaptiveMaxPool2d([1, 2]).forward(&x, &mut Pass::eval());
+    assert_eq!(y.to_vec::<f64>().unwrap(), [5.0, 5.0]);
+    let y = AdaptiveMaxPool2d([1, 1]).forward(&x, &mut Pass::eval());
+    y.sum_all().backward();
+    assert_eq!(x.grad().unwrap().to_vec::<f64>().unwrap(), [0.0, 0.0, 1.0, 0.0, 0.0, 0.0]);
+}
+
+#[test]
+fn layers_of_a_sequence_are_found_replaced_and_named() {
+    let linear = |inputs, outputs| Linear::new(inputs, outputs, &mut Rng::new(1));
+    let mut model = Sequential::new()
+        .push_named("first", linear(2, 3))
+        .push(Activation::Relu)
+        .push_named("last", linear(3, 4));
+    assert_eq!(model.names().collect::<Vec<_>>(), ["first", "1", "last"]);
+    assert_eq!(model.iter().map(Module::parameter_count).collect::<Vec<_>>(), [9, 0, 16]);
+    model[0].for_each_parameter_mut(&mut |_, p| *p.value_mut() = p.value().zeros_like());
+    let x = Var::constant(Tensor::from([[5f32, -1.0]]));
+    let zeros = model.forward(&x, &mut Pass::eval()).to_vec::<f32>().unwrap();
+    assert_eq!(zeros, [0.0; 4]);
+
+    let last = model.remove(2);
+    assert_eq!(last.parameter_count(), 16);
+    model.insert(0, Function::new(|x| x * 2.0));
+    assert_eq!(model.names().collect::<Vec<_>>(), ["0", "first", "2"]);
+    assert!(!model.is_empty() && model.len() == 3);
 }
 
 #[test]

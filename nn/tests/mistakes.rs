@@ -9,8 +9,11 @@ use plies_nn::metrics::ConfusionMatrix;
 use plies_nn::optim::{Optimizer, Sgd, State};
 use plies_nn::train::{Fit, evaluate, fit};
 use plies_nn::{
-    Activation, BatchNorm, CheckpointError, Conv1d, Conv2d, Embedding, GroupNorm, Gru, LayerNorm,
-    Linear, Lstm, Mlp, Module, Pass, RecurrentOptions, RmsNorm, Rnn, Sequential, loss,
+    Activation, AdaptiveAvgPool1d, AdaptiveMaxPool2d, AlphaDropout, BatchNorm, CheckpointError,
+    Conv1d, Conv2d, ConvTranspose1d, ConvTranspose2d, Dropout, Embedding, Flatten, Glu, GroupNorm,
+    Gru, LayerNorm, Linear, LogSoftmax, Lstm, Maxout, Mlp, Module, Pad, Padding, Parallel, Pass,
+    Perceptron, Prelu, RecurrentOptions, Residual, RmsNorm, Rnn, Sequential, Softmax,
+    SpatialDropout, Unflatten, loss,
 };
 use plies_tensor::{Conv, Rng, Tensor};
 
@@ -72,6 +75,117 @@ fn a_mistake_is_reported_at_the_callers_line_by_the_name_of_the_layer() {
         ("conv: weight [1, 1, 1] does not fit into the input [1, 1, 2], Conv", &|| {
             let layer = Conv1d::new(1, 1, 1, conv.padding(HUGE), &mut rng());
             drop(layer.forward(&x, &mut Pass::eval()));
+        }),
+        ("pad: 1 and 0 elements around axis 1 of [1, 1, 2], Reflect", &|| {
+            let layer = Conv1d::new(1, 1, 1, conv, &mut rng());
+            let pad = Pad::new(Padding::Reflect, &[[1, 0], [0, 0]]);
+            drop(layer.pad(pad).forward(&x, &mut Pass::eval()));
+        }),
+        ("pad: input [1, 1, 2] has no 4 axes", &|| {
+            drop(Pad::new(Padding::Replicate, &[[0, 0]; 4]).forward(&x, &mut Pass::eval()));
+        }),
+        ("same_padding: Conv", &|| {
+            drop(Conv1d::new(1, 1, 3, conv.stride(2), &mut rng()).same(Padding::Circular));
+        }),
+        ("conv_transpose1d: sizes [2, 9223372036854775808, 3]", &|| {
+            drop(ConvTranspose1d::new(2, HUGE, 3, conv, &mut rng()));
+        }),
+        ("conv_transpose2d: weight [2, 2, 3, 0] has windows of no elements", &|| {
+            drop(ConvTranspose2d::new(2, 2, [3, 0], conv, &mut rng()));
+        }),
+        ("conv_transpose1d: 3 input channels, not a multiple of 2 groups", &|| {
+            drop(ConvTranspose1d::new(3, 2, 1, conv.groups(2), &mut rng()));
+        }),
+        ("conv_transpose1d: 3 output channels, not a multiple of 2 groups", &|| {
+            drop(ConvTranspose1d::new(2, 3, 1, conv.groups(2), &mut rng()));
+        }),
+        ("conv_transpose1d: bias [3] for weight [2, 1, 1] in 2 groups", &|| {
+            let weight = Tensor::from([[[1f32]], [[2.0]]]);
+            let bias = Tensor::from([1f32, 2.0, 3.0]);
+            drop(ConvTranspose1d::from_weights(weight, Some(bias), conv.groups(2)));
+        }),
+        ("conv_transpose2d: weight [2] must have 2 axes behind [C, O]", &|| {
+            drop(ConvTranspose2d::from_weights(Tensor::from([1f32, 2.0]), None, conv));
+        }),
+        ("conv_transpose2d: input [1, 1, 2]; expected [N, C, H, W]", &|| {
+            let layer = ConvTranspose2d::new(1, 1, [1, 1], conv, &mut rng());
+            drop(layer.forward(&x, &mut Pass::eval()));
+        }),
+        ("conv_transpose: output padding 1 must be less than the stride 1", &|| {
+            let layer = ConvTranspose1d::new(1, 1, 1, conv, &mut rng()).output_padding(1);
+            drop(layer.forward(&x, &mut Pass::eval()));
+        }),
+        ("adaptive_avg_pool1d: [0] windows of an input [1, 1, 2]", &|| {
+            drop(AdaptiveAvgPool1d(0).forward(&x, &mut Pass::eval()));
+        }),
+        ("adaptive_max_pool2d: input [1, 1, 2]; expected [N, C, H, W]", &|| {
+            drop(AdaptiveMaxPool2d([1, 1]).forward(&x, &mut Pass::eval()));
+        }),
+        ("dropout: p = -0.1 is not", &|| _ = Dropout::new(-0.1)),
+        ("spatial_dropout: p = NaN is not", &|| _ = SpatialDropout::new(f64::NAN)),
+        ("spatial_dropout: input [2]; expected [N, C, ...]", &|| {
+            drop(SpatialDropout::new(0.5).forward(&x.flatten(), &mut Pass::eval()));
+        }),
+        ("alpha_dropout: p = 1.5 is not", &|| _ = AlphaDropout::new(1.5)),
+        ("flatten: axes -1 to 1 of [1, 1, 2]", &|| {
+            drop(Flatten::axes(-1, 1).forward(&x, &mut Pass::eval()));
+        }),
+        ("unflatten: axis 2 of [1, 1, 2] as [3]", &|| {
+            drop(Unflatten::new(2, [3]).forward(&x, &mut Pass::eval()));
+        }),
+        ("glu: axis 1 of [1, 1, 2] cannot be halved", &|| {
+            drop(Glu(1).forward(&x, &mut Pass::eval()));
+        }),
+        ("softmax: ", &|| drop(Softmax(3).forward(&x, &mut Pass::eval()))),
+        ("log_softmax: ", &|| drop(LogSoftmax(3).forward(&x, &mut Pass::eval()))),
+        ("prelu: sizes", &|| drop(Prelu::of_channels(HUGE))),
+        ("prelu: input [1, 1, 2], expected [B, 3, ...]", &|| {
+            drop(Prelu::of_channels(3).forward(&x, &mut Pass::eval()));
+        }),
+        ("maxout: sizes [2, 9223372036854775808, 2]", &|| {
+            drop(Maxout::new(2, 2, HUGE, &mut rng()));
+        }),
+        ("maxout: weight must be [O · 0, I], not [0, 2]", &|| {
+            drop(Maxout::new(2, 2, 0, &mut rng()));
+        }),
+        ("maxout: bias [1] for weight [2, 1]", &|| {
+            let weight = Tensor::from([[1f32], [2.0]]);
+            drop(Maxout::from_weights(2, weight, Some(Tensor::from([1f32]))));
+        }),
+        ("perceptron: 1 classes are nothing to tell apart", &|| drop(Perceptron::new(2, 1))),
+        ("perceptron: sizes", &|| drop(Perceptron::new(HUGE, 2))),
+        ("perceptron: inputs [1, 1, 2] and classes [1]; expected [B, 2] and [B]", &|| {
+            _ = Perceptron::new(2, 2).learn(x.value(), &Tensor::from([0]));
+        }),
+        ("perceptron: classes are f32, not i32", &|| {
+            _ = Perceptron::new(2, 2).learn(&x.value().squeeze(0), &Tensor::from([0f32]));
+        }),
+        ("perceptron: class 2 at position 0 is outside 0..2", &|| {
+            _ = Perceptron::new(2, 2).learn(&x.value().squeeze(0), &Tensor::from([2]));
+        }),
+        ("residual: [1, 1, 3] to be added to [1, 1, 2]", &|| {
+            let block = Residual::new(Linear::new(2, 3, &mut rng()));
+            drop(block.forward(&x, &mut Pass::eval()));
+        }),
+        ("parallel: no branches", &|| drop(Parallel::cat(0).forward(&x, &mut Pass::eval()))),
+        ("parallel: results [1, 1, 2] and [1, 1, 1] of an input [1, 1, 2] to be added", &|| {
+            let layers = Parallel::sum().push(Activation::Relu).push(Linear::new(2, 1, &mut rng()));
+            drop(layers.forward(&x, &mut Pass::eval()));
+        }),
+        ("sequential: position 1 among 0 layers", &|| {
+            Sequential::new().insert(1, Activation::Relu);
+        }),
+        ("sequential: position 0 among 0 layers", &|| drop(Sequential::new().remove(0))),
+        ("sequential: \"12\" is not the name of a layer", &|| {
+            drop(Sequential::new().push_named("12", Activation::Relu));
+        }),
+        ("sequential: two layers named \"relu\"", &|| {
+            let model = Sequential::new().push_named("relu", Activation::Relu);
+            drop(model.push_named("relu", Activation::Relu));
+        }),
+        ("batch_norm: 1 numbers for each channel of [1, 2] in training", &|| {
+            let layer = BatchNorm::new(2).without_running_statistics();
+            drop(layer.forward(&x.squeeze(0), &mut Pass::eval()));
         }),
         ("layer_norm: sizes", &|| drop(LayerNorm::new([HUGE]))),
         ("rms_norm: sizes", &|| drop(RmsNorm::new([HUGE]))),

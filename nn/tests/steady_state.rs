@@ -16,7 +16,7 @@ fn steps_after_the_first_ones_take_no_new_memory() {
         .push(Conv2d::new(1, 8, [3, 3], Conv::default(), rng))
         .push(Activation::Relu)
         .push(MaxPool2d(Pool::new(2)))
-        .push(Flatten)
+        .push(Flatten::default())
         .push(Linear::new(8 * 13 * 13, 64, rng))
         .push(Activation::Tanh)
         .push(Linear::new(64, 10, rng));
@@ -26,7 +26,7 @@ fn steps_after_the_first_ones_take_no_new_memory() {
     let tokens = |n: i32| Tensor::from((0..n).map(|i| i * i % 97).collect::<Vec<i32>>());
     let mut words = Sequential::new()
         .push(Embedding::new(1000, 16, rng).padding(0))
-        .push(Flatten)
+        .push(Flatten::default())
         .push(Linear::new(20 * 16, 10, rng));
     for optimizer in [&mut Sgd::new(0.1) as &mut dyn Optimizer, &mut Lazy(Adam::new(0.1))] {
         steady(&mut words, tokens(32 * 20).reshape([32, 20]), optimizer);

@@ -42,7 +42,7 @@ pub(super) fn step(case: &Case) -> Box<dyn FnMut()> {
                 .push(Conv2d::new(16, 32, [5, 5], Conv::default(), rng))
                 .push(Activation::Relu)
                 .push(MaxPool2d(Pool::new(2)))
-                .push(Flatten)
+                .push(Flatten::default())
                 .push(Linear::new(512, 128, rng))
                 .push(Activation::Relu)
                 .push(Linear::new(128, 10, rng));

@@ -8,6 +8,8 @@ the outputs; and `d_x`, `d_weight` and the like, the gradients of inputs and par
 import json
 import struct
 import sys
+import zlib
+from collections import OrderedDict
 
 import torch
 from torch import nn
@@ -37,15 +39,16 @@ def write(name, tensors):
         out.write(struct.pack("<Q", len(text)) + text + data)
 
 
-def golden(name, module, inputs, run, **given):
-    """`inputs` are differentiated, and so are the parameters; `run` returns outputs by name."""
+def golden(name, module, inputs, run, after=dict, **given):
+    """`inputs` are differentiated, and so are the parameters; `run` returns outputs by name, `after` what else is to
+    be compared then."""
     leaves = {key: tensor.requires_grad_() for key, tensor in inputs.items()}
     leaves.update(module.named_parameters())
     outputs = run(**inputs)
     d_outputs = {f"d_{key}": torch.randn_like(y) for key, y in outputs.items()}
     torch.autograd.backward(list(outputs.values()), list(d_outputs.values()))
     gradients = {f"d_{key}": leaf.grad for key, leaf in leaves.items()}
-    write(name, {**leaves, **given, **outputs, **d_outputs, **gradients})
+    write(name, {**leaves, **given, **outputs, **d_outputs, **gradients, **after()})
 
 
 def recurrent(name, make, layers, both):
@@ -124,3 +127,150 @@ for name, options in cases.items():
             },
             **given,
         )
+
+# Each of the following draws its own numbers, so that another one changes no file of these.
+
+
+def one(name, make, *shape, draw=torch.randn):
+    """A layer of one input, whose parameters are no round numbers either."""
+    torch.manual_seed(zlib.crc32(name.encode()))
+    module = make()
+    for parameter in module.parameters():
+        nn.init.normal_(parameter)
+    golden(name, module, {"x": draw(shape)}, lambda x: {"y": module(x)})
+
+
+def equals(shape):
+    """Numbers of which many are equal."""
+    return torch.randint(0, 3, shape).double()
+
+
+one("conv_transpose1d", lambda: nn.ConvTranspose1d(2, 3, 3, 2, 1, 1, dilation=2), 2, 2, 4)
+one("conv_transpose2d", lambda: nn.ConvTranspose2d(3, 4, (3, 2), (2, 1), (1, 0), dilation=(1, 2)), 2, 3, 3, 4)
+one("conv_transpose2d_groups", lambda: nn.ConvTranspose2d(4, 6, 3, 2, 1, (1, 0), 2), 2, 4, 3, 2)
+one("conv1d_same", lambda: nn.Conv1d(2, 3, 4, padding="same", dilation=3), 2, 2, 6)
+one("conv2d_same", lambda: nn.Conv2d(2, 3, (2, 3), padding="same", padding_mode="reflect"), 1, 2, 3, 4)
+for mode in ["reflect", "replicate", "circular"]:
+    one(f"conv2d_{mode}", lambda: nn.Conv2d(2, 2, 3, padding=(1, 2), padding_mode=mode), 1, 2, 3, 4)
+one("pad_constant", lambda: nn.ConstantPad1d((1, 2), 1.5), 2, 1, 3)
+one("pad_reflect", lambda: nn.ReflectionPad2d((1, 2, 0, 1)), 1, 2, 2, 3)
+one("pad_replicate", lambda: nn.ReplicationPad2d((1, 4, 0, 3)), 1, 2, 2, 3)
+one("pad_circular", lambda: nn.CircularPad2d((3, 2, 0, 1)), 1, 2, 2, 3)
+one("max_pool1d_round_up", lambda: nn.MaxPool1d(4, 2, ceil_mode=True), 2, 1, 3)
+one("max_pool2d_round_up", lambda: nn.MaxPool2d((2, 3), (3, 2), (1, 0), ceil_mode=True), 2, 2, 5, 6)
+one("avg_pool1d_round_up", lambda: nn.AvgPool1d(2, 3, 1, ceil_mode=True), 2, 1, 6)
+one("avg_pool2d_round_up", lambda: nn.AvgPool2d((2, 3), (3, 2), (1, 0), ceil_mode=True), 2, 2, 5, 6)
+one("avg_pool2d_round_up_inside", lambda: nn.AvgPool2d(3, 2, 1, True, False), 1, 2, 4, 6)
+one("adaptive_avg_pool1d", lambda: nn.AdaptiveAvgPool1d(3), 2, 2, 7)
+one("adaptive_avg_pool2d", lambda: nn.AdaptiveAvgPool2d((3, 2)), 2, 2, 5, 3)
+one("adaptive_avg_pool2d_all", lambda: nn.AdaptiveAvgPool2d(1), 2, 2, 3, 4)
+one("adaptive_max_pool1d", lambda: nn.AdaptiveMaxPool1d(4), 2, 2, 7)
+one("adaptive_max_pool2d", lambda: nn.AdaptiveMaxPool2d((3, 2)), 2, 2, 5, 3)
+one("adaptive_max_pool2d_equals", lambda: nn.AdaptiveMaxPool2d((2, 3)), 2, 2, 5, 4, draw=equals)
+one("max_pool2d_equals", lambda: nn.MaxPool2d(3, 1), 1, 2, 5, 4, draw=equals)
+one("layer_norm", lambda: nn.LayerNorm(4), 2, 3, 4)
+one("layer_norm_axes", lambda: nn.LayerNorm((3, 2), eps=1e-3), 2, 3, 2)
+one("layer_norm_without_bias", lambda: nn.LayerNorm(4, bias=False), 2, 4)
+one("layer_norm_without_affine", lambda: nn.LayerNorm(4, elementwise_affine=False), 2, 4)
+one("rms_norm", lambda: nn.RMSNorm(4, eps=1e-5), 3, 4)
+one("rms_norm_without_affine", lambda: nn.RMSNorm(4, eps=1e-5, elementwise_affine=False), 3, 4)
+one("group_norm", lambda: nn.GroupNorm(2, 4), 2, 4, 3)
+one("group_norm_of_instances", lambda: nn.InstanceNorm2d(2), 2, 2, 3, 2)
+one("softmax", lambda: nn.Softmax(1), 2, 3, 2)
+one("log_softmax", lambda: nn.LogSoftmax(-1), 2, 3)
+one("glu", lambda: nn.GLU(1), 2, 4, 2)
+one("prelu", lambda: nn.PReLU(), 3, 4)
+one("prelu_of_channels", lambda: nn.PReLU(2), 2, 2, 3)
+one("flatten", lambda: nn.Flatten(), 2, 3, 2)
+one("flatten_axes", lambda: nn.Flatten(0, -2), 2, 3, 2)
+one("unflatten", lambda: nn.Unflatten(1, (3, 2)), 2, 6)
+one(
+    "sequential",
+    lambda: nn.Sequential(OrderedDict([("first", nn.Linear(3, 4)), ("1", nn.Tanh()), ("last", nn.Linear(4, 2))])),
+    2,
+    3,
+)
+
+
+class Maxout(nn.Linear):
+    """Not in PyTorch."""
+
+    def forward(self, x):
+        return super().forward(x).unflatten(-1, (3, 2)).amax(-1)
+
+
+one("maxout", lambda: Maxout(4, 6), 2, 4)
+
+
+def batch_norm(name, make, *shape):
+    """Two steps of training, the statistics after them, and an evaluation by those."""
+    torch.manual_seed(zlib.crc32(name.encode()))
+    module = make()
+    for parameter in module.parameters():
+        nn.init.normal_(parameter)
+
+    def run(x, x_1):
+        module.train()
+        y, y_1 = module(x), module(x_1)
+        return {"y": y, "y_1": y_1, "z": module.eval()(x)}
+
+    def after():
+        return {k: v if v.dtype == torch.float64 else v.int() for k, v in module.named_buffers()}
+
+    golden(name, module, {"x": torch.randn(shape), "x_1": 3 * torch.randn(shape) + 1}, run, after)
+
+
+batch_norm("batch_norm", lambda: nn.BatchNorm1d(3), 4, 3)
+batch_norm("batch_norm_of_images", lambda: nn.BatchNorm2d(2, momentum=0.3, eps=1e-3), 2, 2, 2, 3)
+batch_norm("batch_norm_cumulative", lambda: nn.BatchNorm1d(2, momentum=None, affine=False), 3, 2, 2)
+batch_norm("batch_norm_by_itself", lambda: nn.BatchNorm1d(2, track_running_stats=False), 3, 2)
+
+torch.manual_seed(2)
+index = torch.tensor([[1, 4, 1], [0, 2, 2]], dtype=torch.int32)
+for name, padding in [("embedding", None), ("embedding_padding", 2)]:
+    table = nn.Embedding(5, 3, padding)
+    golden(name, table, {}, lambda: {"y": table(index)}, index=index)
+
+# Each activation at its kinks, and between and beyond them. A name for each is that of its function.
+functions = {
+    "identity": nn.Identity(),
+    "relu": nn.ReLU(),
+    "leaky_relu": nn.LeakyReLU(),
+    "elu": nn.ELU(),
+    "selu": nn.SELU(),
+    "sigmoid": nn.Sigmoid(),
+    "tanh": nn.Tanh(),
+    "softplus": nn.Softplus(threshold=50),
+    "silu": nn.SiLU(),
+    "gelu": nn.GELU(),
+    "gelu_tanh": nn.GELU("tanh"),
+    "mish": nn.Mish(),
+    "softsign": nn.Softsign(),
+    "log_sigmoid": nn.LogSigmoid(),
+    "relu6": nn.ReLU6(),
+    # The slope of nn.Hardsigmoid is 1/6 in single precision.
+    "hardsigmoid": lambda x: nn.functional.relu6(x + 3) / 6,
+    "hardswish": nn.Hardswish(),
+    "hardtanh": nn.Hardtanh(),
+}
+places = torch.tensor([-20, -3, -2.2, -1, -0.3, 0, 0.6, 1, 2.5, 3, 6, 30]).double()
+golden(
+    "activation",
+    nn.Module(),
+    {f"x_{name}": places.clone() for name in functions},
+    lambda **x: {name: f(x[f"x_{name}"]) for name, f in functions.items()},
+)
+# Those with a constant of their own, which have no row in the table of activations.
+functions = {
+    "leaky_relu": nn.LeakyReLU(0.2),
+    "elu": nn.ELU(1.3),
+    # In the gradient of nn.CELU 1/alpha is in single precision.
+    "celu": nn.CELU(0.5),
+    "hardtanh": nn.Hardtanh(-0.5, 2),
+}
+golden(
+    "function",
+    nn.Module(),
+    {f"x_{name}": places + 0.01 for name in functions},
+    lambda **x: {name: f(x[f"x_{name}"]) for name, f in functions.items()},
+)
