@@ -155,3 +155,19 @@ pub trait Module: Send + Sync {
         self.for_each_parameter(&mut |_, parameter| parameter.zero_grad());
     }
 }
+
+/// A boxed layer is a layer: one that was taken out of a [`Sequential`](crate::Sequential) goes into another.
+impl<M: Module + ?Sized> Module for Box<M> {
+    #[track_caller]
+    fn forward(&self, x: &Var, pass: &mut Pass) -> Var {
+        (**self).forward(x, pass)
+    }
+
+    fn visit(&self, visitor: &mut Visitor<'_>) {
+        (**self).visit(visitor);
+    }
+
+    fn visit_mut(&mut self, visitor: &mut VisitorMut<'_>) {
+        (**self).visit_mut(visitor);
+    }
+}

@@ -21,10 +21,12 @@ use crate::{Module, Pass, Visitor, VisitorMut};
 ///     .push_named("head", Linear::new(8, 1, &mut rng));
 /// let names: Vec<String> = model.named_parameters().into_iter().map(|(name, _)| name).collect();
 /// assert_eq!(names, ["0.weight", "0.bias", "head.weight", "head.bias"]);
-/// // Another head for the same body.
-/// model.remove(2);
+/// // Another head for the same body, and the old one elsewhere.
+/// let head = model.remove(2);
 /// model.insert(2, Linear::new(8, 3, &mut rng));
 /// assert_eq!((model.len(), model[2].parameter_count()), (3, 27));
+/// let other = Sequential::new().push(head);
+/// assert_eq!(other.parameter_count(), 9);
 /// ```
 #[derive(Default)]
 pub struct Sequential {
