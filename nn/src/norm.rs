@@ -192,7 +192,8 @@ pub struct RmsNorm {
 }
 
 impl RmsNorm {
-    /// Over the last axes, which have the sizes `dims`; weight 1, ε = 1e-5.
+    /// Over the last axes, which have the sizes `dims`; weight 1, ε = 1e-5, where PyTorch's is the dtype's
+    /// epsilon.
     #[track_caller]
     pub fn new(dims: impl Into<Shape>) -> Self {
         let dims = dims.into();
@@ -418,7 +419,11 @@ impl BatchNorm {
     #[track_caller]
     fn of_batch(&self, x: &Var) -> (Var, Var) {
         let n = x.elem_count() / x.dim(1).max(1);
-        assert!(n > 1, "batch_norm: {n} numbers for each channel of {} in training", x.shape());
+        assert!(
+            n > 1,
+            "batch_norm: {n} numbers for each channel of {} have no variance",
+            x.shape()
+        );
         let axes: Vec<isize> = (0..x.rank() as isize).filter(|&axis| axis != 1).collect();
         (x.mean(&axes, true), x.var(&axes, 0, true))
     }

@@ -183,7 +183,7 @@ fn a_mistake_is_reported_at_the_callers_line_by_the_name_of_the_layer() {
             let model = Sequential::new().push_named("relu", Activation::Relu);
             drop(model.push_named("relu", Activation::Relu));
         }),
-        ("batch_norm: 1 numbers for each channel of [1, 2] in training", &|| {
+        ("batch_norm: 1 numbers for each channel of [1, 2] have no variance", &|| {
             let layer = BatchNorm::new(2).without_running_statistics();
             drop(layer.forward(&x.squeeze(0), &mut Pass::eval()));
         }),
