@@ -9,19 +9,24 @@
 use plies_autograd::{Op, Reads, Var, apply, is_recording};
 use plies_tensor::{Elementwise, Reduce, Tensor, formula};
 
-use super::{Reduction, check_classes};
+use super::{Reduction, check_classes, soft_targets};
 
 /// Softmax cross-entropy from logits: the mean of -Σ_c q_c ln softmax(logits)_c over the batch,
-/// where q is 1 at the target class.
+/// where q is 1 at the target class, or the target itself where that is a distribution: what two
+/// examples that are mixed have, or what another model says.
 ///
 /// # Shapes
-/// logits [B, C, ...], targets [B, ...] (I32) -> []
+/// logits [B, C, ...], targets [B, ...] (I32) or [B, C, ...] (floats) -> []
 ///
 /// # Gradient
 /// d_logits = (softmax(logits) - q) / B
 ///
 /// # Panics
 /// When shapes do not fit, or a target is outside 0..C.
+///
+/// # Source
+/// Targets that are distributions: Hinton, Vinyals, Dean: Distilling the knowledge in a neural network
+/// (2015); Zhang et al.: mixup: Beyond empirical risk minimization (2018).
 ///
 /// # Example
 /// ```
@@ -33,6 +38,9 @@ use super::{Reduction, check_classes};
 /// assert!((loss.value().item().unwrap() - 2f64.ln()).abs() < 1e-6);
 /// loss.backward();
 /// assert_eq!(logits.grad().unwrap().value().to_vec::<f32>().unwrap(), [0.5, -0.5]);
+/// logits.zero_grad();
+/// cross_entropy(&logits, &Tensor::from([[0.25f32, 0.75]])).backward();
+/// assert_eq!(logits.grad().unwrap().value().to_vec::<f32>().unwrap(), [0.25, -0.25]);
 /// ```
 #[track_caller]
 pub fn cross_entropy(logits: &Var, targets: &Tensor) -> Var {
@@ -43,7 +51,8 @@ pub fn cross_entropy(logits: &Var, targets: &Tensor) -> Var {
 /// sum, or one number for each place. As PyTorch's `CrossEntropyLoss`.
 ///
 /// With smoothing ε and weights w, q is w_c (1 - ε + ε / C) at the target and w_c ε / C elsewhere. The mean
-/// is that of the places that count, each as much as its target's weight.
+/// is that of the places that count, each as much as its target's weight. Of targets p that are
+/// distributions q is w_c ((1 - ε) p_c + ε / C), and in the mean every place counts the same.
 ///
 /// # Source
 /// Label smoothing: Szegedy et al., Rethinking the Inception architecture (2016), section 7.
@@ -76,18 +85,23 @@ pub struct CrossEntropy {
 }
 
 impl CrossEntropy {
-    /// The loss of logits [B, C, ...], targets [B, ...] (I32) -> [] or [B, ...].
+    /// The loss of logits [B, C, ...], targets [B, ...] (I32) or [B, C, ...] (floats) -> [] or [B, ...].
     ///
     /// # Gradient
     /// d_logits = d_ℓ (softmax(logits) Σ_c q_c - q), over the sum of the weights for a mean; 0 where a
     /// place does not count
     ///
     /// # Panics
-    /// When shapes do not fit, a target is neither in 0..C nor the one that is ignored, or the
-    /// smoothing is outside 0..=1.
+    /// When shapes do not fit, a target is neither in 0..C nor the one that is ignored, the smoothing is
+    /// outside 0..=1, or a class is to be ignored where targets are distributions.
     #[track_caller]
     pub fn of(&self, logits: &Var, targets: &Tensor) -> Var {
-        check_classes("cross_entropy", logits, targets, self.ignore_index);
+        let soft = targets.dtype().is_float();
+        if soft {
+            soft_targets::check(logits, targets, self.ignore_index);
+        } else {
+            check_classes("cross_entropy", logits, targets, self.ignore_index);
+        }
         let (smoothing, n_classes) = (self.label_smoothing, logits.dim(1));
         assert!(
             (0.0..=1.0).contains(&smoothing),
@@ -101,14 +115,25 @@ impl CrossEntropy {
             );
         }
         if logits.rank() == 2 {
-            return self.of_rows(logits, targets);
+            return if soft {
+                soft_targets::of_rows(self, logits, targets)
+            } else {
+                self.of_rows(logits, targets)
+            };
         }
         let classes_last = (0..logits.rank() as isize).filter(|&axis| axis != 1).chain([1]);
-        let rows = logits.permute(&classes_last.collect::<Vec<_>>());
-        let losses =
-            self.of_rows(&rows.reshape([targets.elem_count(), n_classes]), &targets.flatten());
+        let classes_last: Vec<isize> = classes_last.collect();
+        let rows = logits.permute(&classes_last);
+        let places: Vec<usize> = rows.dims()[..rows.rank() - 1].to_vec();
+        let dims = [places.iter().product(), n_classes];
+        let losses = if soft {
+            let targets = targets.permute(&classes_last).reshape(dims);
+            soft_targets::of_rows(self, &rows.reshape(dims), &targets)
+        } else {
+            self.of_rows(&rows.reshape(dims), &targets.flatten())
+        };
         match self.reduction {
-            Reduction::None => losses.reshape(targets.shape()),
+            Reduction::None => losses.reshape(places),
             Reduction::Mean | Reduction::Sum => losses,
         }
     }
@@ -264,8 +289,8 @@ fn class_numbers(logits: &Tensor) -> Tensor {
 ///
 /// # Gradient
 /// d_x = d_y - eʸ · Σ d_y
-struct LogSoftmax {
-    y: Tensor,
+pub(super) struct LogSoftmax {
+    pub(super) y: Tensor,
 }
 
 impl Op for LogSoftmax {

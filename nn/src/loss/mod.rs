@@ -18,6 +18,7 @@ mod cross_entropy;
 mod hinge;
 mod mse;
 mod smooth_l1;
+mod soft_targets;
 
 use plies_autograd::Var;
 use plies_tensor::{DType, Elementwise, Formula, Tensor};
@@ -114,10 +115,17 @@ mod tests {
         CrossEntropy { label_smoothing, reduction, ..CrossEntropy::default() }
     }
 
+    /// A distribution for each of three rows; a class is ruled out in the first.
+    fn soft(x: &Var) -> Tensor {
+        let q = [[0.25f64, 0.0, 0.5, 0.25], [0.0, 1.0, 0.0, 0.0], [0.1, 0.2, 0.3, 0.4]];
+        Tensor::from(q).to_dtype(x.dtype())
+    }
+
     /// Name, the loss of [3, 4] predictions, and whether it reduces rows (or else elements).
-    const LOSSES: [(&str, Loss, bool); 7] = [
+    const LOSSES: [(&str, Loss, bool); 8] = [
         ("cross_entropy", |x, r| entropy(0.0, r).of(x, &classes()), true),
         ("smoothed", |x, r| entropy(0.1, r).of(x, &classes()), true),
+        ("soft", |x, r| entropy(0.1, r).of(x, &soft(x)), true),
         (
             "binary_cross_entropy",
             |x, r| BinaryCrossEntropy { reduction: r }.of(x, &numbers(x)),
@@ -210,6 +218,10 @@ mod tests {
             let q = |c| if c == t { 0.9 + 0.025 } else { 0.025 };
             -(0..4).map(|c| q(c) * log_p(row, c)).sum::<f64>()
         };
+        let soft_rows = soft(&Var::constant(x.clone())).to_vec::<f64>().unwrap();
+        let soft_loss = |row: &[f64], q: &[f64]| {
+            -(0..4).map(|c| (0.9 * q[c] + 0.025) * log_p(row, c)).sum::<f64>()
+        };
         let smooth_l1 = |beta: f64| {
             move |x: f64, t: f64| {
                 let e = (x - t).abs();
@@ -224,6 +236,8 @@ mod tests {
         let expected = [
             of_rows(&|row, t| -log_p(row, t)),
             of_rows(&smoothed),
+            rows.iter().zip(soft_rows.chunks(4)).map(|(row, q)| soft_loss(row, q)).sum::<f64>()
+                / 3.0,
             of_numbers(&|x, t| -t * sigmoid(x).ln() - (1.0 - t) * (1.0 - sigmoid(x)).ln()),
             of_numbers(&|x, t| (x - t) * (x - t)),
             of_numbers(&smooth_l1(0.7)),
@@ -267,6 +281,38 @@ mod tests {
         assert_eq!(x.grad().unwrap().value().to_vec::<f32>().unwrap(), [0.5, -0.5, -0.5]);
     }
 
+    /// All in one class is that class, whatever the options; places beside rows are rows.
+    #[test]
+    fn probabilities_of_one_class_are_that_class() {
+        let x = Rng::new(3).normal([2, 4, 3], DType::F64, &Device::cpu());
+        let targets = Tensor::from([[1, 0, 3], [2, 2, 0]]);
+        let one_hot = targets.one_hot(4, DType::F64).permute(&[0, 2, 1]); // [2, 4, 3]
+        for label_smoothing in [0.0, 0.2] {
+            for class_weights in [None, Some(Tensor::from([0.5f64, 2.0, 0.0, 1.5]))] {
+                for reduction in [Reduction::Sum, Reduction::None] {
+                    let class_weights = class_weights.clone();
+                    let loss = CrossEntropy {
+                        class_weights,
+                        label_smoothing,
+                        reduction,
+                        ..CrossEntropy::default()
+                    };
+                    let of = |targets: &Tensor| {
+                        let x = Var::leaf(x.clone());
+                        let value = loss.of(&x, targets);
+                        value.sum_all().backward();
+                        [value.value().flatten(), x.grad().unwrap().value().flatten()]
+                            .map(|t| t.to_vec::<f64>().unwrap())
+                            .concat()
+                    };
+                    for (hard, soft) in of(&targets).into_iter().zip(of(&one_hot)) {
+                        assert!((hard - soft).abs() < 1e-12, "{loss:?}: {hard} and {soft}");
+                    }
+                }
+            }
+        }
+    }
+
     /// A logit of -∞ is a class that is ruled out.
     #[test]
     fn ruled_out_classes_have_no_gradient() {
@@ -274,6 +320,11 @@ mod tests {
         let loss = cross_entropy(&x, &Tensor::from([0]));
         assert!((loss.value().item().unwrap() - 2f64.ln()).abs() < 1e-15);
         loss.backward();
+        assert_eq!(x.grad().unwrap().value().to_vec::<f64>().unwrap(), [-0.5, 0.0, 0.5]);
+        x.zero_grad();
+        let soft = cross_entropy(&x, &Tensor::from([[1f64, 0.0, 0.0]]));
+        assert!((soft.value().item().unwrap() - 2f64.ln()).abs() < 1e-15);
+        soft.backward();
         assert_eq!(x.grad().unwrap().value().to_vec::<f64>().unwrap(), [-0.5, 0.0, 0.5]);
     }
 
@@ -294,8 +345,15 @@ mod tests {
         assert_eq!(few, "cross_entropy: class weights [2] for 4 classes");
         let few = message(&|| cross_entropy(&x, &Tensor::from([0, 1])));
         assert!(few.contains("scores [3, 4] with targets [2]"), "{few}");
-        let float = message(&|| cross_entropy(&x, &Tensor::from([0f32, 1.0, 2.0])));
+        let float = message(&|| hinge(&x, &Tensor::from([0f32, 1.0, 2.0])));
         assert!(float.contains("targets are f32, not i32"), "{float}");
+        let single = message(&|| cross_entropy(&x, &Tensor::from([0f32, 1.0, 2.0])));
+        assert!(single.contains("probabilities [3] for scores [3, 4]"), "{single}");
+        let f32s = message(&|| cross_entropy(&x, &x.value().to_dtype(DType::F32)));
+        assert!(f32s.contains("probabilities are f32, scores f64"), "{f32s}");
+        let ignoring = CrossEntropy { ignore_index: Some(0), ..CrossEntropy::default() };
+        let ignored = message(&|| ignoring.of(&x, x.value()));
+        assert!(ignored.contains("probabilities have no class to ignore"), "{ignored}");
         let shapes = message(&|| mse(&x, &Tensor::from([0f64])));
         assert!(shapes.contains("predictions [3, 4] with targets [1]"), "{shapes}");
     }
