@@ -32,10 +32,8 @@ impl Dataset for Digits {
 
     fn batch(&self, indices: &[usize]) -> Batch {
         let labels: Vec<i32> = indices.iter().map(|&i| self.0.labels[i].into()).collect();
-        Batch {
-            inputs: inputs(indices.iter().map(|&i| self.0.image(i))),
-            targets: Tensor::from_vec(labels, [indices.len()]),
-        }
+        let inputs = inputs(indices.iter().map(|&i| self.0.image(i)));
+        Batch::new(inputs, Tensor::from_vec(labels, [indices.len()]))
     }
 }
 
@@ -51,7 +49,7 @@ pub fn shift(batch: Batch, most: usize, rng: &mut Rng) -> Batch {
         let [down, right] = [by / (2 * most + 1), by % (2 * most + 1)];
         shift_image(from, to, down as isize - most as isize, right as isize - most as isize);
     }
-    Batch { inputs: Tensor::from_vec(shifted, batch.inputs.shape()), targets: batch.targets }
+    Batch { inputs: Tensor::from_vec(shifted, batch.inputs.shape()), ..batch }
 }
 
 fn shift_image(from: &[f32; PIXELS], to: &mut [f32; PIXELS], down: isize, right: isize) {
@@ -102,10 +100,7 @@ mod tests {
     fn one_seed_shifts_one_way() {
         let batch = || {
             let values = (0..4 * PIXELS).map(|i| i as f32).collect();
-            Batch {
-                inputs: Tensor::from_vec::<f32>(values, [4, PIXELS]),
-                targets: Tensor::from([0, 1, 2, 3]),
-            }
+            Batch::new(Tensor::from_vec::<f32>(values, [4, PIXELS]), Tensor::from([0, 1, 2, 3]))
         };
         let shifted = |seed| shift(batch(), 2, &mut Rng::new(seed)).inputs.to_vec::<f32>().unwrap();
         assert_eq!(shifted(5), shifted(5));

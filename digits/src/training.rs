@@ -103,8 +103,9 @@ pub fn train(
         Loader::new(Arc::new(Digits(training)), settings.batch_size).shuffle(settings.seed);
     if settings.shift > 0 {
         let most = settings.shift;
-        loader =
-            loader.transform(settings.seed, move |batch, rng| dataset::shift(batch, most, rng));
+        loader = loader.transform(settings.seed, move |batch, draws| {
+            dataset::shift(batch, most, &mut draws.batch())
+        });
     }
     let fit = Fit {
         epochs: network.epochs_done..settings.epochs,

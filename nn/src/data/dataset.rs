@@ -9,9 +9,17 @@ pub struct Batch {
     pub inputs: Tensor,
     /// What it should answer.
     pub targets: Tensor,
+    /// How many steps of each example are its own, where inputs are sequences [B, T, ...] that are padded
+    /// to the longest: what recurrent layers take.
+    pub lengths: Option<Vec<usize>>,
 }
 
 impl Batch {
+    /// A batch of examples that are not sequences, or all of the same length.
+    pub fn new(inputs: Tensor, targets: Tensor) -> Self {
+        Batch { inputs, targets, lengths: None }
+    }
+
     /// Number of examples.
     pub fn len(&self) -> usize {
         self.inputs.dims().first().copied().unwrap_or(0)
@@ -35,6 +43,13 @@ pub trait Dataset: Send + Sync {
 
     /// The examples at `indices`, in that order.
     fn batch(&self, indices: &[usize]) -> Batch;
+
+    /// How many steps the example at `index` has, where examples are sequences of different lengths:
+    /// what [`Loader::bucket`](super::Loader::bucket) sorts them by.
+    fn steps(&self, index: usize) -> usize {
+        let _ = index;
+        1
+    }
 }
 
 /// Examples held in two tensors whose first axes count the examples.
@@ -72,11 +87,12 @@ impl Dataset for TensorDataset {
     }
 
     fn batch(&self, indices: &[usize]) -> Batch {
-        let index: Vec<i32> = indices.iter().map(|&i| i as i32).collect();
-        let index = Tensor::from_slice_on(&index, [index.len()], self.inputs.device());
-        Batch {
-            inputs: self.inputs.index_select(0, &index),
-            targets: self.targets.index_select(0, &index),
-        }
+        Batch::new(select(&self.inputs, indices), select(&self.targets, indices))
     }
+}
+
+/// The rows of `x` at `indices`.
+pub(super) fn select(x: &Tensor, indices: &[usize]) -> Tensor {
+    let index: Vec<i32> = indices.iter().map(|&i| i as i32).collect();
+    x.index_select(0, &Tensor::from_slice_on(&index, [index.len()], x.device()))
 }
