@@ -29,6 +29,7 @@ mod parallel;
 mod perceptron;
 mod pool;
 mod prelu;
+pub mod pretrain;
 mod recurrent;
 mod residual;
 mod rnn;

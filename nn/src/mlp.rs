@@ -47,8 +47,22 @@ impl Mlp {
             let weight = init::variance_scaling(dims, gain, Fan::In, Normal, rng);
             Linear::from_weights(weight, Some(init::zeros([pair[1]])))
         });
+        Mlp::from_layers(layers.collect(), activation)
+    }
+
+    /// A network of given layers, such as a [`Stack`](crate::pretrain::Stack) has learnt.
+    ///
+    /// # Panics
+    /// When there are no layers, or one does not take as many numbers as the one before it gives.
+    #[track_caller]
+    pub fn from_layers(layers: Vec<Linear>, activation: Activation) -> Self {
+        assert!(!layers.is_empty(), "mlp: no layers");
+        for (i, pair) in layers.windows(2).enumerate() {
+            let (from, to) = (pair[0].weight().dim(0), pair[1].weight().dim(1));
+            assert!(from == to, "mlp: layer {} takes {to} numbers, layer {i} gives {from}", i + 1);
+        }
         Mlp {
-            layers: layers.collect(),
+            layers,
             activation,
             input_dropout: Dropout::new(0.0),
             hidden_dropout: Dropout::new(0.0),

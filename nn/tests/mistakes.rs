@@ -4,9 +4,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
 use std::sync::{Arc, Mutex};
 
 use plies_autograd::Var;
-use plies_nn::data::{Loader, TensorDataset};
+use plies_nn::data::{
+    Affine, Augment, Batch, Concat, Draws, Erase, Loader, SequenceDataset, Split, Subset,
+    TensorDataset,
+};
 use plies_nn::metrics::ConfusionMatrix;
 use plies_nn::optim::{Optimizer, Sgd, State};
+use plies_nn::pretrain::{Autoencoder, ContrastiveDivergence, Corruption, Rbm, Stack};
 use plies_nn::train::{Fit, evaluate, fit};
 use plies_nn::{
     Activation, AdaptiveAvgPool1d, AdaptiveMaxPool2d, AlphaDropout, BatchNorm, CheckpointError,
@@ -24,6 +28,15 @@ type Row<'a> = (&'a str, &'a dyn Fn());
 fn loader() -> Loader {
     let data = TensorDataset::new(Tensor::from([[1f32], [2.0]]), Tensor::from([0, 1]));
     Loader::new(Arc::new(data), 1)
+}
+
+/// Two visible units and a hidden one.
+fn machine() -> Rbm {
+    Rbm::binary(2, 1, &mut Rng::new(1))
+}
+
+fn pictures(augment: &Augment, images: Tensor) -> Batch {
+    augment.apply(Batch::new(images, Tensor::from([7])), &Draws::new(1, 0, 0, &[0]))
 }
 
 fn run(model: &mut dyn Module, loss: &dyn Fn(&Var, &Tensor) -> Var, epochs: usize) -> usize {
@@ -206,6 +219,102 @@ fn a_mistake_is_reported_at_the_callers_line_by_the_name_of_the_layer() {
         ("confusion: sizes", &|| drop(ConfusionMatrix::new(HUGE))),
         ("confusion: classes 1, ", &|| {
             drop(evaluate(&linear(), &loader(), 1, &loss::cross_entropy))
+        }),
+        ("loader: 1 weights for 2 examples", &|| drop(loader().sample(1, &[1.0], 2))),
+        ("loader: weight -1 of example 1 is not 0 or more", &|| {
+            drop(loader().sample(1, &[1.0, -1.0], 2));
+        }),
+        ("loader: the weights add up to inf", &|| {
+            drop(loader().sample(1, &[1.0, f64::INFINITY], 2));
+        }),
+        ("loader: nothing can be drawn", &|| drop(loader().sample(1, &[0.0, 0.0], 2))),
+        ("loader: 0 threads make no batches", &|| drop(loader().workers(0))),
+        ("loader: a pool of 0 batches", &|| drop(loader().bucket(0))),
+        ("affine: [[0.0, 0.0, 0.0], [0.0, 1.0, 0.0]] maps the plane onto a line", &|| {
+            _ = Affine::scale(0.0, 1.0);
+        }),
+        ("affine: [[NaN", &|| _ = Affine::rotation(f64::NAN)),
+        ("augment: rotate(-1)", &|| drop(Augment::new().rotate(-1.0))),
+        ("augment: shift(inf)", &|| drop(Augment::new().shift(f64::INFINITY))),
+        ("augment: scale(0, 1) is not a range", &|| drop(Augment::new().scale(0.0, 1.0))),
+        ("augment: shear(90); columns lean", &|| drop(Augment::new().shear(90.0))),
+        ("augment: flip(2); a probability", &|| drop(Augment::new().flip(2.0))),
+        ("augment: elastic with sigma 0", &|| drop(Augment::new().elastic(1.0, 0.0))),
+        ("augment: noise(NaN)", &|| drop(Augment::new().noise(f64::NAN))),
+        ("augment: areas of 0.5 to 0.4", &|| {
+            drop(Augment::new().erase(Erase { area: (0.5, 0.4), ..Erase::default() }));
+        }),
+        ("augment: mixing with alpha 0", &|| drop(Augment::new().mixup(0.0, 2))),
+        ("augment: a window of [4, 1] on pictures of [1, 2] with 1 around", &|| {
+            drop(pictures(&Augment::new().crop([4, 1], 1), Tensor::from([[[1f32, 2.0]]])));
+        }),
+        ("augment: images [1, 2]; expected [N, C, H, W]", &|| {
+            drop(pictures(&Augment::new(), Tensor::from([[1f32, 2.0]])));
+        }),
+        ("augment: images are f64, not f32", &|| {
+            drop(pictures(&Augment::new(), Tensor::from([[[1f64, 2.0]]])));
+        }),
+        ("augment: target 7 at position 0 is outside 0..2", &|| {
+            drop(pictures(&Augment::new().mixup(1.0, 2), Tensor::from([[[1f32, 2.0]]])));
+        }),
+        ("corruption: 2 is not a probability", &|| {
+            let layer = Autoencoder::new(2, 1, Activation::Tanh, &mut rng());
+            drop(layer.corruption(Corruption::Masking(2.0)));
+        }),
+        ("autoencoder: sizes [9223372036854775808, 2]", &|| {
+            drop(Autoencoder::new(2, HUGE, Activation::Tanh, &mut rng()));
+        }),
+        ("rbm: sizes [9223372036854775808, 2]", &|| drop(Rbm::binary(2, HUGE, &mut rng()))),
+        ("rbm: weight [1, 2], hidden bias [2], visible bias [2]", &|| {
+            let two = Tensor::from([1f32, 2.0]);
+            drop(machine().with_weights(Tensor::from([[1f32, 2.0]]), two.clone(), two));
+        }),
+        ("log_partition: 2^21 states", &|| {
+            drop(Rbm::binary(1, 21, &mut rng()).log_partition());
+        }),
+        ("contrastive divergence: 0 steps", &|| {
+            drop(ContrastiveDivergence::new(machine()).steps(0));
+        }),
+        ("contrastive divergence: 0 chains", &|| {
+            drop(ContrastiveDivergence::new(machine()).persistent(0, &mut rng()));
+        }),
+        ("contrastive divergence: target 1 is no share", &|| {
+            drop(ContrastiveDivergence::new(machine()).sparse(1.0, 1.0));
+        }),
+        ("contrastive divergence: examples [1, 1, 2]; expected [B, 2]", &|| {
+            drop(ContrastiveDivergence::new(machine()).forward(&x, &mut Pass::eval()));
+        }),
+        ("stack: a layer of 2 inputs on one of 1 outputs", &|| {
+            let mut stack = Stack::new();
+            stack.push(&machine());
+            stack.push(&machine());
+        }),
+        ("stack: no layers", &|| drop(Stack::new().into_mlp(2, &mut rng()))),
+        ("stack: layers of different activations", &|| {
+            let mut stack = Stack::new();
+            stack.push(&machine());
+            stack.push(&Autoencoder::new(1, 1, Activation::Tanh, &mut rng()));
+            drop(stack.into_mlp(2, &mut rng()));
+        }),
+        ("mlp: layer 1 takes 1 numbers, layer 0 gives 2", &|| {
+            drop(Mlp::from_layers(vec![linear(), linear()], Activation::Relu));
+        }),
+        ("split: shares [0.5, 0.6] are not parts of one whole", &|| {
+            drop(Split::shuffled(9, 1).parts([0.5, 0.6]));
+        }),
+        ("split: 1 folds", &|| drop(Split::shuffled(9, 1).folds(1))),
+        ("subset: example 2 of 2", &|| drop(Subset::new(loader().dataset().clone(), vec![0, 2]))),
+        ("concat: no data sets", &|| drop(Concat::new(Vec::new()))),
+        ("sequences: 1 sequences with targets [2]", &|| {
+            drop(SequenceDataset::new(vec![Tensor::from([1])], Tensor::from([0, 1])));
+        }),
+        ("sequences: sequence 0 of 1 steps with targets of 2", &|| {
+            let (input, target) = (Tensor::from([1]), Tensor::from([0, 1]));
+            drop(SequenceDataset::tagged(vec![input], vec![target], 0.0));
+        }),
+        ("sequences: inputs 1 is i32 [1, 1], the first i32 [1]", &|| {
+            let inputs = vec![Tensor::from([1]), Tensor::from([[1]])];
+            drop(SequenceDataset::new(inputs, Tensor::from([0, 1])));
         }),
         ("fit: the loss has the shape [1, 2]", &|| _ = run(&mut linear(), &|y, _| y.clone(), 1)),
         ("fit: the loss depends on none of the model's parameters", &|| {

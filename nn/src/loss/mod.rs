@@ -353,7 +353,10 @@ mod tests {
         assert!(f32s.contains("probabilities are f32, scores f64"), "{f32s}");
         let ignoring = CrossEntropy { ignore_index: Some(0), ..CrossEntropy::default() };
         let ignored = message(&|| ignoring.of(&x, x.value()));
-        assert!(ignored.contains("probabilities have no class to ignore"), "{ignored}");
+        assert!(
+            ignored.contains("class 0 is to be ignored, but targets are probabilities"),
+            "{ignored}"
+        );
         let shapes = message(&|| mse(&x, &Tensor::from([0f64])));
         assert!(shapes.contains("predictions [3, 4] with targets [1]"), "{shapes}");
     }

@@ -24,7 +24,9 @@ pub(super) fn check(scores: &Var, targets: &Tensor, ignored: Option<i32>) {
         targets.dtype(),
         scores.dtype()
     );
-    assert!(ignored.is_none(), "cross_entropy: probabilities have no class to ignore");
+    if let Some(class) = ignored {
+        panic!("cross_entropy: class {class} is to be ignored, but targets are probabilities");
+    }
 }
 
 /// logits [N, C], targets [N, C] -> [] or `[N]`
