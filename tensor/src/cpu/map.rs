@@ -117,13 +117,13 @@ fn evaluate<T: Reducible>(
         false if !broadcasts || row > 4 * BLOCK => (1, BLOCK),
         _ => (row, row * (BLOCK / row).max(1)),
     };
-    for_each_range(n, grain.next_multiple_of(row), |range| {
-        let longest = block.min(range.len());
+    for_each_range(n.div_ceil(block), grain.div_ceil(block), |blocks| {
+        let longest = block.min(n - blocks.start * block);
         let mut evaluator = Evaluator::new(formula, sources, sinks, scalars, [n, row, longest]);
-        for start in range.clone().step_by(block) {
-            // SAFETY: ranges of different threads are disjoint, and a target's layout visits no
+        for start in blocks.map(|at| at * block) {
+            // SAFETY: blocks of different threads are disjoint, and a target's layout visits no
             // element twice.
-            unsafe { evaluator.run(start, block.min(range.end - start)) };
+            unsafe { evaluator.run(start, block.min(n - start)) };
         }
     });
 }

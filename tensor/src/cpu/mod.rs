@@ -1,8 +1,8 @@
 //! The processor as a backend. In the order in which it can be read:
 //!
 //! 1. **The machine.** `isa` chooses the vector instructions while the program runs, and compiles a
-//!    loop for each; `memory` recycles blocks by size; `parallel` shares a loop among threads;
-//!    `prefetch` asks for what will be read.
+//!    loop for each; `memory` recycles blocks by size; `parallel` shares a loop among threads, and
+//!    `team` has them; `prefetch` asks for what will be read.
 //! 2. **A formula over a block** of a thousand elements, which stays in the first-level cache.
 //!    `primitive` has a loop for each step, on the functions of `math`, and `angles` those of sine and
 //!    cosine; `walk` brings elements of any strides in order; `evaluate` links the steps and runs them.
@@ -22,6 +22,7 @@ mod isa;
 mod memory;
 mod parallel;
 mod prefetch;
+mod team;
 
 mod angles;
 mod evaluate;

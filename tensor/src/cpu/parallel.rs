@@ -4,58 +4,53 @@
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use super::team::{available, together};
+
 static LIMIT: AtomicUsize = AtomicUsize::new(usize::MAX);
 
-/// Lets the CPU device use at most `n` threads (at least 1) from now on. Results do not depend on
-/// it. Without the feature `rayon` there is always one.
+/// Pieces for each thread.
+const PIECES: usize = 4;
+
+/// Lets the CPU device use at most `n` threads (at least 1) from now on. Results do not depend on it.
 pub fn set_threads(n: usize) {
     LIMIT.store(n.max(1), Ordering::Relaxed);
 }
 
 /// How many threads the CPU device may use: the machine's, unless [`set_threads`] said fewer.
 pub fn threads() -> usize {
-    #[cfg(feature = "rayon")]
-    let available = rayon::current_num_threads();
-    #[cfg(not(feature = "rayon"))]
-    let available = 1;
-    LIMIT.load(Ordering::Relaxed).min(available)
+    LIMIT.load(Ordering::Relaxed).min(available())
 }
 
-/// Calls `work` on ranges that cover `0..n`, each but the last a multiple of `grain` long, on
-/// several threads when there is more than one grain.
+/// Calls `work` on ranges that cover `0..n`, each but for rounding at least `grain` long, on several
+/// threads when there is more than one grain.
+///
+/// Each thread has pieces of its own, the same ones in one loop after the other over as many elements:
+/// what it wrote may still be in its cache. Then it helps the others, so that one that is disturbed does
+/// not hold up the rest.
 pub(crate) fn for_each_range(n: usize, grain: usize, work: impl Fn(Range<usize>) + Sync) {
-    let grain = grain.max(1);
-    let grains = n.div_ceil(grain);
-    let workers = if grains <= 1 { 1 } else { threads().min(grains) };
+    let grains = n.div_ceil(grain.max(1));
+    let workers = threads().min(grains);
     if workers <= 1 {
         if n > 0 {
             work(0..n);
         }
-    } else {
-        #[cfg(feature = "rayon")]
-        // A few pieces for each thread, so that one that is disturbed does not hold up the rest.
-        share(n, grains.div_ceil(workers * 4) * grain, workers, work);
+        return;
     }
-}
-
-/// Calls `work` on pieces of `0..n`; each worker takes the next when it is done with one.
-#[cfg(feature = "rayon")]
-fn share(n: usize, piece: usize, workers: usize, work: impl Fn(Range<usize>) + Sync) {
-    let next = AtomicUsize::new(0);
-    let run = || {
-        loop {
-            let start = next.fetch_add(piece, Ordering::Relaxed);
-            if start >= n {
-                break;
+    let each = (grains / workers).min(PIECES);
+    let [least, longer] = [n / (workers * each), n % (workers * each)];
+    let start = |piece: usize| piece * least + piece.min(longer);
+    let next: Vec<AtomicUsize> = (0..workers).map(|_| AtomicUsize::new(0)).collect();
+    together(workers, &|member| {
+        for owner in (member..workers).chain(0..member) {
+            loop {
+                let at = next[owner].fetch_add(1, Ordering::Relaxed);
+                if at >= each {
+                    break;
+                }
+                let piece = owner * each + at;
+                work(start(piece)..start(piece + 1));
             }
-            work(start..n.min(start + piece));
         }
-    };
-    rayon::scope(|scope| {
-        for _ in 1..workers {
-            scope.spawn(|_| run());
-        }
-        run();
     });
 }
 

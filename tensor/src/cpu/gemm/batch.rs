@@ -1,6 +1,7 @@
 //! Many products of one shape.
 
 use super::{GemmElement, MatrixMut, MatrixRef, gemm, gemm_serial, plan};
+use crate::cpu::parallel::{Slots, for_each_range};
 
 /// The matrices of one operand: all `dims`, with `strides`, each from its own start on.
 #[derive(Clone, Copy)]
@@ -59,32 +60,13 @@ pub(crate) fn gemm_batched<T: GemmElement>(
             gemm(a.matrix(i), b.matrix(i), MatrixMut::new(c, [m, n], n), accumulate);
         }
     } else {
-        share(a, b, 0, c, accumulate, threads);
-    }
-}
-
-/// Runs the products from `first` on, as many as `c` has room for.
-fn share<T: GemmElement>(
-    a: Batch<'_, T>,
-    b: Batch<'_, T>,
-    first: usize,
-    c: &mut [T],
-    accumulate: bool,
-    threads: usize,
-) {
-    let (m, n) = (a.dims[0], b.dims[1]);
-    #[cfg(feature = "rayon")]
-    if threads > 1 {
-        let count = c.len() / (m * n) * (threads / 2) / threads;
-        let (left, right) = c.split_at_mut(count * m * n);
-        rayon::join(
-            || share(a, b, first, left, accumulate, threads / 2),
-            || share(a, b, first + count, right, accumulate, threads - threads / 2),
-        );
-        return;
-    }
-    debug_assert_eq!(threads, 1);
-    for (i, c) in (first..).zip(c.chunks_exact_mut(m * n)) {
-        gemm_serial(a.matrix(i), b.matrix(i), MatrixMut::new(c, [m, n], n), accumulate);
+        let c = Slots::new(c);
+        for_each_range(batch, batch.div_ceil(threads), |range| {
+            for i in range {
+                // SAFETY: product i is computed by one thread.
+                let c = unsafe { c.slice(i * m * n..(i + 1) * m * n) };
+                gemm_serial(a.matrix(i), b.matrix(i), MatrixMut::new(c, [m, n], n), accumulate);
+            }
+        });
     }
 }

@@ -19,6 +19,24 @@ pub(crate) struct Product<'a, T> {
     pub(super) accumulate: bool,
 }
 
+impl<T> Product<'_, T> {
+    /// The same for some rows and columns of C.
+    ///
+    /// # Safety
+    /// Nobody else uses that part of C while the piece lives.
+    pub(super) unsafe fn piece(&self, [i, j]: [usize; 2], [m, n]: [usize; 2]) -> Self {
+        let k = self.a.dims()[1];
+        Product {
+            method: self.method,
+            a: self.a.block([i, 0], [m, k]),
+            b: self.b.block([0, j], [k, n]),
+            // SAFETY: passed on.
+            c: unsafe { self.c.part([i, j], [m, n]) },
+            accumulate: self.accumulate,
+        }
+    }
+}
+
 /// The loops that run a product.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Method {

@@ -98,9 +98,10 @@ pub(crate) struct MatrixMut<'a, T> {
 }
 
 // SAFETY: an exclusive view, like the `&mut [T]` it was made from: two views of one matrix that
-// exist at the same time share no element: they come from `split_rows` or `split_cols`, or from
-// `from_raw`, whose caller vouches for it.
+// exist at the same time share no element, for which the callers of `part` and `from_raw` vouch.
 unsafe impl<T: Send> Send for MatrixMut<'_, T> {}
+// SAFETY: a shared view gives addresses and parts, and who asks for a part vouches for it.
+unsafe impl<T: Send> Sync for MatrixMut<'_, T> {}
 
 impl<'a, T> MatrixMut<'a, T> {
     /// A view of `data`, with element (0, 0) at its beginning and rows `row_stride` apart.
@@ -148,19 +149,13 @@ impl<'a, T> MatrixMut<'a, T> {
         self.start.wrapping_offset(i as isize * self.row_stride + j as isize * self.col_stride)
     }
 
-    /// The rows before `i` and those from `i` on.
-    #[cfg_attr(not(feature = "rayon"), allow(dead_code))]
-    pub(super) fn split_rows(self, i: usize) -> (Self, Self) {
-        assert!(i <= self.rows);
-        let below = MatrixMut { start: self.at(i, 0), rows: self.rows - i, ..self };
-        (MatrixMut { rows: i, ..self }, below)
-    }
-
-    /// The columns before `j` and those from `j` on.
-    #[cfg_attr(not(feature = "rayon"), allow(dead_code))]
-    pub(super) fn split_cols(self, j: usize) -> (Self, Self) {
-        let (left, right) = self.t().split_rows(j);
-        (left.t(), right.t())
+    /// The `rows` x `cols` block whose first element is (i, j).
+    ///
+    /// # Safety
+    /// Nobody else uses the block while it lives.
+    pub(super) unsafe fn part(&self, [i, j]: [usize; 2], [rows, cols]: [usize; 2]) -> Self {
+        assert!(i + rows <= self.rows && j + cols <= self.cols);
+        MatrixMut { start: self.at(i, j), rows, cols, ..*self }
     }
 
     /// Sets every element, as an empty sum does.

@@ -7,6 +7,7 @@ use super::block::{DEPTH, Method, Product};
 use super::groups::Operand;
 use super::{GemmElement, MatrixMut, MatrixRef};
 use crate::cpu::isa::Isa;
+use crate::cpu::parallel::for_each_range;
 
 /// A thread that gets fewer floating-point operations than this isn't woken: that takes some
 /// microseconds, sometimes tens, and this much work takes about twenty.
@@ -124,42 +125,38 @@ pub(crate) fn worthwhile_threads(flops: usize, threads: usize) -> usize {
     threads.min(flops / FLOPS_PER_THREAD).max(1)
 }
 
-#[cfg(not(feature = "rayon"))]
-fn share<T: GemmElement>(isa: Isa, _threads: usize, job: Product<'_, T>) {
-    T::run(isa, job);
+fn share<T: GemmElement>(isa: Isa, threads: usize, job: Product<'_, T>) {
+    if threads == 1 {
+        return T::run(isa, job);
+    }
+    let mut pieces = Vec::with_capacity(threads);
+    cut([0, 0], [job.a.dims()[0], job.b.dims()[1]], threads, &mut pieces);
+    for_each_range(pieces.len(), 1, |range| {
+        for &(first, dims) in &pieces[range] {
+            // SAFETY: no two pieces overlap.
+            T::run(isa, unsafe { job.piece(first, dims) });
+        }
+    });
 }
 
-#[cfg(feature = "rayon")]
-fn share<T: GemmElement>(isa: Isa, threads: usize, job: Product<'_, T>) {
-    let (m, n) = (job.a.dims()[0], job.b.dims()[1]);
-    let first_threads = threads / 2;
-    let cut = |len: usize, grain: usize| (len * first_threads / threads).next_multiple_of(grain);
-    let (i, j) = (cut(m, 8), cut(n, 16));
+/// Cuts C, or the part of it from `first` on, into at most `count` pieces of whole tiles.
+fn cut(first: [usize; 2], [m, n]: [usize; 2], count: usize, pieces: &mut Vec<Piece>) {
+    let half = count / 2;
+    let share = |len: usize, grain: usize| (len * half / count).next_multiple_of(grain);
+    let (i, j) = (share(m, 8), share(n, 16));
     // Pieces side by side repeat only the copying of A's strips, pieces one above the other the
     // packing of B, which is dearer.
     let by_columns = j < n && n >= 96.min(m) && 2 * n >= m;
-    if threads == 1 || !(by_columns || i < m) {
-        return T::run(isa, job);
-    }
-    let Product { method, a, b, c, accumulate } = job;
-    let ([whole_m, k], [_, whole_n]) = (a.dims(), b.dims());
-    let (first, second) = if by_columns {
-        let (left, right) = c.split_cols(j);
-        let [b_left, b_right] = [b.block([0, 0], [k, j]), b.block([0, j], [k, whole_n - j])];
-        (
-            Product { method, a, b: b_left, c: left, accumulate },
-            Product { method, a, b: b_right, c: right, accumulate },
-        )
+    if count == 1 || !(by_columns || i < m) {
+        pieces.push((first, [m, n]));
+    } else if by_columns {
+        cut(first, [m, j], half, pieces);
+        cut([first[0], first[1] + j], [m, n - j], count - half, pieces);
     } else {
-        let (above, below) = c.split_rows(i);
-        let [a_above, a_below] = [a.block([0, 0], [i, k]), a.block([i, 0], [whole_m - i, k])];
-        (
-            Product { method, a: a_above, b, c: above, accumulate },
-            Product { method, a: a_below, b, c: below, accumulate },
-        )
-    };
-    rayon::join(
-        || share(isa, first_threads, first),
-        || share(isa, threads - first_threads, second),
-    );
+        cut(first, [i, n], half, pieces);
+        cut([first[0] + i, first[1]], [m - i, n], count - half, pieces);
+    }
 }
+
+/// The first row and column, and the numbers of them.
+type Piece = ([usize; 2], [usize; 2]);
