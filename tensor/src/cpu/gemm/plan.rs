@@ -9,9 +9,9 @@ use super::{GemmElement, MatrixMut, MatrixRef};
 use crate::cpu::isa::Isa;
 use crate::cpu::parallel::for_each_range;
 
-/// A thread that gets fewer floating-point operations than this isn't woken: that takes some
-/// microseconds, sometimes tens, and this much work takes about twenty.
-const FLOPS_PER_THREAD: usize = 1 << 22;
+/// A thread that gets fewer floating-point operations than this isn't called: this much work takes
+/// about ten microseconds, a call one or two, and one that has to wake a helper about ten.
+const FLOPS_PER_THREAD: usize = 1 << 21;
 
 /// Chooses between C = A · B and Cᵀ = Bᵀ · Aᵀ: the second operand fills the vectors, the first is
 /// broadcast element by element and may lie in any order.
