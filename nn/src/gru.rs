@@ -10,8 +10,9 @@
 use plies_autograd::{Cell, Var};
 use plies_tensor::Rng;
 
+use crate::cell::Single;
 use crate::recurrent::{RecurrentOptions, Stack};
-use crate::{Module, Pass, Visitor, VisitorMut};
+use crate::{Module, Pass, RecurrentState, Visitor, VisitorMut};
 
 /// Gated recurrent units over sequences, in layers and both directions if wanted.
 ///
@@ -70,7 +71,7 @@ impl Gru {
     /// x [B, T, I], initial h [L·N, B, H] -> y [B, T, N·H], h [L·N, B, H]
     ///
     /// # Panics
-    /// When the shapes are others, or a length is not in 1..=T: a sequence of no steps has no output.
+    /// When the shapes are others, there are not B lengths, or one is above T.
     #[track_caller]
     pub fn run(
         &self,
@@ -81,6 +82,39 @@ impl Gru {
     ) -> (Var, Var) {
         let (y, [h]) = self.stack.run(x, lengths, initial.map(|h| [h]), pass);
         (y, h)
+    }
+
+    /// The outputs of sequences that go on from `state`, which is then that after their last steps: a
+    /// part of sequences that are too long to be read at once. See [`RecurrentState`].
+    ///
+    /// # Shapes
+    /// x [B, T, I] -> [B, T, H]
+    ///
+    /// # Panics
+    /// As [`run`](Gru::run), and in both directions: backwards, a sequence begins at its end.
+    #[track_caller]
+    pub fn resume(
+        &self,
+        x: &Var,
+        lengths: Option<&[usize]>,
+        state: &mut RecurrentState,
+        pass: &mut Pass,
+    ) -> Var {
+        self.stack.resume::<1>(x, lengths, state, pass)
+    }
+
+    /// The outputs of one step from `state`, which is then that after it: for text that is written a
+    /// step at a time. It reads each weight once and prepares nothing; its sums are in another order than
+    /// those of [`run`](Gru::run).
+    ///
+    /// # Shapes
+    /// x [B, I] -> [B, H]
+    ///
+    /// # Panics
+    /// As [`resume`](Gru::resume).
+    #[track_caller]
+    pub fn step(&self, x: &Var, state: &mut RecurrentState, pass: &mut Pass) -> Var {
+        self.stack.step::<1>(x, state, pass)
     }
 }
 
@@ -97,5 +131,71 @@ impl Module for Gru {
 
     fn visit_mut(&mut self, visitor: &mut VisitorMut<'_>) {
         self.stack.visit_mut(visitor);
+    }
+}
+
+/// One step of a gated recurrent unit, for a program that walks along the steps itself, such as a decoder that
+/// attends between them. Along whole sequences [`Gru`] is faster.
+///
+/// # Shapes
+/// x [B, I], h [B, H] -> [B, H]. Parameters as in PyTorch: `weight_ih` [3H, I], `weight_hh` [3H, H], `bias_ih` `[3H]`,
+/// `bias_hh` `[3H]`.
+///
+/// # Example
+/// ```
+/// use plies_autograd::Var;
+/// use plies_nn::GruCell;
+/// use plies_tensor::{DType, Device, Rng, Tensor};
+/// let cell = GruCell::new(3, 5, &mut Rng::new(1));
+/// let x = Var::constant(Tensor::ones([2, 3], DType::F32, &Device::cpu()));
+/// let h = cell.step(&x, None);
+/// let h = cell.step(&x, Some(&h));
+/// assert_eq!(h.dims(), [2, 5]);
+/// ```
+#[derive(Debug)]
+pub struct GruCell {
+    single: Single,
+}
+
+impl GruCell {
+    /// From I inputs to H units in F32, weights and biases uniform in ±1/√H.
+    ///
+    /// # Panics
+    /// When there is no unit, or memory cannot address so many weights.
+    #[track_caller]
+    pub fn new(inputs: usize, hidden: usize, rng: &mut Rng) -> Self {
+        GruCell { single: Single::new("gru_cell", Cell::Gru, inputs, hidden, rng) }
+    }
+
+    /// The same cell without biases.
+    pub fn without_bias(mut self) -> Self {
+        self.single.without_bias();
+        self
+    }
+
+    /// The state after one step, from a state or from zeros.
+    ///
+    /// # Panics
+    /// When the shapes are others.
+    #[track_caller]
+    pub fn step(&self, x: &Var, h: Option<&Var>) -> Var {
+        let [h] = self.single.step(x, h.map(|h| [h]));
+        h
+    }
+}
+
+impl Module for GruCell {
+    /// The state after one step from zeros.
+    #[track_caller]
+    fn forward(&self, x: &Var, _pass: &mut Pass) -> Var {
+        self.step(x, None)
+    }
+
+    fn visit(&self, visitor: &mut Visitor<'_>) {
+        self.single.visit(visitor);
+    }
+
+    fn visit_mut(&mut self, visitor: &mut VisitorMut<'_>) {
+        self.single.visit_mut(visitor);
     }
 }

@@ -12,8 +12,9 @@
 use plies_autograd::{Cell, Var};
 use plies_tensor::Rng;
 
+use crate::cell::Single;
 use crate::recurrent::{RecurrentOptions, Stack};
-use crate::{Module, Pass, Visitor, VisitorMut};
+use crate::{Module, Pass, RecurrentState, Visitor, VisitorMut};
 
 /// Long short-term memory over sequences, in layers and both directions if wanted.
 ///
@@ -88,7 +89,7 @@ impl Lstm {
     /// x [B, T, I], initial h and c [L·N, B, H] -> y [B, T, N·H], h and c [L·N, B, H]
     ///
     /// # Panics
-    /// When the shapes are others, or a length is not in 1..=T: a sequence of no steps has no output.
+    /// When the shapes are others, there are not B lengths, or one is above T.
     #[track_caller]
     pub fn run(
         &self,
@@ -98,6 +99,39 @@ impl Lstm {
         pass: &mut Pass,
     ) -> (Var, [Var; 2]) {
         self.stack.run(x, lengths, initial, pass)
+    }
+
+    /// The outputs of sequences that go on from `state`, which is then that after their last steps: a
+    /// part of sequences that are too long to be read at once. See [`RecurrentState`].
+    ///
+    /// # Shapes
+    /// x [B, T, I] -> [B, T, H]
+    ///
+    /// # Panics
+    /// As [`run`](Lstm::run), and in both directions: backwards, a sequence begins at its end.
+    #[track_caller]
+    pub fn resume(
+        &self,
+        x: &Var,
+        lengths: Option<&[usize]>,
+        state: &mut RecurrentState,
+        pass: &mut Pass,
+    ) -> Var {
+        self.stack.resume::<2>(x, lengths, state, pass)
+    }
+
+    /// The outputs of one step from `state`, which is then that after it: for text that is written a
+    /// step at a time. It reads each weight once and prepares nothing; its sums are in another order than
+    /// those of [`run`](Lstm::run).
+    ///
+    /// # Shapes
+    /// x [B, I] -> [B, H]
+    ///
+    /// # Panics
+    /// As [`resume`](Lstm::resume).
+    #[track_caller]
+    pub fn step(&self, x: &Var, state: &mut RecurrentState, pass: &mut Pass) -> Var {
+        self.stack.step::<2>(x, state, pass)
     }
 }
 
@@ -114,5 +148,77 @@ impl Module for Lstm {
 
     fn visit_mut(&mut self, visitor: &mut VisitorMut<'_>) {
         self.stack.visit_mut(visitor);
+    }
+}
+
+/// One step of long short-term memory, for a program that walks along the steps itself, such as a decoder that
+/// attends between them. Along whole sequences [`Lstm`] is faster.
+///
+/// # Shapes
+/// x [B, I], h and c [B, H] -> h and c [B, H]. Parameters as in PyTorch: `weight_ih` [4H, I], `weight_hh` [4H, H], `bias_ih` `[4H]`,
+/// `bias_hh` `[4H]`.
+///
+/// # Example
+/// ```
+/// use plies_autograd::Var;
+/// use plies_nn::LstmCell;
+/// use plies_tensor::{DType, Device, Rng, Tensor};
+/// let cell = LstmCell::new(3, 5, &mut Rng::new(1));
+/// let x = Var::constant(Tensor::ones([2, 3], DType::F32, &Device::cpu()));
+/// let [h, c] = cell.step(&x, None);
+/// let [h, _] = cell.step(&x, Some([&h, &c]));
+/// assert_eq!(h.dims(), [2, 5]);
+/// ```
+#[derive(Debug)]
+pub struct LstmCell {
+    single: Single,
+}
+
+impl LstmCell {
+    /// From I inputs to H units in F32, weights and biases uniform in ±1/√H.
+    ///
+    /// # Panics
+    /// When there is no unit, or memory cannot address so many weights.
+    #[track_caller]
+    pub fn new(inputs: usize, hidden: usize, rng: &mut Rng) -> Self {
+        LstmCell { single: Single::new("lstm_cell", Cell::Lstm, inputs, hidden, rng) }
+    }
+
+    /// The same cell without biases.
+    pub fn without_bias(mut self) -> Self {
+        self.single.without_bias();
+        self
+    }
+
+    /// As [`Lstm::forget_bias`].
+    pub fn forget_bias(mut self, value: f64) -> Self {
+        self.single.add_to_bias(1, value);
+        self
+    }
+
+    /// The states h and c after one step, from states or from zeros.
+    ///
+    /// # Panics
+    /// When the shapes are others.
+    #[track_caller]
+    pub fn step(&self, x: &Var, states: Option<[&Var; 2]>) -> [Var; 2] {
+        self.single.step(x, states)
+    }
+}
+
+impl Module for LstmCell {
+    /// The state h after one step from zeros.
+    #[track_caller]
+    fn forward(&self, x: &Var, _pass: &mut Pass) -> Var {
+        let [h, _] = self.step(x, None);
+        h
+    }
+
+    fn visit(&self, visitor: &mut Visitor<'_>) {
+        self.single.visit(visitor);
+    }
+
+    fn visit_mut(&mut self, visitor: &mut VisitorMut<'_>) {
+        self.single.visit_mut(visitor);
     }
 }

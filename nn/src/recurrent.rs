@@ -1,12 +1,14 @@
 //! What recurrent layers share: batches of sequences of different lengths, layers on top of one
-//! another, and both directions.
+//! another, both directions, and single steps.
 
 use std::ops::Range;
 
-use plies_autograd::{Cell, Var, recurrent};
-use plies_tensor::{DType, Device, Rng, Tensor};
+use plies_autograd::{Cell, Var};
+use plies_tensor::{Device, Rng, Tensor};
 
-use crate::{Dropout, Module, Pass, Visitor, VisitorMut, check, init};
+use crate::cell::{CellWeights, check_states, check_step, stack, zero_state};
+use crate::lengths::Lengths;
+use crate::{Dropout, Module, Pass, RecurrentState, Visitor, VisitorMut, check};
 
 /// Whether a recurrent layer reads sequences from their beginning, or from both ends.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -31,9 +33,9 @@ impl Directions {
 ///
 /// L layers of cells stand on top of one another, in N directions each. With `lengths`, sequence b of a
 /// batch has `lengths[b]` steps, in any order of lengths; what x holds beyond is not read, outputs there
-/// are 0, and the last states are those after each sequence's own last step. The work is that of the
-/// steps there are. States are [L·N, B, H]: those of layer l number l·N, and of its backward direction
-/// l·N + 1.
+/// are 0, and the last states are those after each sequence's own last step. A sequence of no steps keeps
+/// its states (PyTorch refuses it). The work is that of the steps there are. States are [L·N, B, H]:
+/// those of layer l number l·N, and of its backward direction l·N + 1.
 ///
 /// # Example
 /// ```
@@ -66,23 +68,14 @@ impl Default for RecurrentOptions {
     }
 }
 
-/// The weights of one direction of one layer.
-#[derive(Debug)]
-struct Direction {
-    w_ih: Var,
-    w_hh: Var,
-    biases: Option<[Var; 2]>,
-}
-
 /// Layers of cells.
 #[derive(Debug)]
 pub(crate) struct Stack {
     name: &'static str,
-    cell: Cell,
     hidden: usize,
     options: RecurrentOptions,
     /// Layer by layer, in each the forward direction first.
-    directions: Vec<Direction>,
+    directions: Vec<CellWeights>,
 }
 
 impl Stack {
@@ -103,27 +96,18 @@ impl Stack {
         let n = options.directions.count();
         let widest = inputs.max(hidden.saturating_mul(n));
         check::size(name, &[layers, n, cell.gates(), hidden, widest]);
-        let bound = 1.0 / (hidden as f64).sqrt();
-        let gates = cell.gates() * hidden;
-        let mut leaf = |dims: &[usize]| Var::leaf(init::uniform(dims, bound, rng));
-        let direction = |i: usize| {
+        let mut direction = |i: usize| {
             let inputs = if i < n { inputs } else { n * hidden };
-            let (w_ih, w_hh) = (leaf(&[gates, inputs]), leaf(&[gates, hidden]));
-            let biases = options.bias.then(|| [leaf(&[gates]), leaf(&[gates])]);
-            Direction { w_ih, w_hh, biases }
+            CellWeights::new(cell, inputs, hidden, options.bias, rng)
         };
-        let directions = (0..options.layers * n).map(direction).collect();
-        Stack { name, cell, hidden, options, directions }
+        let directions = (0..layers * n).map(&mut direction).collect();
+        Stack { name, hidden, options, directions }
     }
 
     /// Adds to the biases of a gate's units, in every layer.
     pub(crate) fn add_to_bias(&mut self, gate: usize, value: f64) {
         for direction in &mut self.directions {
-            let Some([bias, _]) = &mut direction.biases else { continue };
-            let mut shift = vec![0f32; bias.elem_count()];
-            shift[gate * self.hidden..(gate + 1) * self.hidden].fill(value as f32);
-            let shift = Tensor::from(shift).to_dtype(bias.dtype());
-            *bias.value_mut() = bias.value() + shift;
+            direction.add_to_bias(gate, value);
         }
     }
 
@@ -139,29 +123,19 @@ impl Stack {
         pass: &mut Pass,
     ) -> (Var, [Var; STATES]) {
         let (name, hidden, n) = (self.name, self.hidden, self.options.directions.count());
-        let width = self.directions[0].w_ih.dim(1);
+        let width = self.directions[0].inputs();
         assert!(
             x.rank() == 3 && x.dim(2) == width,
             "{name}: x {} where [B, T, {width}] is needed",
             x.shape()
         );
-        let (batch, time) = (x.dim(0), x.dim(1));
+        let batch = x.dim(0);
         let dims = [self.options.layers * n, batch, hidden];
-        for state in initial.iter().flatten() {
-            assert!(
-                state.dims() == dims,
-                "{name}: an initial state {} where {dims:?} is needed",
-                state.shape()
-            );
-        }
-        let padding = self.padding(batch, time, lengths);
-        let mut rows = x.reshape([batch * time, width]);
-        if let Some(kept) = &padding.kept {
-            rows = rows.index_select(0, kept);
-        }
-
-        let zeros = Tensor::zeros([], x.dtype(), x.device()).broadcast_to([batch, hidden]);
-        let zeros = Var::constant(zeros);
+        check_states(name, initial, &dims);
+        let lengths = Lengths::new(name, x, lengths);
+        let mut rows = lengths.pack(x);
+        let runs = Runs::new(&lengths.sequences, x.device());
+        let zeros = zero_state(x, hidden);
         let dropout = Dropout::new(self.options.dropout);
         let mut finals = [const { Vec::new() }; STATES];
         for (layer, directions) in self.directions.chunks_exact(n).enumerate() {
@@ -174,11 +148,10 @@ impl Stack {
                     Some(initial) => initial.map(|state| state.select(0, layer * n + d)),
                     None => std::array::from_fn(|_| zeros.clone()),
                 };
-                let sequences = &padding.sequences;
-                let (y, states) =
-                    direction.run(self.cell, &rows, sequences, d == 1, &states.each_ref());
+                let given = runs.enter(&states);
+                let (y, last) = direction.run(&rows, &runs.sequences, d == 1, &given.each_ref());
                 outputs.push(y);
-                for (all, state) in finals.iter_mut().zip(states) {
+                for (all, state) in finals.iter_mut().zip(runs.leave(&states, last)) {
                     all.push(state);
                 }
             }
@@ -187,101 +160,130 @@ impl Stack {
                 outputs => Var::cat(&outputs.iter().collect::<Vec<_>>(), 1),
             };
         }
-
-        if let Some(kept) = &padding.kept {
-            let zeros = Tensor::zeros([], x.dtype(), x.device());
-            let zeros = Var::constant(zeros.broadcast_to([batch * time, n * hidden]));
-            rows = zeros.index_add(0, kept, &rows);
-        }
-        let stack = |states: Vec<Var>| Var::stack(&states.iter().collect::<Vec<_>>(), 0);
-        (rows.reshape([batch, time, n * hidden]), finals.map(stack))
+        (lengths.spread(&rows), finals.map(stack))
     }
 
+    /// The outputs of sequences that go on from `state`, which is then that after their last steps.
     #[track_caller]
-    fn padding(&self, batch: usize, time: usize, lengths: Option<&[usize]>) -> Padding {
-        let name = self.name;
-        let Some(lengths) = lengths else {
-            assert!(time > 0 || batch == 0, "{name}: sequences of no steps have no outputs");
-            let sequences = (0..batch).map(|b| b * time..(b + 1) * time).collect();
-            return Padding { sequences, kept: None };
-        };
-        assert!(
-            lengths.len() == batch,
-            "{name}: {} lengths for a batch of {batch} sequences",
-            lengths.len()
-        );
-        let (mut sequences, mut kept) = (Vec::with_capacity(batch), Vec::new());
-        for (b, &length) in lengths.iter().enumerate() {
-            assert!(
-                (1..=time).contains(&length),
-                "{name}: sequence {b} has a length of {length}, not one of 1..={time}"
-            );
-            sequences.push(kept.len()..kept.len() + length);
-            kept.extend((b * time..b * time + length).map(|row| row as i32));
-        }
-        let is_full = kept.len() == batch * time;
-        Padding { sequences, kept: (!is_full).then(|| Tensor::from(kept)) }
+    pub(crate) fn resume<const STATES: usize>(
+        &self,
+        x: &Var,
+        lengths: Option<&[usize]>,
+        state: &mut RecurrentState,
+        pass: &mut Pass,
+    ) -> Var {
+        self.check_goes_on();
+        let initial = state.initial(self.name);
+        let (y, last) = self.run::<STATES>(x, lengths, initial, pass);
+        *state = RecurrentState::from(last);
+        y
     }
 
-    /// What a parameter of direction `i` is called after.
+    /// The outputs [B, H] of one step x [B, I].
+    #[track_caller]
+    pub(crate) fn step<const STATES: usize>(
+        &self,
+        x: &Var,
+        state: &mut RecurrentState,
+        pass: &mut Pass,
+    ) -> Var {
+        self.check_goes_on();
+        check_step(self.name, x, self.directions[0].inputs());
+        let initial = state.initial::<STATES>(self.name);
+        check_states(self.name, initial, &[self.directions.len(), x.dim(0), self.hidden]);
+        let zeros = zero_state(x, self.hidden);
+        let dropout = Dropout::new(self.options.dropout);
+        let mut rows = x.clone();
+        let mut finals = [const { Vec::new() }; STATES];
+        for (layer, direction) in self.directions.iter().enumerate() {
+            if layer > 0 {
+                rows = dropout.forward(&rows, pass);
+            }
+            let states: [Var; STATES] = match initial {
+                Some(initial) => initial.map(|state| state.select(0, layer)),
+                None => std::array::from_fn(|_| zeros.clone()),
+            };
+            let states = direction.step(&rows, &states.each_ref());
+            rows = states[0].clone();
+            for (all, state) in finals.iter_mut().zip(states) {
+                all.push(state);
+            }
+        }
+        *state = RecurrentState::from(finals.map(stack));
+        rows
+    }
+
+    /// A layer that reads backwards as well begins at the ends of the sequences.
+    #[track_caller]
+    fn check_goes_on(&self) {
+        assert!(
+            self.options.directions == Directions::Forward,
+            "{}: in both directions a layer needs whole sequences, and cannot go on from a part",
+            self.name
+        );
+    }
+
+    /// What the names of the parameters of direction `i` end with.
     fn suffix(&self, i: usize) -> String {
         let n = self.options.directions.count();
-        format!("l{}{}", i / n, if i % n == 1 { "_reverse" } else { "" })
+        format!("_l{}{}", i / n, if i % n == 1 { "_reverse" } else { "" })
     }
 
     pub(crate) fn visit(&self, visitor: &mut Visitor<'_>) {
         for (i, direction) in self.directions.iter().enumerate() {
-            let suffix = self.suffix(i);
-            visitor.parameter(&format!("weight_ih_{suffix}"), &direction.w_ih);
-            visitor.parameter(&format!("weight_hh_{suffix}"), &direction.w_hh);
-            if let Some([b_ih, b_hh]) = &direction.biases {
-                visitor.parameter(&format!("bias_ih_{suffix}"), b_ih);
-                visitor.parameter(&format!("bias_hh_{suffix}"), b_hh);
-            }
+            direction.visit(visitor, &self.suffix(i));
         }
     }
 
     pub(crate) fn visit_mut(&mut self, visitor: &mut VisitorMut<'_>) {
         let suffixes: Vec<String> = (0..self.directions.len()).map(|i| self.suffix(i)).collect();
         for (suffix, direction) in suffixes.iter().zip(&mut self.directions) {
-            visitor.parameter(&format!("weight_ih_{suffix}"), &mut direction.w_ih);
-            visitor.parameter(&format!("weight_hh_{suffix}"), &mut direction.w_hh);
-            if let Some([b_ih, b_hh]) = &mut direction.biases {
-                visitor.parameter(&format!("bias_ih_{suffix}"), b_ih);
-                visitor.parameter(&format!("bias_hh_{suffix}"), b_hh);
-            }
+            direction.visit_mut(visitor, suffix);
         }
     }
 }
 
-/// Which rows of a batch are steps of a sequence.
-struct Padding {
-    /// The rows of each sequence, once those that are not steps are left out.
+/// The sequences that have steps. The others have nothing to do but keep their states.
+struct Runs {
+    /// The rows of each.
     sequences: Vec<Range<usize>>,
-    /// The rows of the batch that are steps, unless all are.
-    kept: Option<Tensor>,
+    /// Unless all have steps: which do, and where the last state of each sequence of the batch stands,
+    /// below them those of the others.
+    some: Option<[Tensor; 2]>,
 }
 
-impl Direction {
-    #[track_caller]
-    fn run(
-        &self,
-        cell: Cell,
-        rows: &Var,
-        sequences: &[Range<usize>],
-        backwards: bool,
-        states: &[&Var],
-    ) -> (Var, Vec<Var>) {
-        let none = || Var::constant(zeros(self.w_hh.dim(0), self.w_hh.dtype(), rows.device()));
-        let [b_ih, b_hh] = match &self.biases {
-            Some([b_ih, b_hh]) => [b_ih.clone(), b_hh.clone()],
-            None => [none(), none()],
+impl Runs {
+    fn new(sequences: &[Range<usize>], device: &Device) -> Runs {
+        let runs = |rows: &Range<usize>| !rows.is_empty();
+        let with_steps: Vec<usize> =
+            (0..sequences.len()).filter(|&b| runs(&sequences[b])).collect();
+        let mut next = 0..;
+        let found = sequences.iter().enumerate().map(|(b, rows)| match runs(rows) {
+            true => next.next().unwrap_or_default(),
+            false => with_steps.len() + b,
+        });
+        let found: Vec<usize> = found.collect();
+        let index = |at: &[usize]| {
+            let at: Vec<i32> = at.iter().map(|&at| at as i32).collect();
+            Tensor::from_slice_on(&at, [at.len()], device)
         };
-        let weights = [&self.w_ih, &self.w_hh, &b_ih, &b_hh];
-        recurrent(cell, rows, sequences, backwards, states, weights)
+        let some =
+            (with_steps.len() < sequences.len()).then(|| [index(&with_steps), index(&found)]);
+        Runs { sequences: sequences.iter().filter(|rows| runs(rows)).cloned().collect(), some }
     }
-}
 
-fn zeros(n: usize, dtype: DType, device: &Device) -> Tensor {
-    Tensor::zeros([n], dtype, device)
+    /// The states of the sequences that have steps.
+    fn enter<const STATES: usize>(&self, states: &[Var; STATES]) -> [Var; STATES] {
+        match &self.some {
+            Some([with_steps, _]) => states.each_ref().map(|s| s.index_select(0, with_steps)),
+            None => states.clone(),
+        }
+    }
+
+    /// The last states of all sequences, from those of the ones that have steps.
+    fn leave(&self, before: &[Var], after: Vec<Var>) -> Vec<Var> {
+        let Some([_, found]) = &self.some else { return after };
+        let all = before.iter().zip(&after).map(|(before, after)| Var::cat(&[after, before], 0));
+        all.map(|all| all.index_select(0, found)).collect()
+    }
 }

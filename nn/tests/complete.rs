@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Layers without PyTorch's numbers, and why.
-const NOT_IN_PYTORCH: [(&str, &str); 7] = [
+const NOT_IN_PYTORCH: [(&str, &str); 9] = [
     ("dropout", "its numbers are random, and of another generator"),
     ("spatial_dropout", "random"),
     ("alpha_dropout", "random"),
@@ -15,6 +15,8 @@ const NOT_IN_PYTORCH: [(&str, &str); 7] = [
     ("parallel", "made of layers that have"),
     ("residual", "made of layers that have"),
     ("perceptron", "compared with its definition in perceptron.rs"),
+    ("sequence_pool", "compared with its definition in sequences.rs"),
+    ("positional_encoding", "compared with its definition in sequences.rs"),
 ];
 
 /// Layers without a check of gradients, and why.

@@ -8,10 +8,11 @@ use plies_autograd::Var;
 use plies_nn::loss::{CrossEntropy, Reduction};
 use plies_nn::{
     Activation, AdaptiveAvgPool1d, AdaptiveAvgPool2d, AdaptiveMaxPool1d, AdaptiveMaxPool2d,
-    AvgPool1d, AvgPool2d, BatchNorm, Checkpoint, Conv1d, Conv2d, ConvTranspose1d, ConvTranspose2d,
-    Directions, Embedding, Flatten, Function, Glu, GroupNorm, Gru, LayerNorm, Linear, LogSoftmax,
-    Lstm, MaxPool1d, MaxPool2d, Maxout, Module, Pad, Padding, Pass, Prelu, RecurrentOptions,
-    RmsNorm, Rnn, Sequential, Softmax, Unflatten, loss,
+    AttentionMask, AvgPool1d, AvgPool2d, BatchNorm, Checkpoint, Conv1d, Conv2d, ConvTranspose1d,
+    ConvTranspose2d, Directions, Embedding, Flatten, Function, Glu, GroupNorm, Gru, GruCell,
+    LayerNorm, Linear, LogSoftmax, Lstm, LstmCell, MaxPool1d, MaxPool2d, Maxout, Module,
+    MultiHeadAttention, Pad, Padding, Pass, Prelu, RecurrentOptions, RmsNorm, Rnn, RnnCell,
+    Sequential, Softmax, TransformerEncoder, TransformerEncoderLayer, Unflatten, loss,
 };
 use plies_tensor::testing::assert_close;
 use plies_tensor::{Conv, DType, Elementwise, Pool, Rng, Tensor};
@@ -45,6 +46,16 @@ impl Golden {
         self.used.insert(name.to_owned());
         let tensor = &self.file.tensors()[name];
         if tensor.dtype().is_float() { tensor.to_dtype(self.dtype) } else { tensor.clone() }
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.file.tensors().contains_key(name)
+    }
+
+    /// How many steps the sequences have.
+    fn lengths(&mut self) -> Vec<usize> {
+        let lengths = self.tensor("lengths").to_vec::<i32>().unwrap();
+        lengths.into_iter().map(|n| n as usize).collect()
     }
 
     /// An input that has a gradient.
@@ -138,8 +149,7 @@ fn with_constants() -> Vec<(&'static str, Box<dyn Module>)> {
 
 /// x, how many steps the sequences have, and the state h before the first.
 fn sequences(golden: &mut Golden) -> (Var, Vec<usize>, Var) {
-    let lengths = golden.tensor("lengths").to_vec::<i32>().unwrap();
-    (golden.leaf("x"), lengths.into_iter().map(|n| n as usize).collect(), golden.leaf("h_0"))
+    (golden.leaf("x"), golden.lengths(), golden.leaf("h_0"))
 }
 
 fn lstm(options: RecurrentOptions) -> Run {
@@ -171,6 +181,58 @@ fn rnn(
         let (y, h) = rnn.run(&x, Some(&lengths), Some(&h_0), &mut Pass::eval());
         vec![("y", y), ("h", h)]
     })
+}
+
+/// Self-attention, or that to `key` and `value` where the file has them.
+fn attention(sizes: [usize; 2], causal: bool) -> Run {
+    Box::new(move |golden| {
+        let layer = golden.fill(MultiHeadAttention::with(4, 2, sizes, &mut Rng::new(1)));
+        let lengths = golden.has("lengths").then(|| golden.lengths());
+        let bias = golden.has("bias").then(|| golden.leaf("bias"));
+        let (x, mask, pass) = (golden.leaf("x"), AttentionMask { causal, bias }, &mut Pass::eval());
+        let (y, weights) = if golden.has("key") {
+            let (key, value) = (golden.leaf("key"), golden.leaf("value"));
+            layer.cross([&x, &key, &value], lengths.as_deref(), &mask, pass)
+        } else {
+            layer.run(&x, lengths.as_deref(), &mask, pass)
+        };
+        vec![("y", y), ("weights", weights)]
+    })
+}
+
+fn transformer(make: fn(TransformerEncoderLayer) -> TransformerEncoderLayer) -> Run {
+    Box::new(move |golden| {
+        let layer = TransformerEncoderLayer::new(4, 2, 3, &mut Rng::new(1));
+        let layer = golden.fill(make(layer));
+        let (x, lengths, mask) = (golden.leaf("x"), golden.lengths(), AttentionMask::default());
+        vec![("y", layer.run(&x, Some(&lengths), &mask, &mut Pass::eval()))]
+    })
+}
+
+fn transformer_encoder(golden: &mut Golden) -> Vec<(&'static str, Var)> {
+    let layer = || TransformerEncoderLayer::new(4, 2, 3, &mut Rng::new(1)).norm_first();
+    let model = TransformerEncoder::new([layer(), layer()]).norm(LayerNorm::new([4]));
+    let model = golden.fill(model);
+    let (x, lengths, mask) = (golden.leaf("x"), golden.lengths(), AttentionMask::default());
+    vec![("y", model.run(&x, Some(&lengths), &mask, &mut Pass::eval()))]
+}
+
+/// A cell whose state is h alone.
+fn cell<M: Module + 'static>(
+    make: fn(usize, usize, &mut Rng) -> M,
+    step: fn(&M, &Var, &Var) -> Var,
+) -> Run {
+    Box::new(move |golden| {
+        let cell = golden.fill(make(2, 3, &mut Rng::new(1)));
+        vec![("h", step(&cell, &golden.leaf("x"), &golden.leaf("h_0")))]
+    })
+}
+
+fn lstm_cell(golden: &mut Golden) -> Vec<(&'static str, Var)> {
+    let cell = golden.fill(LstmCell::new(2, 3, &mut Rng::new(1)));
+    let [x, h_0, c_0] = ["x", "h_0", "c_0"].map(|name| golden.leaf(name));
+    let [h, c] = cell.step(&x, Some([&h_0, &c_0]));
+    vec![("h", h), ("c", c)]
 }
 
 /// All three reductions of one loss.
@@ -230,6 +292,30 @@ fn rows() -> Vec<(String, Run)> {
     rows.extend(
         of_windows().into_iter().chain(of_features()).map(|(name, run)| (name.to_owned(), run)),
     );
+    for (name, sizes, causal) in [
+        ("self", [4, 4], false),
+        ("lengths", [4, 4], false),
+        ("causal", [4, 4], true),
+        ("bias", [4, 4], false),
+        ("heads", [4, 4], false),
+        ("cross", [4, 4], false),
+        ("sizes", [3, 1], false),
+    ] {
+        rows.push((format!("multi_head_attention_{name}"), attention(sizes, causal)));
+    }
+    let others = [
+        ("transformer_encoder_layer", transformer(|layer| layer)),
+        (
+            "transformer_encoder_layer_norm_first",
+            transformer(|layer| layer.norm_first().activation(Activation::Gelu)),
+        ),
+        ("rnn_cell", cell(RnnCell::new, |cell, x, h| cell.step(x, Some(h)))),
+        ("rnn_relu_cell", cell(RnnCell::relu, |cell, x, h| cell.step(x, Some(h)))),
+        ("gru_cell", cell(GruCell::new, |cell, x, h| cell.step(x, Some(h)))),
+        ("lstm_cell", Box::new(lstm_cell)),
+        ("transformer_encoder", Box::new(transformer_encoder)),
+    ];
+    rows.extend(others.map(|(name, run)| (name.to_owned(), run)));
     for (name, ignore_index, label_smoothing) in [
         ("weights", None, 0.0),
         ("ignore", Some(-100), 0.0),

@@ -5,10 +5,11 @@ use plies_autograd::gradcheck::{gradcheck, gradgradcheck};
 use plies_nn::{
     Activation, AdaptiveAvgPool1d, AdaptiveAvgPool2d, AdaptiveMaxPool1d, AdaptiveMaxPool2d,
     AlphaDropout, AvgPool1d, AvgPool2d, BatchNorm, Checkpoint, Conv1d, Conv2d, ConvTranspose1d,
-    ConvTranspose2d, Directions, Dropout, Flatten, Function, Glu, GroupNorm, Gru, LayerNorm,
-    Linear, LogSoftmax, Lstm, MaxPool1d, MaxPool2d, Maxout, Mlp, Module, Pad, Padding, Parallel,
-    Pass, Perceptron, Prelu, RecurrentOptions, Residual, RmsNorm, Rnn, Sequential, Softmax,
-    SpatialDropout, Unflatten, Visitor, VisitorMut,
+    ConvTranspose2d, Directions, Dropout, Flatten, Function, Glu, GroupNorm, Gru, GruCell,
+    LayerNorm, Linear, LogSoftmax, Lstm, LstmCell, MaxPool1d, MaxPool2d, Maxout, Mlp, Module,
+    MultiHeadAttention, Pad, Padding, Parallel, Pass, Perceptron, PositionalEncoding, Prelu,
+    RecurrentOptions, Residual, RmsNorm, Rnn, RnnCell, SequencePool, Sequential, Softmax,
+    SpatialDropout, TransformerEncoder, TransformerEncoderLayer, Unflatten, Visitor, VisitorMut,
 };
 use plies_tensor::{Conv, DType, Device, Elementwise, Pool, Rng, Tensor};
 
@@ -199,6 +200,41 @@ fn layers() -> Vec<(String, Make, &'static [usize])> {
             &[2, 3, 2],
         ),
         ("gru", || Box::new(Gru::new(2, 3, &mut Rng::new(3))), &[2, 3, 2]),
+        ("rnn_cell", || Box::new(RnnCell::new(2, 3, &mut Rng::new(3))), &[2, 2]),
+        ("rnn_cell with relu", || Box::new(RnnCell::relu(2, 3, &mut Rng::new(3))), &[2, 2]),
+        ("lstm_cell", || Box::new(LstmCell::new(2, 3, &mut Rng::new(3)).forget_bias(1.0)), &[2, 2]),
+        ("gru_cell", || Box::new(GruCell::new(2, 3, &mut Rng::new(3)).without_bias()), &[2, 2]),
+        ("sequence_pool of the last step", || Box::new(SequencePool::Last), &[2, 3, 2]),
+        ("sequence_pool of the mean", || Box::new(SequencePool::Mean), &[2, 3, 2]),
+        ("sequence_pool of the largest", || Box::new(SequencePool::Max), &[2, 3, 2]),
+        ("positional_encoding", || Box::new(PositionalEncoding), &[2, 3, 4]),
+        (
+            "transformer_encoder_layer",
+            || {
+                let layer = TransformerEncoderLayer::new(4, 2, 3, &mut Rng::new(3));
+                Box::new(layer.activation(Activation::Tanh).dropout(0.2))
+            },
+            &[1, 3, 4],
+        ),
+        (
+            "transformer_encoder",
+            || {
+                let layer = TransformerEncoderLayer::new(2, 1, 3, &mut Rng::new(3));
+                let layers = [layer.activation(Activation::Gelu).norm_first()];
+                Box::new(TransformerEncoder::new(layers).norm(LayerNorm::new([2])))
+            },
+            &[2, 2, 2],
+        ),
+        (
+            "multi_head_attention",
+            || Box::new(MultiHeadAttention::new(4, 2, &mut Rng::new(3)).dropout(0.3)),
+            &[2, 3, 4],
+        ),
+        (
+            "multi_head_attention without bias",
+            || Box::new(MultiHeadAttention::new(2, 1, &mut Rng::new(3)).without_bias()),
+            &[1, 2, 2],
+        ),
         (
             "sequential",
             || {
@@ -268,6 +304,16 @@ fn names_are_those_of_pytorch_and_both_walks_agree() {
             }
             "lstm" => {
                 assert_eq!(names, ["weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0"])
+            }
+            "gru_cell" => assert_eq!(names, ["weight_ih", "weight_hh"]),
+            "multi_head_attention" => {
+                let out = ["out_proj.weight", "out_proj.bias"];
+                assert_eq!(names[..2], ["in_proj_weight", "in_proj_bias"]);
+                assert_eq!(names[2..], out);
+            }
+            "transformer_encoder" => {
+                assert_eq!(names[0], "layers.0.self_attn.in_proj_weight");
+                assert_eq!(names[names.len() - 2..], ["norm.weight", "norm.bias"]);
             }
             "sequential" => assert_eq!(names, ["1.weight", "1.bias", "4.weight", "4.bias"]),
             "mlp" => assert_eq!((&*names[0], &*names[5]), ("layers.0.weight", "layers.2.bias")),

@@ -13,11 +13,13 @@ use plies_nn::optim::{Optimizer, Sgd, State};
 use plies_nn::pretrain::{Autoencoder, ContrastiveDivergence, Corruption, Rbm, Stack};
 use plies_nn::train::{Fit, evaluate, fit};
 use plies_nn::{
-    Activation, AdaptiveAvgPool1d, AdaptiveMaxPool2d, AlphaDropout, BatchNorm, CheckpointError,
-    Conv1d, Conv2d, ConvTranspose1d, ConvTranspose2d, Dropout, Embedding, Flatten, Glu, GroupNorm,
-    Gru, LayerNorm, Linear, LogSoftmax, Lstm, Maxout, Mlp, Module, Pad, Padding, Parallel, Pass,
-    Perceptron, Prelu, RecurrentOptions, Residual, RmsNorm, Rnn, Sequential, Softmax,
-    SpatialDropout, Unflatten, loss,
+    Activation, AdaptiveAvgPool1d, AdaptiveMaxPool2d, AlphaDropout, AttentionMask, BatchNorm,
+    CheckpointError, Conv1d, Conv2d, ConvTranspose1d, ConvTranspose2d, Directions, Dropout,
+    Embedding, Flatten, Glu, GroupNorm, Gru, GruCell, LayerNorm, Linear, LogSoftmax, Lstm,
+    LstmCell, Maxout, Mlp, Module, MultiHeadAttention, Pad, Padding, Parallel, Pass, Perceptron,
+    PositionalEncoding, Prelu, RecurrentOptions, RecurrentState, Residual, RmsNorm, Rnn, RnnCell,
+    SequencePool, Sequential, Softmax, SpatialDropout, TransformerEncoder, TransformerEncoderLayer,
+    Unflatten, loss, scaled_dot_product_attention,
 };
 use plies_tensor::{Conv, Rng, Tensor};
 
@@ -53,8 +55,12 @@ fn a_mistake_is_reported_at_the_callers_line_by_the_name_of_the_layer() {
     let no_layers = RecurrentOptions { layers: 0, ..options };
     let many_layers = RecurrentOptions { layers: HUGE, ..options };
     let dropout = RecurrentOptions { dropout: 2.0, ..options };
+    let both = RecurrentOptions { directions: Directions::Both, ..options };
     let linear = || Linear::new(1, 2, &mut rng());
+    let attention = || MultiHeadAttention::new(4, 2, &mut rng());
+    let all = AttentionMask::default();
     let x = Var::constant(Tensor::from([[[1f32, 2.0]]]));
+    let batch = Var::constant(Tensor::from([[[1f32, 2.0]; 3]; 2]));
     let rows: &[Row<'_>] = &[
         ("linear: sizes [2, 9223372036854775808]", &|| drop(Linear::new(HUGE, 2, &mut rng()))),
         ("mlp: sizes [9223372036854775808, 2]", &|| {
@@ -216,6 +222,116 @@ fn a_mistake_is_reported_at_the_callers_line_by_the_name_of_the_layer() {
         }),
         ("gru: layers is 0", &|| drop(Gru::with(2, 2, no_layers, &mut rng()))),
         ("rnn: dropout 2 is not a probability", &|| drop(Rnn::relu(2, 2, dropout, &mut rng()))),
+        ("rnn: 1 lengths for a batch of 2 sequences", &|| {
+            drop(Rnn::new(2, 2, &mut rng()).run(&batch, Some(&[1]), None, &mut Pass::eval()));
+        }),
+        ("gru: sequence 1 has a length of 4, more than the 3 steps of the batch", &|| {
+            drop(Gru::new(2, 2, &mut rng()).run(&batch, Some(&[3, 4]), None, &mut Pass::eval()));
+        }),
+        ("gru: in both directions a layer needs whole sequences", &|| {
+            let layer = Gru::with(2, 2, both, &mut rng());
+            drop(layer.resume(&batch, None, &mut RecurrentState::new(), &mut Pass::eval()));
+        }),
+        ("rnn: in both directions a layer needs whole sequences", &|| {
+            let layer = Rnn::with(2, 2, both, &mut rng());
+            let (step, mut state) = (batch.select(1, 0), RecurrentState::new());
+            drop(layer.step(&step, &mut state, &mut Pass::eval()));
+        }),
+        ("gru: the state is that of another layer", &|| {
+            let mut state = RecurrentState::from([batch.clone(), batch.clone()]);
+            let layer = Gru::new(2, 2, &mut rng());
+            drop(layer.resume(&batch, None, &mut state, &mut Pass::eval()));
+        }),
+        ("lstm: x [2, 3, 2] where [B, 2]", &|| {
+            let mut state = RecurrentState::new();
+            drop(Lstm::new(2, 2, &mut rng()).step(&batch, &mut state, &mut Pass::eval()));
+        }),
+        ("rnn: a state [2, 3, 2] where [1, 2, 4]", &|| {
+            let (step, mut state) = (batch.select(1, 0), RecurrentState::from([batch.clone()]));
+            drop(Rnn::new(2, 4, &mut rng()).step(&step, &mut state, &mut Pass::eval()));
+        }),
+        ("recurrent_state: sequence 3 of a batch of 3", &|| {
+            RecurrentState::from([batch.clone()]).reset(&[0, 3]);
+        }),
+        ("recurrent_state: sequence 4 of a batch of 3", &|| {
+            drop(RecurrentState::from([batch.clone()]).select(&[4]));
+        }),
+        ("gru_cell: hidden is 0", &|| drop(GruCell::new(2, 0, &mut rng()))),
+        ("lstm_cell: sizes [4, 2, 9223372036854775808]", &|| {
+            drop(LstmCell::new(HUGE, 2, &mut rng()));
+        }),
+        ("rnn_cell: x [1, 1, 2] where [B, 2]", &|| {
+            drop(RnnCell::new(2, 3, &mut rng()).step(&x, None));
+        }),
+        ("gru_cell: a state [1, 2] where [1, 3]", &|| {
+            let x = x.select(0, 0);
+            drop(GruCell::new(2, 3, &mut rng()).step(&x, Some(&x)));
+        }),
+        ("sequence_pool: x [1, 2] where [B, T, N]", &|| {
+            drop(SequencePool::Max.of(&x.select(0, 0), None));
+        }),
+        ("sequence_pool: sequence 0 has a length of 4, more than the 3", &|| {
+            drop(SequencePool::Mean.of(&batch, Some(&[4, 1])));
+        }),
+        ("positional_encoding: x [3], expected", &|| {
+            drop(PositionalEncoding.at(&batch.select(0, 0).select(1, 0), 0));
+        }),
+        ("multi_head_attention: 4 features in 3 heads", &|| {
+            drop(TransformerEncoderLayer::new(4, 3, 2, &mut rng()));
+        }),
+        ("transformer_encoder_layer: sizes [2, 9223372036854775808]", &|| {
+            drop(TransformerEncoderLayer::new(2, 1, HUGE, &mut rng()));
+        }),
+        ("transformer_encoder_layer: x [1, 1, 2] where [B, T, 4]", &|| {
+            let layer = TransformerEncoderLayer::new(4, 1, 2, &mut rng());
+            drop(layer.forward(&x, &mut Pass::eval()));
+        }),
+        ("transformer_encoder: 3 lengths for a batch of 2", &|| {
+            let layers = [TransformerEncoderLayer::new(2, 1, 2, &mut rng())];
+            let model = TransformerEncoder::new(layers);
+            drop(model.run(&batch, Some(&[1, 1, 1]), &all, &mut Pass::eval()));
+        }),
+        ("multi_head_attention: 4 features in 3 heads", &|| {
+            drop(MultiHeadAttention::new(4, 3, &mut rng()));
+        }),
+        ("multi_head_attention: 4 features in 0 heads", &|| {
+            drop(MultiHeadAttention::new(4, 0, &mut rng()));
+        }),
+        ("multi_head_attention: sizes [3, 2, 9223372036854775808]", &|| {
+            drop(MultiHeadAttention::with(2, 1, [2, HUGE], &mut rng()));
+        }),
+        ("dropout: p = 2 is not a probability", &|| drop(attention().dropout(2.0))),
+        ("multi_head_attention: x [1, 1, 2] where [B, T, 4]", &|| {
+            drop(attention().forward(&x, &mut Pass::eval()));
+        }),
+        ("multi_head_attention: x [2, 3, 2] where [B, T, 5]", &|| {
+            let layer = MultiHeadAttention::with(2, 1, [2, 5], &mut rng());
+            drop(layer.run(&batch, None, &all, &mut Pass::eval()));
+        }),
+        (
+            "multi_head_attention: query [1, 1, 2], key [2, 3, 2], value [2, 3, 2]; expected",
+            &|| {
+                let layer = MultiHeadAttention::new(2, 1, &mut rng());
+                drop(layer.cross([&x, &batch, &batch], None, &all, &mut Pass::eval()));
+            },
+        ),
+        ("multi_head_attention: a mask [2, 3] for queries and keys [2, 1, 3, 3]", &|| {
+            let layer = MultiHeadAttention::new(2, 1, &mut rng());
+            let mask = AttentionMask::allow(&Tensor::from([[1, 1, 1], [1, 1, 1]]));
+            drop(layer.run(&batch, None, &mask, &mut Pass::eval()));
+        }),
+        ("scaled_dot_product_attention: q [1, 1, 2], k [2, 3, 2], v [2, 3, 2]; expected", &|| {
+            let pass = &mut Pass::eval();
+            drop(scaled_dot_product_attention([&x, &batch, &batch], None, &all, 0.0, pass));
+        }),
+        ("scaled_dot_product_attention: 1 lengths for a batch of 2", &|| {
+            let pass = &mut Pass::eval();
+            drop(scaled_dot_product_attention([&batch; 3], Some(&[1]), &all, 0.0, pass));
+        }),
+        ("scaled_dot_product_attention: lengths of q [1, 2], which is no batch", &|| {
+            let (q, pass) = (Var::constant(Tensor::from([[1f32, 2.0]])), &mut Pass::eval());
+            drop(scaled_dot_product_attention([&q; 3], Some(&[1]), &all, 0.0, pass));
+        }),
         ("confusion: sizes", &|| drop(ConfusionMatrix::new(HUGE))),
         ("confusion: classes 1, ", &|| {
             drop(evaluate(&linear(), &loader(), 1, &loss::cross_entropy))

@@ -70,6 +70,84 @@ def recurrent(name, make, layers, both):
     golden(f"{name}_{layers}{'_both' if both else ''}", module, inputs, run, lengths=lengths)
 
 
+def seed(name):
+    """Numbers that follow from the name of a file, so that another one changes no file of these."""
+    torch.manual_seed(zlib.crc32(name.encode()))
+
+
+def attention(name, lengths=None, bias=None, causal=False, keys=None, **options):
+    """Two sequences, two heads; keys and values are the queries unless their sizes are given."""
+    seed(name)
+    module = nn.MultiheadAttention(4, 2, batch_first=True, **options)
+    inputs = {"x": torch.randn(2, 3, 4)}
+    if keys:
+        inputs["key"] = torch.randn(2, keys, module.kdim)
+        inputs["value"] = torch.randn(2, keys, module.vdim)
+    if bias:
+        inputs["bias"] = torch.randn(bias)
+    for leaf in module.parameters():
+        torch.nn.init.uniform_(leaf)
+    given = {} if lengths is None else {"lengths": torch.tensor(lengths, dtype=torch.int32)}
+
+    def run(x, key=None, value=None, bias=None):
+        key, value = (x, x) if key is None else (key, value)
+        shape = 2, 2, x.shape[1], key.shape[1]
+        mask = torch.zeros(shape)
+        if bias is not None:
+            mask = mask + (bias[:, None] if bias.dim() == 3 else bias)
+        if causal:
+            mask = mask.masked_fill(torch.ones(shape, dtype=torch.bool).triu(1), -torch.inf)
+        beyond = None
+        if lengths is not None:
+            beyond = torch.arange(key.shape[1]) >= given["lengths"][:, None]
+        y, weights = module(
+            x,
+            key,
+            value,
+            key_padding_mask=beyond if beyond is None else torch.where(beyond, -torch.inf, 0.0),
+            attn_mask=mask.flatten(0, 1),
+            average_attn_weights=False,
+        )
+        if beyond is not None and key is x:
+            # Beyond the end of a sequence there is nothing.
+            y, weights = y * ~beyond[:, :, None], weights * ~beyond[:, None, :, None]
+        return {"y": y, "weights": weights}
+
+    golden(name, module, inputs, run, **given)
+
+
+def transformer(name, layers=0, **options):
+    """A layer of an encoder, or a whole encoder with a norm at its end."""
+    seed(name)
+    module = nn.TransformerEncoderLayer(4, 2, 3, dropout=0.0, batch_first=True, **options)
+    if layers:
+        module = nn.TransformerEncoder(module, layers, nn.LayerNorm(4), enable_nested_tensor=False)
+    for leaf in module.parameters():
+        torch.nn.init.uniform_(leaf, -1.0, 1.0)
+    lengths = torch.tensor([3, 2], dtype=torch.int32)
+
+    def run(x):
+        beyond = torch.arange(3) >= lengths[:, None]
+        return {"y": module(x, src_key_padding_mask=beyond) * ~beyond[:, :, None]}
+
+    golden(name, module, {"x": torch.randn(2, 3, 4)}, run, lengths=lengths)
+
+
+def cell(name, module):
+    """One step of three sequences."""
+    seed(name)
+    for leaf in module.parameters():
+        torch.nn.init.uniform_(leaf, -1.0, 1.0)
+    letters = "hc" if isinstance(module, nn.LSTMCell) else "h"
+    inputs = {key: torch.randn(3, 3) for key in [f"{s}_0" for s in letters]}
+
+    def run(x, **initial):
+        states = module(x, tuple(initial.values()) if len(letters) > 1 else initial["h_0"])
+        return dict(zip(letters, states if len(letters) > 1 else [states]))
+
+    golden(name, module, {"x": torch.randn(3, 2), **inputs}, run)
+
+
 def layer(name, module, *shape):
     golden(name, module, {"x": torch.randn(shape)}, lambda x: {"y": module(x)})
 
@@ -128,12 +206,10 @@ for name, options in cases.items():
             **given,
         )
 
-# Each of the following draws its own numbers, so that another one changes no file of these.
-
 
 def one(name, make, *shape, draw=torch.randn):
     """A layer of one input, whose parameters are no round numbers either."""
-    torch.manual_seed(zlib.crc32(name.encode()))
+    seed(name)
     module = make()
     for parameter in module.parameters():
         nn.init.normal_(parameter)
@@ -204,7 +280,7 @@ one("maxout", lambda: Maxout(4, 6), 2, 4)
 
 def batch_norm(name, make, *shape):
     """Two steps of training, the statistics after them, and an evaluation by those."""
-    torch.manual_seed(zlib.crc32(name.encode()))
+    seed(name)
     module = make()
     for parameter in module.parameters():
         nn.init.normal_(parameter)
@@ -274,3 +350,17 @@ golden(
     {f"x_{name}": places + 0.01 for name in functions},
     lambda **x: {name: f(x[f"x_{name}"]) for name, f in functions.items()},
 )
+attention("multi_head_attention_self")
+attention("multi_head_attention_lengths", lengths=[3, 2])
+attention("multi_head_attention_causal", lengths=[2, 3], causal=True)
+attention("multi_head_attention_bias", bias=(2, 3, 3))
+attention("multi_head_attention_heads", bias=(1, 2, 3, 3), lengths=[1, 3])
+attention("multi_head_attention_cross", keys=5, lengths=[5, 2])
+attention("multi_head_attention_sizes", keys=2, kdim=3, vdim=1)
+transformer("transformer_encoder_layer")
+transformer("transformer_encoder_layer_norm_first", norm_first=True, activation="gelu")
+transformer("transformer_encoder", layers=2, norm_first=True)
+cell("rnn_cell", nn.RNNCell(2, 3))
+cell("rnn_relu_cell", nn.RNNCell(2, 3, nonlinearity="relu"))
+cell("lstm_cell", nn.LSTMCell(2, 3))
+cell("gru_cell", nn.GRUCell(2, 3))
