@@ -40,7 +40,7 @@ impl Gradient {
     /// # Panics
     /// When the device fails that the numbers are read from.
     #[track_caller]
-    pub(crate) fn of_rows(index: &Tensor, values: &Tensor, count: usize) -> Gradient {
+    pub fn of_rows(index: &Tensor, values: &Tensor, count: usize) -> Gradient {
         let (distinct, places) = match index.unique() {
             Ok(unique) => unique,
             Err(fault) => panic!("gradient of rows: {fault}"),

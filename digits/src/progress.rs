@@ -138,14 +138,27 @@ mod tests {
         ];
         for (epochs, loss, accuracy, rate, part) in rows {
             let (epoch, examples, elapsed) = (epochs - 1, 60_000, Duration::from_secs(1));
-            let event = EpochEvent { epoch, examples, loss, accuracy, elapsed };
+            let (iteration, batch_loss, held_out, lr) = (469 * epochs as u64, loss, None, 0.001);
+            let event =
+                EpochEvent { epoch, iteration, examples, loss, accuracy, held_out, lr, elapsed };
             for validation_error in [None, Some(0.0), Some(0.0288)] {
                 let done = EpochDone { event, validation_error, is_best: true, best: &best };
                 let line = epoch_line(&done, epochs, rate);
                 assert!(line.contains(part) && line.len() <= 80, "{line}");
             }
             let (batch, batches) = (468, 469);
-            let event = BatchEvent { epoch, batch, batches, examples, loss, accuracy, elapsed };
+            let event = BatchEvent {
+                epoch,
+                batch,
+                batches,
+                iteration,
+                examples,
+                batch_loss,
+                loss,
+                accuracy,
+                lr,
+                elapsed,
+            };
             let beside = batch_message(&event, rate, f64::INFINITY);
             let prefix = format!("epoch {epochs}/{epochs}");
             // A bar of one column, and a space on either side of it.

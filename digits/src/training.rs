@@ -3,11 +3,14 @@
 use std::sync::{Arc, atomic::AtomicBool};
 
 use plies_nn::{
-    Checkpoint, CheckpointError, Module,
+    Checkpoint, Module,
     data::Loader,
     loss::cross_entropy,
     optim::{Optimizer, Schedule},
-    train::{self, BatchEvent, Callback, EpochEvent, Evaluation, Fit, Flow, KeepBest},
+    train::{
+        self, BatchEvent, Callback, EpochEvent, Evaluation, Fit, Flow, KeepBest, TrainError,
+        Training,
+    },
 };
 use thiserror::Error;
 
@@ -59,27 +62,16 @@ pub struct Trained {
     pub stopped: bool,
 }
 
-/// Why a training fails.
+/// The loss is no number any more.
 #[derive(Debug, Error)]
-pub enum TrainError {
-    /// The loss is no number any more.
-    #[error(
-        "training diverged in epoch {epoch} (the loss is {loss}); a lower --lr than {lr} may help"
-    )]
-    Diverged {
-        /// The epoch, counted from 1.
-        epoch: usize,
-        /// The loss.
-        loss: f64,
-        /// The learning rate at the start.
-        lr: f64,
-    },
-    /// A device or a checkpoint failed.
-    #[error(transparent)]
-    Checkpoint(#[from] CheckpointError),
-    /// A device failed.
-    #[error(transparent)]
-    Device(#[from] plies_tensor::Error),
+#[error("training diverged in epoch {epoch} (the loss is {loss}); a lower --lr than {lr} may help")]
+pub struct Diverged {
+    /// The epoch, counted from 1.
+    pub epoch: usize,
+    /// The loss.
+    pub loss: f64,
+    /// The learning rate at the start.
+    pub lr: f64,
 }
 
 /// Trains the network by its settings from the epoch that it is at, and leaves it at its best epoch.
@@ -89,7 +81,7 @@ pub enum TrainError {
 /// a cosine.
 ///
 /// # Errors
-/// A loss that is no number, or a fault of the device.
+/// A loss that is no number ([`Diverged`]), or a fault of the device.
 pub fn train(
     network: &mut Network,
     optimizer: &mut dyn Optimizer,
@@ -122,7 +114,7 @@ pub fn train(
         _ => None,
     };
     let mut keep = KeepBest::new(|event, model| match &validation {
-        Some(examples) => error_rate(model, examples),
+        Some(examples) => Ok(error_rate(model, examples)?),
         None => Ok(-(event.epoch as f64)),
     })
     .with(settings.empty_checkpoint());
@@ -137,14 +129,10 @@ pub fn train(
         loss: f64::NAN,
         validation_error,
         lr: settings.lr,
-        diverged: None,
         watch,
     };
     let observers: &mut [&mut dyn Callback] = &mut [&mut observer];
     let report = train::fit(&mut network.mlp, optimizer, &cross_entropy, &loader, &fit, observers)?;
-    if let Some(diverged) = observer.diverged {
-        return Err(diverged);
-    }
     observer.keep.restore(&mut network.mlp)?;
     network.epochs_done = observer.best_epoch;
     Ok(Trained {
@@ -183,45 +171,36 @@ struct Observer<'a> {
     loss: f64,
     validation_error: Option<f64>,
     lr: f64,
-    diverged: Option<TrainError>,
     watch: &'a mut dyn Watch,
 }
 
 impl Observer<'_> {
-    fn diverged(&mut self, epoch: usize, loss: f64) -> Flow {
-        self.diverged = Some(TrainError::Diverged { epoch: epoch + 1, loss, lr: self.lr });
-        Flow::Stop
+    fn diverged(&self, epoch: usize, loss: f64) -> TrainError {
+        TrainError::Callback(Box::new(Diverged { epoch: epoch + 1, loss, lr: self.lr }))
     }
 }
 
 impl Callback for Observer<'_> {
-    fn on_batch(&mut self, event: &BatchEvent) -> Flow {
+    fn on_batch(&mut self, event: &BatchEvent, _: &mut Training<'_>) -> Result<Flow, TrainError> {
         if !event.loss.is_finite() {
-            return self.diverged(event.epoch, event.loss);
+            return Err(self.diverged(event.epoch, event.loss));
         }
         self.watch.batch(event);
-        Flow::Continue
+        Ok(Flow::Continue)
     }
 
     fn on_epoch(
         &mut self,
         event: &EpochEvent,
-        model: &mut dyn Module,
-        optimizer: &mut dyn Optimizer,
-    ) -> Flow {
-        // The last batch of the epoch may have been the one.
-        if self.diverged.is_some() {
-            return Flow::Stop;
-        }
-        // Or its step may have gone too far, which no loss has shown yet.
-        let mut finite = optimizer.state().values().all(is_finite);
-        model.for_each_parameter(&mut |_, parameter| finite &= is_finite(parameter.value()));
+        training: &mut Training<'_>,
+    ) -> Result<Flow, TrainError> {
+        // The last step may have gone too far, which no loss has shown yet.
+        let mut finite = training.optimizer.state().values().all(is_finite);
+        training.model.for_each_parameter(&mut |_, p| finite &= is_finite(p.value()));
         if !finite {
-            return self.diverged(event.epoch, f64::NAN);
+            return Err(self.diverged(event.epoch, f64::NAN));
         }
-        if self.keep.on_epoch(event, model, optimizer) == Flow::Stop {
-            return Flow::Stop;
-        }
+        let flow = self.keep.on_epoch(event, training)?;
         let measured = self.keep.values().last().copied();
         let validation_error = measured.filter(|_| self.held_out);
         let is_best = self.keep.epoch() == Some(event.epoch);
@@ -233,7 +212,7 @@ impl Callback for Observer<'_> {
         if let Some(best) = self.keep.checkpoint() {
             self.watch.epoch(&EpochDone { event: *event, validation_error, is_best, best });
         }
-        Flow::Continue
+        Ok(flow)
     }
 }
 
@@ -264,6 +243,7 @@ mod tests {
         let mut optimizer = Adam::new(f64::MAX);
         let stop = Arc::default();
         let ended = train(&mut network, &mut optimizer, examples, None, stop, &mut NoEpoch);
-        assert!(matches!(ended, Err(TrainError::Diverged { epoch: 1, .. })), "{ended:?}");
+        let Err(TrainError::Callback(error)) = ended else { panic!("{ended:?}") };
+        assert!(matches!(error.downcast_ref(), Some(Diverged { epoch: 1, .. })), "{error}");
     }
 }

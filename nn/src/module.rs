@@ -129,6 +129,16 @@ pub trait Module: Send + Sync {
         }));
     }
 
+    /// Calls `f` with the name of each output that a [`Probe`](crate::Probe) has kept of the last
+    /// forward pass, and the output.
+    fn for_each_activation(&self, f: &mut dyn FnMut(&str, &Tensor)) {
+        self.visit(&mut Visitor::new(&mut |name, found| {
+            if let Found::Activation(output) = found {
+                f(name, output);
+            }
+        }));
+    }
+
     /// All parameters with their names; the handles share the values.
     fn named_parameters(&self) -> Vec<(String, Var)> {
         let mut parameters = Vec::new();

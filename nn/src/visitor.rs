@@ -8,6 +8,7 @@ use crate::Module;
 pub(crate) enum Found<'a> {
     Parameter(&'a Var),
     Buffer(&'a Tensor),
+    Activation(&'a Tensor),
 }
 
 pub(crate) enum FoundMut<'a> {
@@ -43,6 +44,13 @@ impl<'a> Visitor<'a> {
     pub fn buffer(&mut self, name: &str, buffer: &Tensor) {
         let depth = self.path.enter(name);
         (self.found)(&self.path.0, Found::Buffer(buffer));
+        self.path.leave(depth);
+    }
+
+    /// An output of the last forward pass, kept to be looked at.
+    pub fn activation(&mut self, name: &str, output: &Tensor) {
+        let depth = self.path.enter(name);
+        (self.found)(&self.path.0, Found::Activation(output));
         self.path.leave(depth);
     }
 

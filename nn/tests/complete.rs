@@ -7,21 +7,24 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Layers without PyTorch's numbers, and why.
-const NOT_IN_PYTORCH: [(&str, &str); 9] = [
+const NOT_IN_PYTORCH: [(&str, &str); 10] = [
     ("dropout", "its numbers are random, and of another generator"),
     ("spatial_dropout", "random"),
     ("alpha_dropout", "random"),
     ("mlp", "made of layers that have"),
     ("parallel", "made of layers that have"),
     ("residual", "made of layers that have"),
+    ("probe", "the numbers are those of the layer that it looks at"),
     ("perceptron", "compared with its definition in perceptron.rs"),
     ("sequence_pool", "compared with its definition in sequences.rs"),
     ("positional_encoding", "compared with its definition in sequences.rs"),
 ];
 
 /// Layers without a check of gradients, and why.
-const WITHOUT_GRADIENT: [(&str, &str); 1] =
-    [("embedding", "its input has none; that of its table is in golden.rs")];
+const WITHOUT_GRADIENT: [(&str, &str); 2] = [
+    ("embedding", "its input has none; that of its table is in golden.rs"),
+    ("probe", "it is that of the layer that it looks at"),
+];
 
 fn folder(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(name)

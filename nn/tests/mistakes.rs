@@ -11,7 +11,7 @@ use plies_nn::data::{
 use plies_nn::metrics::ConfusionMatrix;
 use plies_nn::optim::{Optimizer, Sgd, State};
 use plies_nn::pretrain::{Autoencoder, ContrastiveDivergence, Corruption, Rbm, Stack};
-use plies_nn::train::{Fit, evaluate, fit};
+use plies_nn::train::{Checkpoints, CsvLog, Fit, LrSweep, Statistics, evaluate, find_lr, fit};
 use plies_nn::{
     Activation, AdaptiveAvgPool1d, AdaptiveMaxPool2d, AlphaDropout, AttentionMask, BatchNorm,
     CheckpointError, Conv1d, Conv2d, ConvTranspose1d, ConvTranspose2d, Directions, Dropout,
@@ -61,6 +61,11 @@ fn a_mistake_is_reported_at_the_callers_line_by_the_name_of_the_layer() {
     let all = AttentionMask::default();
     let x = Var::constant(Tensor::from([[[1f32, 2.0]]]));
     let batch = Var::constant(Tensor::from([[[1f32, 2.0]; 3]; 2]));
+    let sweep = LrSweep::default();
+    let search = |sweep| {
+        let (mut model, mut sgd) = (linear(), Sgd::new(0.1));
+        _ = find_lr(&mut model, &mut sgd, &loss::cross_entropy, &loader(), &sweep);
+    };
     let rows: &[Row<'_>] = &[
         ("linear: sizes [2, 9223372036854775808]", &|| drop(Linear::new(HUGE, 2, &mut rng()))),
         ("mlp: sizes [9223372036854775808, 2]", &|| {
@@ -436,6 +441,12 @@ fn a_mistake_is_reported_at_the_callers_line_by_the_name_of_the_layer() {
         ("fit: the loss depends on none of the model's parameters", &|| {
             _ = run(&mut linear(), &|y, _| y.detach().sum_all(), 1);
         }),
+        ("checkpoints: one after every 0 epochs", &|| drop(Checkpoints::new("").every_epochs(0))),
+        ("checkpoints: one after every 0 batches", &|| drop(Checkpoints::new("").every_batches(0))),
+        ("csv_log: a row after every 0 batches", &|| drop(CsvLog::new("").every_batches(0))),
+        ("statistics: after every 0 batches", &|| drop(Statistics::every_batches(0))),
+        ("find_lr: no rates from 1 to 0.1", &|| search(LrSweep { from: 1.0, to: 0.1, ..sweep })),
+        ("find_lr: no rates from 0 to 10", &|| search(LrSweep { from: 0.0, ..sweep })),
     ];
     let before = take_hook();
     set_hook(Box::new(|info| {

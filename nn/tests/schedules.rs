@@ -12,8 +12,8 @@ use plies_nn::loss::cross_entropy;
 use plies_nn::optim::{
     Adam, Clip, Ema, Optimizer, ParameterGroups, Schedule, Sgd, clip_grad_norm, clip_grad_value,
 };
-use plies_nn::train::{Fit, KeepBest, Plateau, fit};
-use plies_nn::{Activation, Checkpoint, CheckpointError, Linear, Module, Pass, Sequential};
+use plies_nn::train::{Callback, Fit, KeepBest, Plateau, fit};
+use plies_nn::{Activation, Checkpoint, Linear, Module, Pass, Sequential};
 use plies_tensor::testing::assert_close;
 use plies_tensor::{DType, Device, Rng, Tensor};
 
@@ -325,16 +325,13 @@ fn a_plateau_acts_in_a_training_and_goes_on_from_a_checkpoint() {
 
     let (mut sgd, mut plateau) = (Sgd::new(0.1), worse());
     run(&mut sgd, &mut plateau, 0..4);
-    let mut checkpoint = Checkpoint::new();
-    plateau.put(&mut checkpoint, &sgd);
+    let mut state = plateau.state().unwrap();
     let (mut sgd, mut plateau) = (Sgd::new(7.0), worse());
-    plateau.resume(&checkpoint, &mut sgd).unwrap();
+    plateau.load_state(&state).unwrap();
     run(&mut sgd, &mut plateau, 4..9);
     assert_eq!(Optimizer::lr(&sgd), whole);
-    plateau.finish().unwrap();
 
-    checkpoint.set("plateau", "1 2");
-    let error = worse().resume(&checkpoint, &mut sgd).unwrap_err();
-    assert!(matches!(error, CheckpointError::State { .. }));
-    assert_eq!(error.to_string(), "optimiser state: plateau \"1 2\" is none");
+    state.set("waited", "1 2");
+    let error = worse().load_state(&state).unwrap_err().to_string();
+    assert_eq!(error, "checkpoint: waited \"1 2\" is no such number");
 }

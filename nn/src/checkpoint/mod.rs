@@ -12,13 +12,16 @@ use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 use plies_tensor::{Rng, Tensor, replace_file};
 use safetensors::tensor::{SafeTensors, TensorView, serialize};
 use serde::{Deserialize, Serialize};
 
 mod damage;
+mod gradients;
 mod model;
+mod nested;
 mod stored;
 
 pub use model::Differences;
@@ -34,6 +37,9 @@ const VERSION: u32 = 1;
 
 /// What is put before the names of an optimiser's tensors.
 const OPTIMIZER: &str = "optimizer.";
+
+/// What the state of a training is nested under: how far it is, and what its callbacks remember.
+pub(crate) const TRAINING: &str = "training";
 
 /// The metadata.
 #[derive(Serialize, Deserialize)]
@@ -156,8 +162,40 @@ impl Checkpoint {
     /// # Errors
     /// When none is stored.
     pub fn epoch(&self) -> Result<usize, CheckpointError> {
-        let stored = self.get("epoch").ok_or_else(|| self.mismatch("no epoch is stored"))?;
-        stored.parse().map_err(|_| self.mismatch(format!("epoch \"{stored}\" is no number")))
+        self.number("epoch")
+    }
+
+    /// The number that is stored as text under a key. Rust writes floats so that they come back to the
+    /// last bit.
+    ///
+    /// # Errors
+    /// When nothing is stored under the key, or something else.
+    ///
+    /// # Example
+    /// ```
+    /// let mut checkpoint = plies_nn::Checkpoint::new();
+    /// checkpoint.set("least loss", 0.1f64.to_string());
+    /// assert_eq!(checkpoint.number::<f64>("least loss").unwrap(), 0.1);
+    /// let error = checkpoint.number::<usize>("least loss").unwrap_err().to_string();
+    /// assert_eq!(error, "checkpoint: least loss \"0.1\" is no such number");
+    /// ```
+    pub fn number<T: FromStr>(&self, key: &str) -> Result<T, CheckpointError> {
+        let stored = self.text(key)?;
+        let wrong = |_| self.mismatch(format!("{key} \"{stored}\" is no such number"));
+        stored.parse().map_err(wrong)
+    }
+
+    /// The numbers that are stored as text under a key, with spaces between them.
+    ///
+    /// # Errors
+    /// When nothing is stored under the key, or something else.
+    pub fn numbers<T: FromStr>(&self, key: &str) -> Result<Vec<T>, CheckpointError> {
+        let wrong = |_| self.mismatch(format!("{key} are no such numbers"));
+        self.text(key)?.split_whitespace().map(|word| word.parse().map_err(wrong)).collect()
+    }
+
+    fn text(&self, key: &str) -> Result<&str, CheckpointError> {
+        self.get(key).ok_or_else(|| self.mismatch(format!("no {key} is stored")))
     }
 
     /// Stores a description of the model, in whatever words tell it from others: `mlp 784-128-10`.
@@ -221,6 +259,26 @@ impl Checkpoint {
         }
     }
 
+    /// What is stored, on the device of what is expected, whose shape and dtype it must have.
+    fn like(
+        &self,
+        kind: &str,
+        name: &str,
+        found: &Tensor,
+        expected: &Tensor,
+    ) -> Result<Tensor, CheckpointError> {
+        if (found.shape(), found.dtype()) == (expected.shape(), expected.dtype()) {
+            return Ok(found.to_device(expected.device())?);
+        }
+        Err(self.mismatch(format!(
+            "{kind} {name} is {} {}, this model needs {} {}",
+            found.dtype(),
+            found.shape(),
+            expected.dtype(),
+            expected.shape()
+        )))
+    }
+
     /// Gives an optimiser of the same kind and settings the memory that is stored here, for the
     /// parameters that are stored with it ([`load_model`](Checkpoint::load_model) compares those with
     /// the model's). The learning rate is not part of the settings: it may go on at another.
@@ -245,7 +303,7 @@ impl Checkpoint {
         })
     }
 
-    fn mismatch(&self, reason: impl Into<String>) -> CheckpointError {
+    pub(crate) fn mismatch(&self, reason: impl Into<String>) -> CheckpointError {
         CheckpointError::Mismatch { origin: self.origin.clone(), reason: one_line(reason.into()) }
     }
 

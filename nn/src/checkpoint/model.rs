@@ -5,7 +5,8 @@ use std::fmt;
 
 use plies_tensor::Tensor;
 
-use super::{Checkpoint, CheckpointError, OPTIMIZER, one_line};
+use super::nested::inner_name;
+use super::{Checkpoint, CheckpointError, OPTIMIZER, TRAINING, one_line};
 use crate::Module;
 
 /// Which names a file and a model do not share.
@@ -169,24 +170,17 @@ impl Checkpoint {
                 missing.push(name.to_owned());
                 return Ok(None);
             };
-            if (found.shape(), found.dtype()) != (expected.shape(), expected.dtype()) {
-                return Err(self.mismatch(format!(
-                    "{kind} {name} is {} {}, this model needs {} {}",
-                    found.dtype(),
-                    found.shape(),
-                    expected.dtype(),
-                    expected.shape()
-                )));
-            }
             used.insert(name.as_str());
-            Ok(Some(found.to_device(expected.device())?))
+            Ok(Some(self.like(kind, name, found, expected)?))
         };
         let mut tensors = Vec::new();
         model.for_each_parameter(&mut |name, p| tensors.push(find("parameter", name, p.value())));
         model.for_each_buffer(&mut |name, buffer| tensors.push(find("buffer", name, buffer)));
-        let tensors = tensors.into_iter().collect::<Result<_, _>>()?;
-        let is_left =
-            |name: &&String| !name.starts_with(OPTIMIZER) && !used.contains(name.as_str());
+        let tensors = tensors.into_iter().collect::<Result<_, CheckpointError>>()?;
+        let is_left = |name: &&String| {
+            let is_ours = name.starts_with(OPTIMIZER) || inner_name(TRAINING, name).is_some();
+            !is_ours && !used.contains(name.as_str())
+        };
         let unexpected = self.tensors.keys().filter(is_left).cloned().collect();
         Ok((tensors, Differences { missing, unexpected }))
     }

@@ -1,9 +1,10 @@
-//! Who may look on while a model is trained, and what some onlookers do: stop early, write down.
+//! Who may look on while a model is trained, and may stop it.
 
 use std::time::Duration;
 
-use crate::Module;
+use super::{Means, Report, TrainError};
 use crate::optim::Optimizer;
+use crate::{Checkpoint, CheckpointError, Module};
 
 /// Whether training goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,6 +13,26 @@ pub enum Flow {
     Continue,
     /// Stop after this batch or epoch.
     Stop,
+}
+
+/// How far a training is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Position {
+    /// The epoch of the next batch; as many are complete.
+    pub epoch: usize,
+    /// The next batch of that epoch; as many of it are done.
+    pub batch: usize,
+    /// Batches done since the training began.
+    pub iteration: u64,
+}
+
+/// What is being trained.
+pub struct Training<'a> {
+    /// The model.
+    pub model: &'a mut dyn Module,
+    /// Its optimiser. A learning rate that a callback sets at the beginning or after an epoch is what
+    /// the schedule starts from in the next.
+    pub optimizer: &'a mut dyn Optimizer,
 }
 
 /// What is known after a batch.
@@ -23,13 +44,19 @@ pub struct BatchEvent {
     pub batch: usize,
     /// Batches in an epoch.
     pub batches: usize,
+    /// Batches since the training began, this one among them.
+    pub iteration: u64,
     /// Examples seen in this epoch.
     pub examples: usize,
+    /// Loss of this batch.
+    pub batch_loss: f64,
     /// Mean loss of this epoch so far.
     pub loss: f64,
     /// Share of this epoch's examples classified right so far; NaN when not counted.
     pub accuracy: f64,
-    /// Time since training began.
+    /// Learning rate of this batch.
+    pub lr: f64,
+    /// Time since this run began.
     pub elapsed: Duration,
 }
 
@@ -38,109 +65,129 @@ pub struct BatchEvent {
 pub struct EpochEvent {
     /// Epoch, from 0.
     pub epoch: usize,
+    /// Batches since the training began.
+    pub iteration: u64,
     /// Examples seen in this epoch.
     pub examples: usize,
     /// Mean training loss.
     pub loss: f64,
-    /// Share of the training examples classified right, as seen during the epoch.
+    /// Share of the training examples classified right, as seen during the epoch; NaN when not counted.
     pub accuracy: f64,
-    /// Time since training began.
+    /// The same of [`Fit::held_out`](super::Fit::held_out), by the model as it is now.
+    pub held_out: Option<Means>,
+    /// Learning rate of the last batch.
+    pub lr: f64,
+    /// Time since this run began.
     pub elapsed: Duration,
 }
 
-/// Sees training as it happens: progress bars, logs, early stopping, checkpoints.
+impl EpochEvent {
+    /// The loss to judge the epoch by: that of the held-out examples where there are some.
+    pub fn judged_loss(&self) -> f64 {
+        self.held_out.map_or(self.loss, |means| means.loss)
+    }
+}
+
+/// Sees training as it happens: progress bars, logs, early stopping, checkpoints. An error ends the
+/// training.
+///
+/// What a callback has to remember for a training to be resumed it gives out as
+/// [`state`](Callback::state); [`fit`](super::fit) puts it into every checkpoint and hands it back.
+///
+/// # Example
+/// ```
+/// use plies_nn::train::{Callback, EpochEvent, Flow, TrainError, Training};
+/// use plies_nn::{Checkpoint, CheckpointError};
+///
+/// /// Counts the epochs that were worse than the one before.
+/// #[derive(Default)]
+/// struct Setbacks {
+///     count: usize,
+///     last: f64,
+/// }
+/// impl Callback for Setbacks {
+///     fn on_epoch(&mut self, event: &EpochEvent, _: &mut Training<'_>) -> Result<Flow, TrainError> {
+///         self.count += usize::from(event.loss > self.last);
+///         self.last = event.loss;
+///         Ok(Flow::Continue)
+///     }
+///     fn state(&self) -> Option<Checkpoint> {
+///         let mut state = Checkpoint::new();
+///         state.set("count", self.count.to_string());
+///         state.set("last", self.last.to_string());
+///         Some(state)
+///     }
+///     fn load_state(&mut self, state: &Checkpoint) -> Result<(), CheckpointError> {
+///         *self = Setbacks { count: state.number("count")?, last: state.number("last")? };
+///         Ok(())
+///     }
+/// }
+/// ```
 pub trait Callback {
-    /// After each batch.
-    fn on_batch(&mut self, _event: &BatchEvent) -> Flow {
-        Flow::Continue
+    /// Before the first batch, with what is resumed in its place.
+    fn on_train_begin(
+        &mut self,
+        _at: &Position,
+        _training: &mut Training<'_>,
+    ) -> Result<Flow, TrainError> {
+        Ok(Flow::Continue)
     }
 
-    /// After each epoch, with the model and the optimiser, at its own learning rate.
+    /// After each batch and its step. The gradients that the step went by are still there; where several
+    /// batches go into a step, between steps those of the batches so far.
+    fn on_batch(
+        &mut self,
+        _event: &BatchEvent,
+        _training: &mut Training<'_>,
+    ) -> Result<Flow, TrainError> {
+        Ok(Flow::Continue)
+    }
+
+    /// After each epoch.
     fn on_epoch(
         &mut self,
         _event: &EpochEvent,
-        _model: &mut dyn Module,
-        _optimizer: &mut dyn Optimizer,
-    ) -> Flow {
-        Flow::Continue
+        _training: &mut Training<'_>,
+    ) -> Result<Flow, TrainError> {
+        Ok(Flow::Continue)
     }
-}
 
-/// Notes every epoch.
-///
-/// # Example
-/// See [`fit`](super::fit).
-#[derive(Clone, Debug, Default)]
-pub struct History {
-    epochs: Vec<EpochEvent>,
-}
-
-impl History {
-    /// The epochs so far.
-    pub fn epochs(&self) -> &[EpochEvent] {
-        &self.epochs
-    }
-}
-
-impl Callback for History {
-    fn on_epoch(
+    /// After the last batch, whether or not it completed the last epoch.
+    fn on_train_end(
         &mut self,
-        event: &EpochEvent,
-        _model: &mut dyn Module,
-        _optimizer: &mut dyn Optimizer,
-    ) -> Flow {
-        self.epochs.push(*event);
-        Flow::Continue
-    }
-}
-
-/// Stops when a number has not become smaller for some epochs. As a callback it watches the training
-/// loss; [`KeepBest`](super::KeepBest) watches any number.
-///
-/// # Source
-/// Prechelt: Early stopping, but when? (1998), the class UP.
-///
-/// # Example
-/// ```
-/// use plies_nn::train::{EarlyStopping, Flow};
-/// let mut stopping = EarlyStopping::new(1, 0.0);
-/// assert_eq!(stopping.observe(0.5), (true, Flow::Continue));
-/// assert_eq!(stopping.observe(0.6), (false, Flow::Continue));
-/// assert_eq!(stopping.observe(0.5), (false, Flow::Stop));
-/// ```
-#[derive(Clone, Copy, Debug)]
-pub struct EarlyStopping {
-    patience: usize,
-    min_delta: f64,
-    best: f64,
-    waited: usize,
-}
-
-impl EarlyStopping {
-    /// Lets `patience` epochs pass without an improvement of more than `min_delta`; the next stops.
-    pub fn new(patience: usize, min_delta: f64) -> Self {
-        EarlyStopping { patience, min_delta, best: f64::INFINITY, waited: 0 }
+        _report: &Report,
+        _training: &mut Training<'_>,
+    ) -> Result<(), TrainError> {
+        Ok(())
     }
 
-    /// Takes the number of this epoch; says whether it is the best so far, and whether to go on. NaN
-    /// is no improvement.
-    pub fn observe(&mut self, value: f64) -> (bool, Flow) {
-        if value < self.best - self.min_delta {
-            (self.best, self.waited) = (value, 0);
-            return (true, Flow::Continue);
-        }
-        self.waited += 1;
-        (false, if self.waited > self.patience { Flow::Stop } else { Flow::Continue })
+    /// Whether [`on_checkpoint`](Callback::on_checkpoint) is to be called. Asked when all callbacks
+    /// have seen a batch, an epoch (after its last batch), or the end.
+    fn wants_checkpoint(&mut self, _at: &Position) -> bool {
+        false
     }
-}
 
-impl Callback for EarlyStopping {
-    fn on_epoch(
+    /// Gets all that is needed to go on from here, to the last bit: see
+    /// [`Fit::resume`](super::Fit::resume).
+    fn on_checkpoint(
         &mut self,
-        event: &EpochEvent,
-        _model: &mut dyn Module,
-        _optimizer: &mut dyn Optimizer,
-    ) -> Flow {
-        self.observe(event.loss).1
+        _at: &Position,
+        _checkpoint: &Checkpoint,
+    ) -> Result<(), TrainError> {
+        Ok(())
+    }
+
+    /// What has to be remembered for a training to be resumed; nothing for a callback that remembers
+    /// nothing. Equal states are equal bytes, so it tells no time.
+    fn state(&self) -> Option<Checkpoint> {
+        None
+    }
+
+    /// Takes up a saved state.
+    ///
+    /// # Errors
+    /// What is missing from it.
+    fn load_state(&mut self, _state: &Checkpoint) -> Result<(), CheckpointError> {
+        Ok(())
     }
 }

@@ -2,14 +2,12 @@
 
 use std::path::PathBuf;
 
-use plies_tensor::Result;
-
-use super::{Callback, EarlyStopping, EpochEvent, Flow};
+use super::{Callback, EarlyStopping, EpochEvent, Flow, Position, TrainError, Training};
 use crate::optim::Optimizer;
 use crate::{Checkpoint, CheckpointError, Module};
 
 /// The number by which [`KeepBest`] judges an epoch.
-type Measure<'a> = dyn FnMut(&EpochEvent, &dyn Module) -> Result<f64> + 'a;
+type Measure<'a> = dyn FnMut(&EpochEvent, &dyn Module) -> Result<f64, TrainError> + 'a;
 
 /// Measures the model after each epoch, keeps a checkpoint of the one with the smallest number, in
 /// memory and if wanted in a file, and stops when none was better for a while. Where the optimiser keeps
@@ -20,16 +18,16 @@ type Measure<'a> = dyn FnMut(&EpochEvent, &dyn Module) -> Result<f64> + 'a;
 /// use std::sync::Arc;
 /// use plies_nn::data::{Loader, TensorDataset};
 /// use plies_nn::optim::Sgd;
-/// use plies_nn::train::{Fit, KeepBest, evaluate, fit};
+/// use plies_nn::train::{Fit, KeepBest, fit};
 /// use plies_nn::{Linear, loss};
 /// use plies_tensor::{Rng, Tensor};
 /// let data = TensorDataset::new(Tensor::from([[1f32], [-1.0]]), Tensor::from([1, 0]));
 /// let loader = Loader::new(Arc::new(data), 2);
 /// let mut model = Linear::new(1, 2, &mut Rng::new(1));
 ///
-/// let validation = loader.clone();
-/// let mut best = KeepBest::new(|_, model| Ok(evaluate(model, &validation, 2, &loss::cross_entropy)?.loss));
-/// fit(&mut model, &mut Sgd::new(0.5), &loss::cross_entropy, &loader, &Fit::epochs(3), &mut [&mut best]).unwrap();
+/// let settings = Fit { held_out: Some(loader.clone()), ..Fit::epochs(3) };
+/// let mut best = KeepBest::new(|event, _| Ok(event.judged_loss()));
+/// fit(&mut model, &mut Sgd::new(0.5), &loss::cross_entropy, &loader, &settings, &mut [&mut best]).unwrap();
 /// best.restore(&mut model).unwrap();
 /// assert_eq!((best.epoch(), best.values().len()), (Some(2), 3));
 /// ```
@@ -41,12 +39,13 @@ pub struct KeepBest<'a> {
     values: Vec<f64>,
     epoch: Option<usize>,
     best: Option<Checkpoint>,
-    fault: Option<CheckpointError>,
 }
 
 impl<'a> KeepBest<'a> {
     /// Judges each epoch by the number that `measure` gives for it; smaller is better.
-    pub fn new(measure: impl FnMut(&EpochEvent, &dyn Module) -> Result<f64> + 'a) -> Self {
+    pub fn new(
+        measure: impl FnMut(&EpochEvent, &dyn Module) -> Result<f64, TrainError> + 'a,
+    ) -> Self {
         KeepBest {
             measure: Box::new(measure),
             stopping: EarlyStopping::new(usize::MAX, 0.0),
@@ -55,7 +54,6 @@ impl<'a> KeepBest<'a> {
             values: Vec::new(),
             epoch: None,
             best: None,
-            fault: None,
         }
     }
 
@@ -106,12 +104,9 @@ impl<'a> KeepBest<'a> {
     /// Makes the model what it was after the best epoch; to be called when training has ended.
     ///
     /// # Errors
-    /// What went wrong when a model was measured or written. It ended the training.
-    pub fn restore(&mut self, model: &mut dyn Module) -> std::result::Result<(), CheckpointError> {
-        if let Some(best) = &self.best {
-            best.load_model(model)?;
-        }
-        self.fault.take().map_or(Ok(()), Err)
+    /// A fault of the device, or another model.
+    pub fn restore(&self, model: &mut dyn Module) -> Result<(), CheckpointError> {
+        self.best.as_ref().map_or(Ok(()), |best| best.load_model(model))
     }
 
     fn observe(
@@ -119,7 +114,7 @@ impl<'a> KeepBest<'a> {
         event: &EpochEvent,
         model: &dyn Module,
         optimizer: &dyn Optimizer,
-    ) -> std::result::Result<Flow, CheckpointError> {
+    ) -> Result<Flow, TrainError> {
         let value = (self.measure)(event, model)?;
         self.values.push(value);
         let (better, flow) = self.stopping.observe(value);
@@ -129,28 +124,63 @@ impl<'a> KeepBest<'a> {
             checkpoint.put_optimizer(optimizer);
             checkpoint.set_epoch(event.epoch + 1);
             self.epoch = Some(event.epoch);
-            let best = self.best.insert(checkpoint);
-            if let Some(path) = &self.file {
-                best.save(path)?;
-            }
+            self.best = Some(checkpoint);
+            self.write()?;
         }
         Ok(flow)
+    }
+
+    fn write(&self) -> Result<(), CheckpointError> {
+        match (&self.file, &self.best) {
+            (Some(path), Some(best)) => best.save(path),
+            _ => Ok(()),
+        }
     }
 }
 
 impl Callback for KeepBest<'_> {
+    /// The file is made to agree with what is resumed: a process that was killed may have gone further.
+    fn on_train_begin(&mut self, _: &Position, _: &mut Training<'_>) -> Result<Flow, TrainError> {
+        self.write()?;
+        Ok(self.stopping.flow())
+    }
+
     fn on_epoch(
         &mut self,
         event: &EpochEvent,
-        model: &mut dyn Module,
-        optimizer: &mut dyn Optimizer,
-    ) -> Flow {
-        optimizer.swap_averages(model);
-        let flow = self.observe(event, model, optimizer);
-        optimizer.swap_averages(model);
-        flow.unwrap_or_else(|fault| {
-            self.fault = Some(fault);
-            Flow::Stop
-        })
+        training: &mut Training<'_>,
+    ) -> Result<Flow, TrainError> {
+        let Training { model, optimizer } = training;
+        optimizer.swap_averages(*model);
+        let flow = self.observe(event, *model, *optimizer);
+        optimizer.swap_averages(*model);
+        flow
+    }
+
+    fn state(&self) -> Option<Checkpoint> {
+        let mut state = Checkpoint::new();
+        if let Some(stopping) = self.stopping.state() {
+            state.nest("stopping", &stopping);
+        }
+        let values: Vec<String> = self.values.iter().map(f64::to_string).collect();
+        state.set("values", values.join(" "));
+        if let Some(epoch) = self.epoch {
+            state.set_epoch(epoch);
+        }
+        if let Some(best) = &self.best {
+            state.nest("best", best);
+        }
+        Some(state)
+    }
+
+    fn load_state(&mut self, state: &Checkpoint) -> Result<(), CheckpointError> {
+        let mut stopping = self.stopping;
+        stopping.load_state(&state.nested("stopping"))?;
+        let values = state.numbers("values")?;
+        let epoch = state.get("epoch").map(|_| state.epoch()).transpose()?;
+        let best = state.nested("best");
+        (self.stopping, self.values, self.epoch) = (stopping, values, epoch);
+        self.best = (!best.is_empty()).then_some(best);
+        Ok(())
     }
 }

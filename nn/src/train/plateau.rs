@@ -1,16 +1,11 @@
 //! A learning rate that falls when training gets no better.
 
-use plies_tensor::Result;
-
-use super::{Callback, EpochEvent, Flow};
+use super::{Callback, EpochEvent, Flow, Position, TrainError, Training};
 use crate::optim::Optimizer;
 use crate::{Checkpoint, CheckpointError, Module};
 
 /// The number by which [`Plateau`] judges an epoch.
-type Measure<'a> = dyn FnMut(&EpochEvent, &dyn Module) -> Result<f64> + 'a;
-
-/// The key of a checkpoint under which the state stands.
-const KEY: &str = "plateau";
+type Measure<'a> = dyn FnMut(&EpochEvent, &dyn Module) -> Result<f64, TrainError> + 'a;
 
 /// Multiplies the optimiser's learning rate by a factor when a number has not become smaller for some
 /// epochs; as PyTorch's `ReduceLROnPlateau` with an absolute threshold.
@@ -35,7 +30,6 @@ pub struct Plateau<'a> {
     min_lr: f64,
     measure: Box<Measure<'a>>,
     state: State,
-    fault: Option<plies_tensor::Error>,
 }
 
 /// What an epoch leaves to the next ones.
@@ -45,11 +39,13 @@ struct State {
     waited: usize,
     /// Epochs left in which nothing is counted.
     cooling: usize,
+    /// The learning rate that was set last.
+    lr: Option<f64>,
 }
 
 impl<'a> Plateau<'a> {
-    /// Multiplies the learning rate by `factor` when the training loss of more than `patience` epochs in a
-    /// row was no better than the best.
+    /// Multiplies the learning rate by `factor` when the loss of more than `patience` epochs in a row, of
+    /// the held-out examples or else in training, was no better than the best.
     ///
     /// # Panics
     /// When the factor is not between 0 and 1.
@@ -62,9 +58,8 @@ impl<'a> Plateau<'a> {
             min_delta: 0.0,
             cooldown: 0,
             min_lr: 0.0,
-            measure: Box::new(|event, _| Ok(event.loss)),
-            state: State { best: f64::INFINITY, waited: 0, cooling: 0 },
-            fault: None,
+            measure: Box::new(|event, _| Ok(event.judged_loss())),
+            state: State { best: f64::INFINITY, waited: 0, cooling: 0, lr: None },
         }
     }
 
@@ -86,8 +81,11 @@ impl<'a> Plateau<'a> {
         self
     }
 
-    /// Judges an epoch by another number than the training loss; smaller is better.
-    pub fn by(mut self, measure: impl FnMut(&EpochEvent, &dyn Module) -> Result<f64> + 'a) -> Self {
+    /// Judges an epoch by another number than its loss; smaller is better.
+    pub fn by(
+        mut self,
+        measure: impl FnMut(&EpochEvent, &dyn Module) -> Result<f64, TrainError> + 'a,
+    ) -> Self {
         self.measure = Box::new(measure);
         self
     }
@@ -105,72 +103,56 @@ impl<'a> Plateau<'a> {
             state.waited = 0;
         }
         if state.waited > self.patience {
-            let lr = optimizer.lr();
-            optimizer.set_lr((lr * self.factor).max(self.min_lr).min(lr));
-            (state.waited, state.cooling) = (0, self.cooldown);
+            let before = optimizer.lr();
+            let lr = (before * self.factor).max(self.min_lr).min(before);
+            optimizer.set_lr(lr);
+            (state.waited, state.cooling, state.lr) = (0, self.cooldown, Some(lr));
         }
     }
-
-    /// Stores what is needed to go on, the learning rate among it.
-    pub fn put(&self, checkpoint: &mut Checkpoint, optimizer: &dyn Optimizer) {
-        let State { best, waited, cooling } = self.state;
-        checkpoint.set(KEY, format!("{best} {waited} {cooling} {}", optimizer.lr()));
-    }
-
-    /// Goes on from what a checkpoint holds, at the learning rate of then.
-    ///
-    /// # Errors
-    /// When none is stored, or what is stored is damaged. Nothing is changed then.
-    pub fn resume(
-        &mut self,
-        checkpoint: &Checkpoint,
-        optimizer: &mut dyn Optimizer,
-    ) -> std::result::Result<(), CheckpointError> {
-        let stored = checkpoint.get(KEY).unwrap_or_default();
-        let (state, lr) = parse(stored).ok_or_else(|| CheckpointError::State {
-            reason: format!("plateau \"{}\" is none", stored.escape_default()),
-        })?;
-        self.state = state;
-        optimizer.set_lr(lr);
-        Ok(())
-    }
-
-    /// What went wrong when an epoch was measured. It ended the training.
-    ///
-    /// # Errors
-    /// That.
-    pub fn finish(self) -> Result<()> {
-        self.fault.map_or(Ok(()), Err)
-    }
-}
-
-fn parse(text: &str) -> Option<(State, f64)> {
-    let mut words = text.split(' ');
-    let state = State {
-        best: words.next()?.parse().ok()?,
-        waited: words.next()?.parse().ok()?,
-        cooling: words.next()?.parse().ok()?,
-    };
-    let lr = words.next()?.parse().ok()?;
-    words.next().is_none().then_some((state, lr))
 }
 
 impl Callback for Plateau<'_> {
+    /// What is resumed goes on at the learning rate of then.
+    fn on_train_begin(
+        &mut self,
+        _: &Position,
+        training: &mut Training<'_>,
+    ) -> Result<Flow, TrainError> {
+        if let Some(lr) = self.state.lr {
+            training.optimizer.set_lr(lr);
+        }
+        Ok(Flow::Continue)
+    }
+
     fn on_epoch(
         &mut self,
         event: &EpochEvent,
-        model: &mut dyn Module,
-        optimizer: &mut dyn Optimizer,
-    ) -> Flow {
-        match (self.measure)(event, model) {
-            Ok(value) => {
-                self.observe(value, optimizer);
-                Flow::Continue
-            }
-            Err(fault) => {
-                self.fault = Some(fault);
-                Flow::Stop
-            }
+        training: &mut Training<'_>,
+    ) -> Result<Flow, TrainError> {
+        let value = (self.measure)(event, training.model)?;
+        self.observe(value, training.optimizer);
+        Ok(Flow::Continue)
+    }
+
+    fn state(&self) -> Option<Checkpoint> {
+        let State { best, waited, cooling, lr } = self.state;
+        let mut state = Checkpoint::new();
+        state.set("best", best.to_string());
+        state.set("waited", waited.to_string());
+        state.set("cooling", cooling.to_string());
+        if let Some(lr) = lr {
+            state.set("lr", lr.to_string());
         }
+        Some(state)
+    }
+
+    fn load_state(&mut self, state: &Checkpoint) -> Result<(), CheckpointError> {
+        self.state = State {
+            best: state.number("best")?,
+            waited: state.number("waited")?,
+            cooling: state.number("cooling")?,
+            lr: state.get("lr").map(|_| state.number("lr")).transpose()?,
+        };
+        Ok(())
     }
 }

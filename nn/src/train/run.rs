@@ -1,0 +1,332 @@
+//! One run of the training loop: from a position in a training to its end, or to a stop.
+
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use plies_autograd::Var;
+use plies_tensor::Tensor;
+
+use super::means::{Sums, count_correct, measure};
+use super::{BatchEvent, Callback, EpochEvent, Fit, Flow, Position, Report, TrainError, Training};
+use crate::checkpoint::TRAINING;
+use crate::data::{Batch, Loader};
+use crate::optim::{Optimizer, change_gradients};
+use crate::stream::{Purpose, stream};
+use crate::{Checkpoint, CheckpointError, Module, Pass};
+
+/// A loss: outputs and targets to a single number.
+pub(super) type Loss<'a> = &'a dyn Fn(&Var, &Tensor) -> Var;
+
+/// What [`fit`](super::fit) is given, and how far it is.
+pub(super) struct Run<'a, 'c> {
+    model: &'a mut dyn Module,
+    optimizer: &'a mut dyn Optimizer,
+    loss: Loss<'a>,
+    loader: &'a Loader,
+    settings: &'a Fit,
+    callbacks: &'a mut [&'c mut dyn Callback],
+    at: Position,
+    /// Batches of an epoch.
+    batches: usize,
+    /// Over what is done of the epoch.
+    sums: Sums,
+    /// Examples whose gradients wait for a step.
+    waiting: usize,
+    /// The learning rate without the schedule's factor.
+    base_lr: f64,
+    /// Examples of this run.
+    examples: usize,
+    started: Instant,
+    /// Whether a stop is asked for. In the last batch of an epoch it lets the epoch be complete.
+    asked: bool,
+}
+
+impl<'a, 'c> Run<'a, 'c> {
+    pub(super) fn new(
+        model: &'a mut dyn Module,
+        optimizer: &'a mut dyn Optimizer,
+        loss: Loss<'a>,
+        loader: &'a Loader,
+        settings: &'a Fit,
+        callbacks: &'a mut [&'c mut dyn Callback],
+    ) -> Self {
+        let (base_lr, batches) = (optimizer.lr(), loader.batches());
+        let at = Position::new(settings.epochs.start, 0, batches);
+        Run {
+            model,
+            optimizer,
+            loss,
+            loader,
+            settings,
+            callbacks,
+            at,
+            batches,
+            sums: Sums::ZERO,
+            waiting: 0,
+            base_lr,
+            examples: 0,
+            started: Instant::now(),
+            asked: false,
+        }
+    }
+
+    /// To the end of the last epoch, or to a stop. The optimiser gets its own learning rate back.
+    #[track_caller]
+    pub(super) fn whole(mut self) -> Result<Report, TrainError> {
+        let report = self.train();
+        self.model.zero_grad(); // what waited for a step
+        self.optimizer.set_lr(self.base_lr);
+        report
+    }
+
+    #[track_caller]
+    fn train(&mut self) -> Result<Report, TrainError> {
+        if let Some(checkpoint) = &self.settings.resume {
+            self.take_up(checkpoint)?;
+        }
+        let at = self.at;
+        self.tell(|callback, training| callback.on_train_begin(&at, training))?;
+        self.base_lr = self.optimizer.lr();
+        while self.at.epoch < self.settings.epochs.end && !self.asked {
+            self.epoch()?;
+        }
+        let report = Report {
+            epochs: self.at.epoch,
+            examples: self.examples,
+            elapsed: self.started.elapsed(),
+            stopped: self.at.epoch < self.settings.epochs.end,
+        };
+        self.optimizer.set_lr(self.base_lr);
+        self.tell(|callback, training| {
+            callback.on_train_end(&report, training)?;
+            Ok(Flow::Continue)
+        })?;
+        self.offer_checkpoint()?;
+        Ok(report)
+    }
+
+    /// What is left of an epoch, unless a stop is asked for.
+    #[track_caller]
+    fn epoch(&mut self) -> Result<(), TrainError> {
+        for batch in self.loader.epoch_from(self.at.epoch, self.at.batch) {
+            self.batch(batch)?;
+            self.asked |= self.settings.stop.load(Ordering::Relaxed);
+            if self.at.batch < self.batches {
+                if self.asked {
+                    return Ok(());
+                }
+                self.offer_checkpoint()?;
+            }
+        }
+        self.end_epoch()
+    }
+
+    /// Forward, backward, and a step when it is time for one.
+    #[track_caller]
+    fn batch(&mut self, batch: Batch) -> Result<(), TrainError> {
+        let Position { epoch, batch: i, .. } = self.at;
+        let settings = self.settings;
+        let accumulate = settings.accumulate.max(1);
+        let n = batch.len();
+        let lr = self.base_lr * self.factor(i / accumulate);
+        let mut pass = Pass::train(stream(settings.seed, Purpose::Forward, epoch, i));
+        // Sums can be added before it is known how many examples there will be.
+        let weight = if accumulate == 1 { 1.0 } else { n as f64 };
+        let (batch_loss, correct) = descend(self.model, self.loss, batch, &mut pass, weight)?;
+        self.waiting += n;
+        let steps = (i + 1).is_multiple_of(accumulate) || i + 1 == self.batches;
+        if steps {
+            self.step(lr)?;
+        }
+        self.sums.add(batch_loss, correct, n);
+        self.examples += n;
+        self.at = Position::new(epoch, i + 1, self.batches);
+        let means = self.sums.means();
+        let event = BatchEvent {
+            epoch,
+            batch: i,
+            batches: self.batches,
+            iteration: self.at.iteration,
+            examples: self.sums.examples,
+            batch_loss,
+            loss: means.loss,
+            accuracy: means.accuracy,
+            lr,
+            elapsed: self.started.elapsed(),
+        };
+        self.tell(|callback, training| callback.on_batch(&event, training))?;
+        if steps {
+            self.model.zero_grad();
+        }
+        Ok(())
+    }
+
+    /// The schedule's factor at a step of the present epoch.
+    fn factor(&self, step: usize) -> f64 {
+        let steps = self.batches.div_ceil(self.settings.accumulate.max(1)); // of an epoch
+        let of =
+            |epoch: usize, step: usize| epoch.saturating_mul(steps).saturating_add(step) as u64;
+        let (step, total) = (of(self.at.epoch, step), of(self.settings.epochs.end, 0));
+        self.settings.schedule.factor(step, total, self.settings.warm_up)
+    }
+
+    #[track_caller]
+    fn step(&mut self, lr: f64) -> Result<(), TrainError> {
+        if self.settings.accumulate > 1 {
+            let share = 1.0 / self.waiting as f64;
+            change_gradients(self.model, |sum| sum * share);
+        }
+        if let Some(clip) = self.settings.clip {
+            clip.apply(self.model)?;
+        }
+        self.optimizer.set_lr(lr);
+        self.optimizer.step(self.model);
+        self.waiting = 0;
+        Ok(())
+    }
+
+    #[track_caller]
+    fn end_epoch(&mut self) -> Result<(), TrainError> {
+        let lr = self.optimizer.lr();
+        self.optimizer.set_lr(self.base_lr);
+        let held_out = match &self.settings.held_out {
+            Some(loader) => {
+                self.optimizer.swap_averages(self.model);
+                let means = measure(self.model, loader, self.loss);
+                self.optimizer.swap_averages(self.model);
+                Some(means?)
+            }
+            None => None,
+        };
+        let means = self.sums.means();
+        let event = EpochEvent {
+            epoch: self.at.epoch,
+            iteration: self.at.iteration,
+            examples: self.sums.examples,
+            loss: means.loss,
+            accuracy: means.accuracy,
+            held_out,
+            lr,
+            elapsed: self.started.elapsed(),
+        };
+        self.at = Position::new(self.at.epoch + 1, 0, self.batches);
+        self.sums = Sums::ZERO;
+        self.tell(|callback, training| callback.on_epoch(&event, training))?;
+        self.base_lr = self.optimizer.lr();
+        self.asked |= self.settings.stop.load(Ordering::Relaxed);
+        self.offer_checkpoint()
+    }
+
+    /// Calls something of each callback, in their order.
+    fn tell(
+        &mut self,
+        mut call: impl FnMut(&mut dyn Callback, &mut Training<'_>) -> Result<Flow, TrainError>,
+    ) -> Result<(), TrainError> {
+        for callback in self.callbacks.iter_mut() {
+            let mut training = Training { model: self.model, optimizer: self.optimizer };
+            self.asked |= call(*callback, &mut training)? == Flow::Stop;
+        }
+        Ok(())
+    }
+
+    fn offer_checkpoint(&mut self) -> Result<(), TrainError> {
+        let at = self.at;
+        let wanted: Vec<bool> =
+            self.callbacks.iter_mut().map(|callback| callback.wants_checkpoint(&at)).collect();
+        if wanted.contains(&true) {
+            let checkpoint = self.checkpoint();
+            for (callback, _) in self.callbacks.iter_mut().zip(wanted).filter(|(_, wants)| *wants) {
+                callback.on_checkpoint(&at, &checkpoint)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// All that is needed to go on from here.
+    fn checkpoint(&self) -> Checkpoint {
+        let mut training = Checkpoint::new();
+        training.set("batch", self.at.batch.to_string());
+        training.set("batches", self.batches.to_string());
+        training.set("waiting", self.waiting.to_string());
+        let mut sums = Checkpoint::new();
+        self.sums.save(&mut sums);
+        training.nest("sums", &sums);
+        training.put_gradients(self.model);
+        let states: Vec<_> =
+            self.callbacks.iter().filter_map(|callback| callback.state()).collect();
+        training.set("callbacks", states.len().to_string());
+        for (i, state) in states.iter().enumerate() {
+            training.nest(&format!("callback.{i}"), state);
+        }
+        let mut checkpoint = Checkpoint::new();
+        checkpoint.put_model(self.model);
+        checkpoint.put_optimizer(self.optimizer);
+        checkpoint.set_epoch(self.at.epoch);
+        checkpoint.nest(TRAINING, &training);
+        checkpoint
+    }
+
+    /// Goes on from there.
+    fn take_up(&mut self, checkpoint: &Checkpoint) -> Result<(), CheckpointError> {
+        let training = checkpoint.nested(TRAINING);
+        let (batch, batches) = (training.number("batch")?, training.number::<usize>("batches")?);
+        if batch > 0 && batches != self.batches {
+            let reason = format!(
+                "was saved in the middle of an epoch of {batches} batches, which has {} here",
+                self.batches
+            );
+            return Err(checkpoint.mismatch(reason));
+        }
+        self.at = Position::new(checkpoint.epoch()?, batch, self.batches);
+        self.waiting = training.number("waiting")?;
+        self.sums = Sums::load(&training.nested("sums"))?;
+        checkpoint.load_model(self.model)?;
+        checkpoint.load_optimizer(self.optimizer)?;
+        training.load_gradients(self.model)?;
+        let stateful = self.callbacks.iter_mut().filter(|callback| callback.state().is_some());
+        let stateful: Vec<_> = stateful.collect();
+        let (n, saved) = (stateful.len(), training.number::<usize>("callbacks")?);
+        if n != saved {
+            let reason = format!("holds what {saved} callbacks remember, here are {n} that do");
+            return Err(checkpoint.mismatch(reason));
+        }
+        for (i, callback) in stateful.into_iter().enumerate() {
+            callback.load_state(&training.nested(&format!("callback.{i}")))?;
+        }
+        Ok(())
+    }
+}
+
+impl Position {
+    fn new(epoch: usize, batch: usize, batches: usize) -> Self {
+        let iteration = epoch.saturating_mul(batches).saturating_add(batch) as u64;
+        Position { epoch, batch, iteration }
+    }
+}
+
+/// The loss of a batch and how many of it are classified right; `weight` times its gradients are added to
+/// those that parameters have.
+#[track_caller]
+pub(super) fn descend(
+    model: &dyn Module,
+    loss: Loss<'_>,
+    batch: Batch,
+    pass: &mut Pass,
+    weight: f64,
+) -> plies_tensor::Result<(f64, Option<usize>)> {
+    let output = model.forward(&Var::constant(batch.inputs), pass);
+    let correct = count_correct(output.value(), &batch.targets);
+    // With the loss goes the graph, which holds the parameters' values; without it a step overwrites them.
+    let loss = loss(&output, &batch.targets);
+    drop(output);
+    assert!(
+        loss.elem_count() == 1,
+        "fit: the loss has the shape {}; it must be a single number",
+        loss.shape()
+    );
+    if model.parameter_count() > 0 {
+        assert!(loss.requires_grad(), "fit: the loss depends on none of the model's parameters");
+        loss.backward_with(&Var::constant(loss.value().full_like(weight)));
+    }
+    Ok((loss.value().item()?, correct))
+}
