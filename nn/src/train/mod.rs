@@ -13,6 +13,8 @@ mod means;
 mod plateau;
 mod run;
 mod statistics;
+#[cfg(feature = "tensorboard")]
+mod tensorboard;
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -33,6 +35,8 @@ pub use lr_finder::{LrCurve, LrPoint, LrSweep, find_lr};
 pub use means::Means;
 pub use plateau::Plateau;
 pub use statistics::{Statistic, Statistics, Subject, Summary, dead_units};
+#[cfg(feature = "tensorboard")]
+pub use tensorboard::TensorBoard;
 
 use crate::data::Loader;
 use crate::optim::{Clip, Optimizer, Schedule};
