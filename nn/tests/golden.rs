@@ -321,8 +321,9 @@ fn rows() -> Vec<(String, Run)> {
         ("ignore", Some(-100), 0.0),
         ("smoothed", None, 0.2),
         ("all", Some(-100), 0.2),
+        ("soft", None, 0.2),
     ] {
-        let weighted = matches!(name, "weights" | "all");
+        let weighted = matches!(name, "weights" | "all" | "soft");
         for suffix in ["", "_2d"] {
             let run = cross_entropy(weighted, ignore_index, label_smoothing);
             rows.push((format!("cross_entropy_{name}{suffix}"), run));

@@ -80,7 +80,8 @@ pub struct Concat {
 
 impl Concat {
     /// The examples of `parts`, whose shapes must be the same but for the first axis. Sequences are
-    /// padded as far as the longest that is in a batch, with 0.
+    /// padded as far as the longest that is in a batch, with 0; targets for each step are not, so such
+    /// sequences are to be put into one data set first.
     ///
     /// # Panics
     /// When there are no parts.

@@ -206,6 +206,24 @@ for name, options in cases.items():
             **given,
         )
 
+# Targets that are distributions.
+for shape in [(5, 4), (2, 4, 2, 3)]:
+    name = "cross_entropy_soft" + ("_2d" if len(shape) > 2 else "")
+    seed(name)
+    targets = torch.softmax(torch.randn(shape), 1)
+    weight = torch.tensor([0.5, 2.0, 1.0, 0.25])
+    golden(
+        name,
+        nn.Module(),
+        {"logits": 3 * torch.randn(shape)},
+        lambda logits: {
+            way: cross_entropy(logits, targets, weight, reduction=way, label_smoothing=0.2)
+            for way in ["mean", "sum", "none"]
+        },
+        targets=targets,
+        weight=weight,
+    )
+
 
 def one(name, make, *shape, draw=torch.randn):
     """A layer of one input, whose parameters are no round numbers either."""
