@@ -1,7 +1,7 @@
 //! Adam and AdamW.
 //!
 //! m ← β₁m + (1 - β₁)g, v ← β₂v + (1 - β₂)g², p ← p - η m̂ / (√v̂ + ε) with m̂ = m / (1 - β₁ᵗ) and
-//! v̂ = v / (1 - β₂ᵗ).
+//! v̂ = v / (1 - β₂ᵗ); AMSGrad: the largest v so far in its place.
 
 use plies_tensor::{Formula, formula};
 
@@ -14,7 +14,8 @@ use super::{Memory, Rule};
 ///
 /// # Source
 /// Kingma, Ba: Adam (2015), algorithm 1; Loshchilov, Hutter: Decoupled weight decay regularization
-/// (2019), algorithm 2. ε is outside the root, as in PyTorch.
+/// (2019), algorithm 2; Reddi, Kale, Kumar: On the convergence of Adam and beyond (2018), algorithm 2
+/// (AMSGrad). ε is outside the root, as in PyTorch.
 ///
 /// # Example
 /// ```
@@ -35,6 +36,7 @@ pub struct Adam {
     eps: f64,
     weight_decay: f64,
     decoupled: bool,
+    amsgrad: bool,
     memory: Memory,
 }
 
@@ -43,7 +45,7 @@ impl Adam {
     pub fn new(lr: f64) -> Self {
         let (betas, eps) = ((0.9, 0.999), 1e-8);
         let memory = Memory::default();
-        Adam { lr, betas, eps, weight_decay: 0.0, decoupled: false, memory }
+        Adam { lr, betas, eps, weight_decay: 0.0, decoupled: false, amsgrad: false, memory }
     }
 
     /// AdamW: Adam with decoupled weight decay λ.
@@ -64,6 +66,13 @@ impl Adam {
         self
     }
 
+    /// With the largest second moment so far in place of the present one, so that steps do not grow again
+    /// when gradients that were large have been forgotten.
+    pub fn amsgrad(mut self) -> Self {
+        self.amsgrad = true;
+        self
+    }
+
     /// With λp added to the gradient.
     pub fn weight_decay(mut self, lambda: f64) -> Self {
         (self.weight_decay, self.decoupled) = (lambda, false);
@@ -81,13 +90,19 @@ impl Rule for Adam {
     }
 
     fn describe(&self) -> String {
-        let Adam { betas: (beta1, beta2), eps, weight_decay, decoupled, .. } = self;
+        let Adam { betas: (beta1, beta2), eps, weight_decay, decoupled, amsgrad, .. } = self;
         let name = if *decoupled { "adamw" } else { "adam" };
-        format!("{name} beta1={beta1} beta2={beta2} eps={eps} weight_decay={weight_decay}")
+        format!(
+            "{name} beta1={beta1} beta2={beta2} eps={eps} weight_decay={weight_decay} \
+             amsgrad={amsgrad}"
+        )
     }
 
     fn moments(&self) -> &'static [&'static str] {
-        &["exp_avg", "exp_avg_sq"]
+        match self.amsgrad {
+            false => &["exp_avg", "exp_avg_sq"],
+            true => &["exp_avg", "exp_avg_sq", "max_exp_avg_sq"],
+        }
     }
 
     fn formula(&self, t: u64) -> (&'static Formula, Vec<f64>) {
@@ -98,14 +113,24 @@ impl Rule for Adam {
             true => (0.0, 1.0 - self.lr * self.weight_decay),
             false => (self.weight_decay, 1.0),
         };
+        // 1 - β is computed here, in F64: in F32 it would lose half its digits.
+        let scalars = [beta1, 1.0 - beta1, beta2, 1.0 - beta2, rate, root, self.eps, l2, keep];
+        if self.amsgrad {
+            let f = formula!(|p, m, v, most, g; beta1, rest1, beta2, rest2, rate, root, eps, l2, keep| {
+                let g = g + l2 * p;
+                let m = beta1 * m + rest1 * g;
+                let v = beta2 * v + rest2 * g * g;
+                let most = most.max(v);
+                [keep * p - rate * m / (most.sqrt() * root + eps), m, v, most]
+            });
+            return (f, scalars.to_vec());
+        }
         let f = formula!(|p, m, v, g; beta1, rest1, beta2, rest2, rate, root, eps, l2, keep| {
             let g = g + l2 * p;
             let m = beta1 * m + rest1 * g;
             let v = beta2 * v + rest2 * g * g;
             [keep * p - rate * m / (v.sqrt() * root + eps), m, v]
         });
-        // 1 - β is computed here, in F64: in F32 it would lose half its digits.
-        let scalars = [beta1, 1.0 - beta1, beta2, 1.0 - beta2, rate, root, self.eps, l2, keep];
         (f, scalars.to_vec())
     }
 

@@ -9,7 +9,7 @@ use super::{Optimizer, State};
 use crate::{CheckpointError, Module, Pass, Visitor, VisitorMut};
 
 /// Whether a parameter of this name belongs to a group.
-type Takes = dyn Fn(&str, &Tensor) -> bool + Send + Sync;
+pub(super) type Takes = dyn Fn(&str, &Tensor) -> bool + Send + Sync;
 
 /// An optimiser for each group of parameters: weight decay for matrices alone, a smaller learning rate for
 /// what has been trained before, another rule for a table. PyTorch's `param_groups`.

@@ -199,7 +199,7 @@ impl Memory {
 }
 
 /// The tensors of a saved state by parameter, in the order of `moments`.
-fn sorted(
+pub(super) fn sorted(
     moments: &[&str],
     state: State,
     parameters: &BTreeMap<String, Tensor>,
@@ -235,7 +235,7 @@ fn sorted(
 }
 
 /// The number of steps from a saved state.
-fn take_step(state: &mut State) -> Result<u64, CheckpointError> {
+pub(super) fn take_step(state: &mut State) -> Result<u64, CheckpointError> {
     let Some(step) = state.remove("step") else { return misfit("step is missing".to_owned()) };
     if step.elem_count() != 1 {
         return misfit(format!("step has shape {}", step.shape()));

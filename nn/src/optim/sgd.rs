@@ -1,12 +1,12 @@
 //! Stochastic gradient descent.
 //!
-//! g = ∂L/∂p + λp, v ← μv + g, p ← p - η v; with Nesterov's momentum p ← p - η (g + μv).
+//! g = ∂L/∂p + λp, v ← μv + (1 - τ)g, p ← p - η v; with Nesterov's momentum p ← p - η (g + μv).
 
 use plies_tensor::{Formula, formula};
 
 use super::{Memory, Rule};
 
-/// Gradient descent with momentum μ and weight decay λ (L2), as PyTorch's `SGD` without dampening.
+/// Gradient descent with momentum μ, dampening τ and weight decay λ (L2), as PyTorch's `SGD`.
 ///
 /// # Source
 /// Robbins, Monro (1951); momentum: Polyak (1964); Nesterov's: Sutskever, Martens, Dahl, Hinton: On
@@ -28,6 +28,7 @@ pub struct Sgd {
     lr: f64,
     momentum: f64,
     nesterov: bool,
+    dampening: f64,
     weight_decay: f64,
     memory: Memory,
 }
@@ -36,7 +37,7 @@ impl Sgd {
     /// Plain gradient descent at learning rate `lr`.
     pub fn new(lr: f64) -> Self {
         let memory = Memory::default();
-        Sgd { lr, momentum: 0.0, nesterov: false, weight_decay: 0.0, memory }
+        Sgd { lr, momentum: 0.0, nesterov: false, dampening: 0.0, weight_decay: 0.0, memory }
     }
 
     /// With momentum `mu`.
@@ -48,6 +49,13 @@ impl Sgd {
     /// With Nesterov's form of momentum `mu`.
     pub fn nesterov(mut self, mu: f64) -> Self {
         (self.momentum, self.nesterov) = (mu, true);
+        self
+    }
+
+    /// With what a gradient adds to the momentum multiplied by 1 - τ, from the second step on. Nesterov's
+    /// form has no dampening.
+    pub fn dampening(mut self, tau: f64) -> Self {
+        self.dampening = tau;
         self
     }
 
@@ -68,15 +76,18 @@ impl Rule for Sgd {
     }
 
     fn describe(&self) -> String {
-        let Sgd { momentum, nesterov, weight_decay, .. } = self;
-        format!("sgd momentum={momentum} nesterov={nesterov} weight_decay={weight_decay}")
+        let Sgd { momentum, nesterov, dampening, weight_decay, .. } = self;
+        format!(
+            "sgd momentum={momentum} nesterov={nesterov} dampening={dampening} \
+             weight_decay={weight_decay}"
+        )
     }
 
     fn moments(&self) -> &'static [&'static str] {
         if self.momentum == 0.0 { &[] } else { &["momentum_buffer"] }
     }
 
-    fn formula(&self, _t: u64) -> (&'static Formula, Vec<f64>) {
+    fn formula(&self, t: u64) -> (&'static Formula, Vec<f64>) {
         let (lr, mu, decay) = (self.lr, self.momentum, self.weight_decay);
         if mu == 0.0 && decay == 0.0 {
             return (formula!(|p, g; lr| p - lr * g), vec![lr]);
@@ -91,10 +102,12 @@ impl Rule for Sgd {
                 [p - lr * (g + mu * v), v]
             })
         } else {
-            formula!(|p, v, g; lr, mu, decay| {
-                let v = mu * v + (g + decay * p);
+            let taken = if t == 1 { 1.0 } else { 1.0 - self.dampening };
+            let f = formula!(|p, v, g; lr, mu, taken, decay| {
+                let v = mu * v + taken * (g + decay * p);
                 [p - lr * v, v]
-            })
+            });
+            return (f, vec![lr, mu, taken, decay]);
         };
         (f, vec![lr, mu, decay])
     }

@@ -127,3 +127,166 @@ write(
         "decay": average(lambda a, p, n: torch.lerp(a, p, 1 - min(0.8, int(n) / (int(n) + 1)))),
     },
 )
+
+
+# ---------------------------------------------------------------- optimisers
+def steps(make, p=P, gradients=G):
+    p = p.clone().requires_grad_()
+    optimizer, found = make([p]), []
+    for g in gradients:
+        p.grad = g.clone()
+        optimizer.step()
+        found.append(p.detach().clone())
+    return torch.stack(found)
+
+
+class Lion(optim.Optimizer):
+    """Algorithm 2 of the paper, a line for a line."""
+
+    def __init__(self, params, lr, betas, weight_decay):
+        super().__init__(params, {"lr": lr, "betas": betas, "weight_decay": weight_decay})
+
+    @torch.no_grad()
+    def step(self):
+        for group in self.param_groups:
+            (beta1, beta2), eta, decay = group["betas"], group["lr"], group["weight_decay"]
+            for p in group["params"]:
+                m = self.state[p].get("m", torch.zeros_like(p))
+                c = beta1 * m + (1 - beta1) * p.grad
+                p -= eta * (torch.sign(c) + decay * p)
+                self.state[p]["m"] = beta2 * m + (1 - beta2) * p.grad
+
+
+# Muon rounds to 16 bits for speed; its formulas are wanted here.
+to = torch.Tensor.to
+
+
+def to_exact(tensor, *args, **options):
+    if options.get("dtype") == torch.bfloat16:
+        options["dtype"] = torch.float64
+    return to(tensor, *args, **options)
+
+
+def muon(p=P, gradients=G, **options):
+    torch.Tensor.to = to_exact
+    found = steps(lambda ps: optim.Muon(ps, lr=0.05, **options), p, gradients)
+    torch.Tensor.to = to
+    return found
+
+
+CASES = {
+    "sgd": (
+        optim.SGD,
+        {
+            "plain": {},
+            "weight_decay": {"weight_decay": 0.1},
+            "momentum": {"momentum": 0.9},
+            "nesterov": {"momentum": 0.9, "nesterov": True, "weight_decay": 0.1},
+            "dampening": {"momentum": 0.9, "dampening": 0.3, "weight_decay": 0.1},
+        },
+    ),
+    "rmsprop": (
+        optim.RMSprop,
+        {
+            "plain": {},
+            "alpha": {"alpha": 0.9, "eps": 1e-3, "weight_decay": 0.1},
+            "momentum": {"momentum": 0.5},
+            "centered": {"centered": True},
+            "all": {"alpha": 0.9, "momentum": 0.5, "centered": True, "weight_decay": 0.1},
+        },
+    ),
+    "adagrad": (optim.Adagrad, {"plain": {}, "all": {"lr_decay": 0.1, "eps": 1e-3, "weight_decay": 0.1}}),
+    "adadelta": (optim.Adadelta, {"plain": {}, "all": {"rho": 0.8, "eps": 1e-3, "weight_decay": 0.1}}),
+    "adam": (
+        optim.Adam,
+        {
+            "plain": {},
+            "options": {"betas": (0.8, 0.95), "eps": 1e-4, "weight_decay": 0.1},
+            "amsgrad": {"amsgrad": True, "betas": (0.8, 0.5)},
+        },
+    ),
+    "adamw": (
+        optim.AdamW,
+        {
+            "plain": {"weight_decay": 0.1},
+            "amsgrad": {"amsgrad": True, "betas": (0.8, 0.5), "weight_decay": 0.1},
+        },
+    ),
+    "nadam": (
+        optim.NAdam,
+        {
+            "plain": {},
+            "options": {"betas": (0.8, 0.95), "eps": 1e-4, "momentum_decay": 0.1, "weight_decay": 0.1},
+            "decoupled": {"weight_decay": 0.1, "decoupled_weight_decay": True},
+        },
+    ),
+    "radam": (
+        optim.RAdam,
+        {
+            "plain": {},
+            "options": {"betas": (0.8, 0.95), "eps": 1e-4, "weight_decay": 0.1},
+            "decoupled": {"weight_decay": 0.1, "decoupled_weight_decay": True},
+        },
+    ),
+    "lion": (
+        Lion,
+        {
+            "plain": {"betas": (0.9, 0.99), "weight_decay": 0.0},
+            "all": {"betas": (0.8, 0.9), "weight_decay": 0.1},
+        },
+    ),
+}
+for name, (make, cases) in CASES.items():
+    write(
+        name,
+        {case: steps(lambda ps: make(ps, lr=0.05, **options)) for case, options in cases.items()},
+    )
+write(
+    "muon",
+    {
+        "plain": muon(weight_decay=0.0),
+        "decay": muon(weight_decay=0.1, momentum=0.8),
+        "plain_momentum": muon(weight_decay=0.0, nesterov=False),
+        "iterations": muon(weight_decay=0.0, ns_steps=3),
+        "match_adam": muon(weight_decay=0.0, adjust_lr_fn="match_rms_adamw"),
+        "tall": muon(P.T, G.transpose(1, 2), weight_decay=0.0),
+    },
+)
+
+
+# ---------------------------------------------------------------- L-BFGS
+def rosenbrock(x):
+    return (100 * (x[1:] - x[:-1] ** 2) ** 2 + (1 - x[:-1]) ** 2).sum()
+
+
+def bowl(x):
+    return (torch.arange(1.0, 6.0) * (x - 1) ** 2).sum()
+
+
+def lbfgs(f, calls, **options):
+    x = torch.tensor([-1.2, 1.0, -0.5, 0.8, 1.5], requires_grad=True)
+    optimizer, found = optim.LBFGS([x], **options), []
+
+    def closure():
+        optimizer.zero_grad()
+        loss = f(x)
+        loss.backward()
+        return loss
+
+    for _ in range(calls):
+        optimizer.step(closure)
+        found.append(x.detach().clone())
+    return torch.stack(found)
+
+
+wolfe = {"line_search_fn": "strong_wolfe", "tolerance_grad": 1e-9, "tolerance_change": 1e-12}
+write(
+    "lbfgs",
+    {
+        "rosenbrock": lbfgs(rosenbrock, 12, history_size=10, max_iter=4, max_eval=12, **wolfe),
+        "short_history": lbfgs(rosenbrock, 12, history_size=2, max_iter=4, max_eval=12, **wolfe),
+        "few_evaluations": lbfgs(rosenbrock, 12, history_size=10, max_iter=6, max_eval=5, **wolfe),
+        "long_first_try": lbfgs(rosenbrock, 12, history_size=10, max_iter=4, max_eval=12, lr=3, **wolfe),
+        "fixed": lbfgs(bowl, 12, history_size=3, max_iter=1, lr=0.5),
+    },
+)

@@ -1,0 +1,199 @@
+//! Penalties and limits that keep weights small.
+//!
+//! Before a step g ← g + λ₁ sign(p) + λ₂p and p ← (1 - ηκ₂)p; after it p ← sign(p) max(0, |p| - ηκ₁), and each
+//! unit's weights w ← w min(1, c / ‖w‖).
+
+use std::collections::BTreeMap;
+
+use plies_autograd::Var;
+use plies_tensor::{Elementwise, Tensor, formula};
+
+use super::groups::Takes;
+use super::{Optimizer, State};
+use crate::{CheckpointError, Module};
+
+/// An optimiser that also keeps weights small: by a penalty on their size, as a part of the gradient or
+/// decoupled from it, or by a limit on their length. By itself this is for weights, parameters of two and
+/// more axes, and leaves biases and the scales of normalisations alone; [`only`](Regularized::only) says it
+/// otherwise.
+///
+/// L1 and L2 together are the elastic net. A decoupled penalty takes its part of the learning rate η
+/// whatever the optimiser makes of the gradient: L2 is then weight decay as in AdamW, and L1 sets weights to
+/// exactly 0.
+///
+/// # Source
+/// L2: Hoerl, Kennard: Ridge regression (1970); L1: Tibshirani: Regression shrinkage and selection via the
+/// lasso (1996); both: Zou, Hastie: Regularization and variable selection via the elastic net (2005).
+/// Decoupled L2: Loshchilov, Hutter (2019); decoupled L1 is the proximal step: Duchi, Singer: Efficient online
+/// and batch learning using forward backward splitting (2009). The limit: Srebro, Shraibman: Rank,
+/// trace-norm and max-norm (2005); Srivastava et al.: Dropout (2014), section 5.1.
+///
+/// # Example
+/// ```
+/// use plies_nn::optim::{Optimizer, Regularized, Sgd};
+/// use plies_nn::{Linear, Module};
+/// use plies_tensor::Tensor;
+/// let mut layer = Linear::from_weights(Tensor::from([[0.3f64, 0.4], [3.0, 4.0]]), None);
+/// layer.weight().sum_all().backward();
+/// let mut optimizer = Regularized::new(Sgd::new(0.0)).max_norm(1.0);
+/// optimizer.step(&mut layer);
+/// let weight = layer.weight().value().to_vec::<f64>().unwrap();
+/// assert!(weight.iter().zip([0.3, 0.4, 0.6, 0.8]).all(|(w, x)| (w - x).abs() < 1e-12));
+/// ```
+#[doc(alias("elastic net", "weight decay", "max-norm", "lasso", "regularisation"))]
+pub struct Regularized {
+    optimizer: Box<dyn Optimizer>,
+    takes: Box<Takes>,
+    l1: f64,
+    l2: f64,
+    decoupled_l1: f64,
+    decoupled_l2: f64,
+    max_norm: f64,
+}
+
+impl Regularized {
+    /// An optimiser without penalties or limits so far.
+    pub fn new(optimizer: impl Optimizer + 'static) -> Self {
+        Regularized {
+            optimizer: Box::new(optimizer),
+            takes: Box::new(|_, parameter| parameter.rank() >= 2),
+            l1: 0.0,
+            l2: 0.0,
+            decoupled_l1: 0.0,
+            decoupled_l2: 0.0,
+            max_norm: f64::INFINITY,
+        }
+    }
+
+    /// For those parameters, by name and value, that `takes` says.
+    pub fn only(mut self, takes: impl Fn(&str, &Tensor) -> bool + Send + Sync + 'static) -> Self {
+        self.takes = Box::new(takes);
+        self
+    }
+
+    /// With the penalty λ Σ|p|.
+    pub fn l1(mut self, lambda: f64) -> Self {
+        self.l1 = lambda;
+        self
+    }
+
+    /// With the penalty λ/2 Σp².
+    pub fn l2(mut self, lambda: f64) -> Self {
+        self.l2 = lambda;
+        self
+    }
+
+    /// With p ← sign(p) max(0, |p| - ηκ) after each step.
+    pub fn decoupled_l1(mut self, kappa: f64) -> Self {
+        self.decoupled_l1 = kappa;
+        self
+    }
+
+    /// With p ← (1 - ηκ)p before each step.
+    pub fn decoupled_l2(mut self, kappa: f64) -> Self {
+        self.decoupled_l2 = kappa;
+        self
+    }
+
+    /// With the weights that come in at a unit, which are what stands under one number of the first axis,
+    /// shortened to the norm `c` after each step where they are longer.
+    pub fn max_norm(mut self, c: f64) -> Self {
+        self.max_norm = c;
+        self
+    }
+
+    /// λ₁ Σ|p| + λ₂/2 Σp² as a function of the parameters. [`step`](Optimizer::step) adds its gradient by itself;
+    /// this is for whoever would look at it, or differentiate it.
+    pub fn penalty(&self, model: &dyn Module) -> Var {
+        let mut total: Option<Var> = None;
+        model.for_each_parameter(&mut |name, p| {
+            if (self.takes)(name, p.value()) {
+                let f = formula!(|p; l1, half_l2| l1 * p.abs() + half_l2 * p * p);
+                let axes: Vec<isize> = (0..p.rank() as isize).collect();
+                let part = Var::map_sum(f, &[p], &[self.l1, 0.5 * self.l2], &axes, false);
+                total = Some(match total.take() {
+                    Some(total) => total + part,
+                    None => part,
+                });
+            }
+        });
+        total.unwrap_or_else(|| Var::constant(Tensor::scalar(0f32)))
+    }
+}
+
+impl Optimizer for Regularized {
+    #[track_caller]
+    fn step(&mut self, model: &mut dyn Module) {
+        let Regularized { l1, l2, decoupled_l1, decoupled_l2, max_norm, .. } = *self;
+        let (lr, takes) = (self.optimizer.lr(), &self.takes);
+        let each = |model: &mut dyn Module, f: &mut dyn FnMut(&mut Var, &Tensor)| {
+            model.for_each_parameter_mut(&mut |name, p| {
+                if let Some(gradient) = p.grad().filter(|_| takes(name, p.value())) {
+                    f(p, gradient.value());
+                }
+            });
+        };
+        if (l1, l2) != (0.0, 0.0) {
+            let add = formula!(|g, p; l1, l2| g + l1 * p.sign() + l2 * p);
+            each(model, &mut |p, g| {
+                let g = Tensor::map(add, &[g, p.value()], &[l1, l2]);
+                p.set_grad(Some(Var::constant(g)));
+            });
+        }
+        if decoupled_l2 != 0.0 {
+            let keep = [1.0 - lr * decoupled_l2];
+            each(model, &mut |p, _| {
+                Tensor::update(&mut [p.value_mut()], formula!(|p; keep| keep * p), &[], &keep);
+            });
+        }
+        self.optimizer.step(model);
+        if decoupled_l1 != 0.0 {
+            let shrink = formula!(|p; by| p.sign() * (p.abs() - by).max(0.0));
+            each(model, &mut |p, _| {
+                Tensor::update(&mut [p.value_mut()], shrink, &[], &[lr * decoupled_l1]);
+            });
+        }
+        if max_norm < f64::INFINITY {
+            let limit = formula!(|p, norm; most| norm.gt(most).select(p * (most / norm), p));
+            each(model, &mut |p, _| {
+                let p = p.value_mut();
+                let inputs: Vec<isize> = (1..p.rank() as isize).collect();
+                let norms = if inputs.is_empty() { p.abs() } else { p.norm(&inputs, true) };
+                Tensor::update(&mut [p], limit, &[&norms], &[max_norm]);
+            });
+        }
+    }
+
+    fn lr(&self) -> f64 {
+        self.optimizer.lr()
+    }
+
+    fn set_lr(&mut self, lr: f64) {
+        self.optimizer.set_lr(lr);
+    }
+
+    fn describe(&self) -> String {
+        let Regularized { l1, l2, decoupled_l1, decoupled_l2, max_norm, .. } = self;
+        format!(
+            "{} with l1={l1} l2={l2} decoupled_l1={decoupled_l1} decoupled_l2={decoupled_l2} \
+             max_norm={max_norm}",
+            self.optimizer.describe()
+        )
+    }
+
+    fn state(&self) -> State {
+        self.optimizer.state()
+    }
+
+    fn load_state(
+        &mut self,
+        state: State,
+        parameters: &BTreeMap<String, Tensor>,
+    ) -> Result<(), CheckpointError> {
+        self.optimizer.load_state(state, parameters)
+    }
+
+    fn swap_averages(&mut self, model: &mut dyn Module) {
+        self.optimizer.swap_averages(model);
+    }
+}
