@@ -167,6 +167,7 @@ fn every_optimiser_has_a_row() {
         "clip_grad_norm",
         "clip_grad_value",
         "Ema",
+        "Lazy",
         "Memory",
         "ParameterGroups",
         "Regularized",

@@ -9,7 +9,7 @@
 use plies_autograd::{Op, Reads, Var, apply, is_recording};
 use plies_tensor::{Elementwise, Reduce, Tensor, formula};
 
-use super::{Reduction, check_classes, soft_targets};
+use super::{Reduction, check_class_weights, check_classes, soft_targets};
 
 /// Softmax cross-entropy from logits: the mean of -Σ_c q_c ln softmax(logits)_c over the batch,
 /// where q is 1 at the target class, or the target itself where that is a distribution: what two
@@ -108,11 +108,7 @@ impl CrossEntropy {
             "cross_entropy: label smoothing {smoothing} is not in 0..=1"
         );
         if let Some(weights) = &self.class_weights {
-            assert!(
-                weights.dims() == [n_classes],
-                "cross_entropy: class weights {} for {n_classes} classes",
-                weights.shape()
-            );
+            check_class_weights("cross_entropy", weights, n_classes);
         }
         if logits.rank() == 2 {
             return if soft {

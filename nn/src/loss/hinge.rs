@@ -5,7 +5,7 @@
 use plies_autograd::Var;
 use plies_tensor::{DType, Elementwise, Tensor, formula};
 
-use super::{Reduction, check_classes};
+use super::{Reduction, check_classes, reduced};
 
 /// The multi-class hinge loss: the mean over the batch of
 /// max(0, 1 + max over c ≠ t of x_c - x_t).
@@ -57,11 +57,6 @@ impl Hinge {
         let f = formula!(|x, t, hot; low| hot.select(low, 1.0 + x - t));
         let low = if scores.dtype() == DType::F64 { f64::MIN } else { f64::from(f32::MIN) };
         let margin = Var::map(f, &[scores, &target_score, &is_target], &[low]);
-        let each = margin.max(&[-1], false).relu();
-        match self.reduction {
-            Reduction::Mean => each.mean_all(),
-            Reduction::Sum => each.sum_all(),
-            Reduction::None => each,
-        }
+        reduced(margin.max(&[-1], false).relu(), self.reduction)
     }
 }

@@ -14,11 +14,25 @@
 //! ```
 
 mod binary_cross_entropy;
+mod cosine_embedding;
 mod cross_entropy;
+mod ctc;
+mod gaussian_nll;
 mod hinge;
+mod hinge_embedding;
+mod huber;
+mod kl_divergence;
+mod l1;
+mod margin_ranking;
 mod mse;
+mod multi_label_soft_margin;
+mod multi_margin;
+mod nll;
+mod poisson_nll;
 mod smooth_l1;
+mod soft_margin;
 mod soft_targets;
+mod triplet;
 
 use plies_autograd::Var;
 use plies_tensor::{DType, Elementwise, Formula, Tensor};
@@ -26,10 +40,24 @@ use plies_tensor::{DType, Elementwise, Formula, Tensor};
 use crate::check;
 
 pub use binary_cross_entropy::{BinaryCrossEntropy, binary_cross_entropy};
+pub use cosine_embedding::{CosineEmbedding, cosine_embedding};
 pub use cross_entropy::{CrossEntropy, cross_entropy};
+pub use ctc::{Ctc, ctc};
+pub use gaussian_nll::{GaussianNll, gaussian_nll};
 pub use hinge::{Hinge, hinge};
+pub use hinge_embedding::{HingeEmbedding, hinge_embedding};
+pub use huber::{Huber, huber};
+pub use kl_divergence::{KlDivergence, kl_divergence};
+pub use l1::{L1, l1};
+pub use margin_ranking::{MarginRanking, margin_ranking};
 pub use mse::{Mse, mse};
+pub use multi_label_soft_margin::{MultiLabelSoftMargin, multi_label_soft_margin};
+pub use multi_margin::{MultiMargin, multi_margin};
+pub use nll::{Nll, nll};
+pub use poisson_nll::{PoissonNll, poisson_nll};
 pub use smooth_l1::{SmoothL1, smooth_l1};
+pub use soft_margin::{SoftMargin, soft_margin};
+pub use triplet::{Triplet, triplet};
 
 /// What becomes of the losses of single examples (of single numbers for the element-wise losses).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -43,30 +71,51 @@ pub enum Reduction {
     None,
 }
 
-/// A formula of predictions and targets, reduced in the pass that computes it.
+/// A formula of predictions, targets and what else there is beside them, reduced in the pass that computes
+/// it.
 #[track_caller]
 fn elementwise(
     name: &str,
     formula: &Formula,
     predictions: &Var,
-    targets: &Tensor,
+    others: &[&Tensor],
     scalars: &[f64],
     reduction: Reduction,
 ) -> Var {
+    let targets = others[0].shape();
     assert!(
-        predictions.shape() == targets.shape(),
-        "{name}: predictions {} with targets {}; they must have one shape",
-        predictions.shape(),
-        targets.shape()
+        predictions.shape() == targets,
+        "{name}: predictions {} with targets {targets}; they must have one shape",
+        predictions.shape()
     );
-    let targets = Var::constant(targets.clone());
-    let inputs = [predictions, &targets];
+    let others: Vec<Var> = others.iter().map(|&other| Var::constant(other.clone())).collect();
+    let inputs: Vec<&Var> = [predictions].into_iter().chain(&others).collect();
     if reduction == Reduction::None {
         return Var::map(formula, &inputs, scalars);
     }
     let axes: Vec<isize> = (0..predictions.rank() as isize).collect();
     let sum = Var::map_sum(formula, &inputs, scalars, &axes, false);
     if reduction == Reduction::Sum { sum } else { sum / predictions.elem_count() as f64 }
+}
+
+/// The losses of single examples as their mean, their sum, or as they are.
+#[track_caller]
+fn reduced(each: Var, reduction: Reduction) -> Var {
+    match reduction {
+        Reduction::Mean => each.mean_all(),
+        Reduction::Sum => each.sum_all(),
+        Reduction::None => each,
+    }
+}
+
+/// Checks that there is a weight for each class.
+#[track_caller]
+fn check_class_weights(name: &str, weights: &Tensor, n_classes: usize) {
+    assert!(
+        weights.dims() == [n_classes],
+        "{name}: class weights {} for {n_classes} classes",
+        weights.shape()
+    );
 }
 
 /// Checks that `targets` are classes of `scores`, one for each example and place.
@@ -121,16 +170,16 @@ mod tests {
         Tensor::from(q).to_dtype(x.dtype())
     }
 
+    fn bce(reduction: Reduction) -> BinaryCrossEntropy {
+        BinaryCrossEntropy { reduction, ..BinaryCrossEntropy::default() }
+    }
+
     /// Name, the loss of [3, 4] predictions, and whether it reduces rows (or else elements).
     const LOSSES: [(&str, Loss, bool); 8] = [
         ("cross_entropy", |x, r| entropy(0.0, r).of(x, &classes()), true),
         ("smoothed", |x, r| entropy(0.1, r).of(x, &classes()), true),
         ("soft", |x, r| entropy(0.1, r).of(x, &soft(x)), true),
-        (
-            "binary_cross_entropy",
-            |x, r| BinaryCrossEntropy { reduction: r }.of(x, &numbers(x)),
-            false,
-        ),
+        ("binary_cross_entropy", |x, r| bce(r).of(x, &numbers(x)), false),
         ("mse", |x, r| Mse { reduction: r }.of(x, &numbers(x)), false),
         ("smooth_l1", |x, r| SmoothL1 { beta: 0.7, reduction: r }.of(x, &numbers(x)), false),
         ("smooth_l1 wide", |x, r| SmoothL1 { beta: 9.0, reduction: r }.of(x, &numbers(x)), false),
@@ -271,13 +320,12 @@ mod tests {
     fn binary_cross_entropy_has_no_kink_at_0() {
         let smooth = |x: &[Var]| {
             let targets = Tensor::from([0f64, 1.0, 0.3]);
-            BinaryCrossEntropy { reduction: Reduction::None }.of(&x[0], &targets)
+            bce(Reduction::None).of(&x[0], &targets)
         };
         gradcheck(smooth, &[Tensor::from([0f64, 0.0, 0.0])]).unwrap();
         gradgradcheck(smooth, &[Tensor::from([0f64, 0.0, 0.0])]).unwrap();
         let x = Var::leaf(Tensor::from([0f32, 0.0, -0.0]));
-        let sum = BinaryCrossEntropy { reduction: Reduction::Sum };
-        sum.of(&x, &Tensor::from([0f32, 1.0, 1.0])).backward();
+        bce(Reduction::Sum).of(&x, &Tensor::from([0f32, 1.0, 1.0])).backward();
         assert_eq!(x.grad().unwrap().value().to_vec::<f32>().unwrap(), [0.5, -0.5, -0.5]);
     }
 

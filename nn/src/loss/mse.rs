@@ -46,6 +46,6 @@ impl Mse {
     #[track_caller]
     pub fn of(&self, predictions: &Var, targets: &Tensor) -> Var {
         let f = formula!(|x, t| (x - t).sqr());
-        elementwise("mse", f, predictions, targets, &[], self.reduction)
+        elementwise("mse", f, predictions, &[targets], &[], self.reduction)
     }
 }

@@ -67,6 +67,6 @@ impl SmoothL1 {
             let error = (x - t).abs();
             error.lt(beta).select(0.5 * error.sqr() / beta, error - 0.5 * beta)
         });
-        elementwise("smooth_l1", f, predictions, targets, &[self.beta], self.reduction)
+        elementwise("smooth_l1", f, predictions, &[targets], &[self.beta], self.reduction)
     }
 }

@@ -11,4 +11,95 @@ mod adam;
 mod clip;
 mod ema;
 mod groups;
+mod lazy;
+mod lbfgs;
+mod lion;
+mod muon;
+mod nadam;
+mod point;
+mod radam;
+mod regularized;
+mod rmsprop;
+mod rule;
+mod schedule;
+mod sgd;
+mod strong_wolfe;
+
+use std::collections::BTreeMap;
+
+use plies_tensor::Tensor;
+
+use crate::{CheckpointError, Module};
+
+pub use adadelta::Adadelta;
+pub use adagrad::Adagrad;
+pub use adam::Adam;
+pub(crate) use clip::change_gradients;
+pub use clip::{Clip, clip_grad_norm, clip_grad_value};
+pub use ema::Ema;
+pub use groups::ParameterGroups;
+pub use lazy::Lazy;
 pub use lbfgs::Lbfgs;
+pub use lion::Lion;
+pub use muon::Muon;
+pub use nadam::NAdam;
+pub use radam::RAdam;
+pub use regularized::Regularized;
+pub use rmsprop::RmsProp;
+pub use rule::{Memory, Rule};
+pub use schedule::Schedule;
+pub use sgd::Sgd;
+
+/// What an optimiser remembers from step to step, by name: `exp_avg.layers.0.weight`, `step`.
+pub type State = BTreeMap<String, Tensor>;
+
+/// A rule that changes parameters by their gradients.
+///
+/// # Example
+/// ```
+/// use plies_autograd::Var;
+/// use plies_nn::optim::{Adam, Optimizer};
+/// use plies_nn::{Linear, Module, Pass, loss};
+/// use plies_tensor::{Rng, Tensor};
+/// let x = Var::constant(Tensor::from([[0f32], [1.0], [2.0]]));
+/// let y = Tensor::from([[1f32], [3.0], [5.0]]); // 2x + 1
+/// let mut line = Linear::new(1, 1, &mut Rng::new(1));
+/// let mut optimizer = Adam::new(0.1);
+/// for _ in 0..300 {
+///     loss::mse(&line.forward(&x, &mut Pass::eval()), &y).backward();
+///     optimizer.step(&mut line);
+///     line.zero_grad();
+/// }
+/// assert!((line.weight().value().item().unwrap() - 2.0).abs() < 0.01);
+/// ```
+pub trait Optimizer: Send {
+    /// Changes every parameter that has a gradient.
+    fn step(&mut self, model: &mut dyn Module);
+
+    /// The learning rate.
+    fn lr(&self) -> f64;
+
+    /// Changes the learning rate.
+    fn set_lr(&mut self, lr: f64);
+
+    /// The rule's name and settings in one line, to be compared when training is resumed.
+    fn describe(&self) -> String;
+
+    /// What must be saved to go on later.
+    fn state(&self) -> State;
+
+    /// Takes up a saved state of `parameters`, or leaves everything as it is.
+    ///
+    /// # Errors
+    /// [`CheckpointError::State`] with the first entry that does not belong to this rule or does not fit
+    /// its parameter; a fault of a device.
+    fn load_state(
+        &mut self,
+        state: State,
+        parameters: &BTreeMap<String, Tensor>,
+    ) -> Result<(), CheckpointError>;
+
+    /// Exchanges the parameters with their running averages, if this optimiser keeps any ([`Ema`]). Once
+    /// more, and they are back. A step puts them back first.
+    fn swap_averages(&mut self, _model: &mut dyn Module) {}
+}
