@@ -126,36 +126,36 @@ impl Optimizer for Regularized {
     fn step(&mut self, model: &mut dyn Module) {
         let Regularized { l1, l2, decoupled_l1, decoupled_l2, max_norm, .. } = *self;
         let (lr, takes) = (self.optimizer.lr(), &self.takes);
-        let each = |model: &mut dyn Module, f: &mut dyn FnMut(&mut Var, &Tensor)| {
+        let each = |model: &mut dyn Module, f: &mut dyn FnMut(&mut Var)| {
             model.for_each_parameter_mut(&mut |name, p| {
-                if let Some(gradient) = p.grad().filter(|_| takes(name, p.value())) {
-                    f(p, gradient.value());
+                if p.gradient().is_some() && takes(name, p.value()) {
+                    f(p);
                 }
             });
         };
         if (l1, l2) != (0.0, 0.0) {
             let add = formula!(|g, p; l1, l2| g + l1 * p.sign() + l2 * p);
-            each(model, &mut |p, g| {
-                let g = Tensor::map(add, &[g, p.value()], &[l1, l2]);
-                p.set_grad(Some(Var::constant(g)));
+            each(model, &mut |p| {
+                let sum = p.grad().map(|g| Tensor::map(add, &[g.value(), p.value()], &[l1, l2]));
+                p.set_grad(sum.map(Var::constant));
             });
         }
         if decoupled_l2 != 0.0 {
             let keep = [1.0 - lr * decoupled_l2];
-            each(model, &mut |p, _| {
+            each(model, &mut |p| {
                 Tensor::update(&mut [p.value_mut()], formula!(|p; keep| keep * p), &[], &keep);
             });
         }
         self.optimizer.step(model);
         if decoupled_l1 != 0.0 {
             let shrink = formula!(|p; by| p.sign() * (p.abs() - by).max(0.0));
-            each(model, &mut |p, _| {
+            each(model, &mut |p| {
                 Tensor::update(&mut [p.value_mut()], shrink, &[], &[lr * decoupled_l1]);
             });
         }
         if max_norm < f64::INFINITY {
             let limit = formula!(|p, norm; most| norm.gt(most).select(p * (most / norm), p));
-            each(model, &mut |p, _| {
+            each(model, &mut |p| {
                 let p = p.value_mut();
                 let inputs: Vec<isize> = (1..p.rank() as isize).collect();
                 let norms = if inputs.is_empty() { p.abs() } else { p.norm(&inputs, true) };
