@@ -11,7 +11,7 @@ fn network() -> Sequential {
     Sequential::new()
         .push(Conv2d::new(1, 3, [2, 2], Conv::default(), rng))
         .push(Activation::Tanh)
-        .push(Flatten)
+        .push(Flatten::default())
         .push(Linear::new(12, 2, rng))
 }
 
