@@ -15,11 +15,11 @@ fn network() -> Sequential {
         .push(Linear::new(12, 2, rng))
 }
 
+/// A part of the loss.
+type Penalty<'a> = &'a dyn Fn(&dyn Module) -> Var;
+
 /// The parameters after some steps.
-fn trained(
-    optimizer: &mut dyn Optimizer,
-    penalty: Option<&dyn Fn(&dyn Module) -> Var>,
-) -> Vec<Tensor> {
+fn trained(optimizer: &mut dyn Optimizer, penalty: Option<Penalty<'_>>) -> Vec<Tensor> {
     let mut model = network();
     let x = Var::constant(Rng::new(2).normal([4, 1, 3, 3], DType::F32, &Device::cpu()));
     for _ in 0..5 {
