@@ -27,8 +27,9 @@ use super::{Reduction, check_classes, reduced};
 /// use plies_autograd::Var;
 /// use plies_nn::loss::multi_margin;
 /// use plies_tensor::Tensor;
-/// let scores = Var::constant(Tensor::from([[0f32, 3.0, 2.5], [2.0, 0.5, 0.0]]));
-/// assert_eq!(multi_margin(&scores, &Tensor::from([1, 0])).value().item().unwrap(), 0.5 / 3.0 / 2.0);
+/// let scores = Var::constant(Tensor::from([[0f64, 3.0, 2.5], [2.0, 0.5, 0.0]]));
+/// let loss = multi_margin(&scores, &Tensor::from([1, 0])).item().unwrap();
+/// assert!((loss - 0.5 / 3.0 / 2.0).abs() < 1e-15);
 /// ```
 #[doc(alias("MultiMarginLoss"))]
 #[track_caller]
