@@ -114,8 +114,8 @@ impl MultiHeadAttention {
     /// head, as they are before dropout.
     ///
     /// With `lengths`, sequence b has `lengths[b]` steps; what x holds beyond is not read, and y and the
-    /// weights are 0 there. A step that sees no other, because of the mask, gives weights of 0, and the
-    /// output's bias is y.
+    /// weights are 0 there. A step that sees none, because of the mask, gives weights of 0, and the output's
+    /// bias is y.
     ///
     /// # Shapes
     /// x [B, T, E], mask as at [`AttentionMask::bias`] with S = T -> y [B, T, E], weights [B, N, T, T]
@@ -146,20 +146,18 @@ impl MultiHeadAttention {
         pass: &mut Pass,
     ) -> (Var, Var) {
         let size = self.size();
-        let qkv: Vec<Var> = match &self.projection {
-            Projection::Packed(weight) => {
-                let all = steps.spread(&linear(x, weight, self.in_bias.as_ref())); // [B, T, 3E]
-                (0..3).map(|i| all.narrow(2, i * size, size)).collect()
-            }
-            Projection::Separate(_) => (0..3).map(|i| steps.spread(&self.project(x, i))).collect(),
+        let Projection::Packed(weight) = &self.projection else {
+            unreachable!("no x is as wide as queries, keys and values of different widths")
         };
+        let all = steps.spread(&linear(x, weight, self.in_bias.as_ref())); // [B, T, 3E]
+        let [q, k, v] = [0, 1, 2].map(|i| all.narrow(2, i * size, size));
         let lengths = steps.if_different();
         let lengths = [lengths.as_deref(), lengths.as_deref()];
-        let (heads, weights) = self.attend([&qkv[0], &qkv[1], &qkv[2]], lengths, mask, pass);
+        let (heads, weights) = self.attend([&q, &k, &v], lengths, mask, pass);
         (self.out.forward(&steps.pack(&heads), pass), weights)
     }
 
-    /// Checks the input of self-attention.
+    /// Checks the input of self-attention, which is all three.
     #[track_caller]
     pub(crate) fn check_input(&self, layer: &str, x: &Var) {
         for i in 0..3 {
