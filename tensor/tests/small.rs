@@ -3,7 +3,7 @@
 //!
 //! ```sh
 //! MIRIFLAGS=-Zmiri-env-forward=PLIES_ISA PLIES_ISA=portable \
-//!     cargo +nightly miri test -p plies-tensor --test small
+//!     cargo +nightly miri test -p plies-tensor --no-default-features --test small
 //! ```
 
 #![allow(clippy::single_range_in_vec_init)] // One state, one matrix that is kept.

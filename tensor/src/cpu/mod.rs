@@ -22,6 +22,7 @@ mod isa;
 mod memory;
 mod parallel;
 mod prefetch;
+#[cfg(feature = "rayon")]
 mod team;
 
 mod angles;

@@ -4,21 +4,33 @@
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::team::{available, together};
+#[cfg(feature = "rayon")]
+use super::team::together;
 
 static LIMIT: AtomicUsize = AtomicUsize::new(usize::MAX);
 
 /// Pieces for each thread.
 const PIECES: usize = 4;
 
-/// Lets the CPU device use at most `n` threads (at least 1) from now on. Results do not depend on it.
+/// Lets the CPU device use at most `n` threads (at least 1) from now on. Results do not depend on
+/// it. Without the feature `rayon` there is always one.
 pub fn set_threads(n: usize) {
     LIMIT.store(n.max(1), Ordering::Relaxed);
 }
 
 /// How many threads the CPU device may use: the machine's, unless [`set_threads`] said fewer.
 pub fn threads() -> usize {
-    LIMIT.load(Ordering::Relaxed).min(available())
+    #[cfg(feature = "rayon")]
+    let available = rayon::current_num_threads();
+    #[cfg(not(feature = "rayon"))]
+    let available = 1;
+    LIMIT.load(Ordering::Relaxed).min(available)
+}
+
+/// Whoever has no helpers does all the work.
+#[cfg(not(feature = "rayon"))]
+fn together(_: usize, work: &dyn Fn(usize)) {
+    work(0);
 }
 
 /// Calls `work` on ranges that cover `0..n`, each but for rounding at least `grain` long, on several

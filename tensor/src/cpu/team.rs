@@ -2,9 +2,10 @@
 //!
 //! A step of training shares out some thirty loops of a few tens or hundreds of microseconds, so it
 //! matters what the beginning and the end of one cost. The caller works as well, on what its core has in
-//! the cache. A helper that has just been busy spins for a while and is called by one store; only
-//! later does it sleep. One that comes too late is called back, not waited for: whoever is there does
-//! the work.
+//! the cache. A helper is a task of rayon's pool, so that a program that uses rayon itself has no more
+//! threads than before. One that has just been busy spins for a while and is called by one store; only
+//! later does it give its thread back. One that comes too late is called back, not waited for: whoever
+//! is there does the work.
 //!
 //! One caller at a time has help. Another one meanwhile, or a loop inside a loop, works alone.
 
@@ -15,10 +16,10 @@ use std::ptr;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicBool, AtomicPtr};
 use std::sync::{Mutex, OnceLock, PoisonError};
-use std::thread::{self, Thread};
+use std::thread;
 use std::time::{Duration, Instant};
 
-/// How long a helper spins for the next job before it sleeps: longer than what a step of training does
+/// How long a helper spins for the next job before it leaves: longer than what a step of training does
 /// on one thread between two loops that it shares.
 const AWAKE: Duration = Duration::from_micros(200);
 
@@ -28,7 +29,8 @@ const SPINS: usize = 64;
 /// Whether somebody has called the helpers.
 static TAKEN: AtomicBool = AtomicBool::new(false);
 
-static HELPERS: OnceLock<Vec<Helper>> = OnceLock::new();
+/// One for each helper.
+static ORDERS: OnceLock<Vec<Order>> = OnceLock::new();
 
 /// What the members of a team do together.
 struct Job<'a> {
@@ -37,24 +39,13 @@ struct Job<'a> {
 }
 
 /// What a helper is to do: the address of a job, or one of three words. The caller puts a job there;
-/// the helper, to take it, `BUSY`, and then `FREE`.
+/// the helper, to take it, `BUSY`, and then `FREE`. While the word is `AWAY` no helper reads it.
 #[repr(align(128))]
 struct Order(AtomicPtr<Job<'static>>);
 
 const FREE: *mut Job<'static> = ptr::null_mut();
-const ASLEEP: *mut Job<'static> = ptr::without_provenance_mut(1);
+const AWAY: *mut Job<'static> = ptr::without_provenance_mut(1);
 const BUSY: *mut Job<'static> = ptr::without_provenance_mut(2);
-
-struct Helper {
-    order: &'static Order,
-    thread: Thread,
-}
-
-/// How many threads the machine runs at once.
-pub(super) fn available() -> usize {
-    static AVAILABLE: OnceLock<usize> = OnceLock::new();
-    *AVAILABLE.get_or_init(|| thread::available_parallelism().map_or(1, usize::from))
-}
 
 /// Calls `work(0)` here and `work(i)`, for each i from 1 below `members`, on a helper that has time: on
 /// any of them or none. So `work` takes pieces of something until there are no more, and is done when
@@ -64,9 +55,12 @@ pub(super) fn together(members: usize, work: &(dyn Fn(usize) + Sync)) {
         return work(0);
     }
     let job = Job { work, panic: Mutex::new(None) };
-    let helpers = HELPERS.get_or_init(|| (1..available()).map_while(Helper::start).collect());
-    let called = Called { helpers: &helpers[..helpers.len().min(members - 1)], job: &job };
-    called.helpers.iter().for_each(|helper| helper.call(called.address()));
+    let away = |_| Order(AtomicPtr::new(AWAY));
+    let orders = ORDERS.get_or_init(|| (1..rayon::current_num_threads()).map(away).collect());
+    let called = Called { orders: &orders[..orders.len().min(members - 1)], job: &job };
+    for (order, member) in called.orders.iter().zip(1..) {
+        order.give(called.address(), member);
+    }
     work(0);
     drop(called);
     if let Some(panic) = job.panic.into_inner().unwrap_or_else(PoisonError::into_inner) {
@@ -74,9 +68,9 @@ pub(super) fn together(members: usize, work: &(dyn Fn(usize) + Sync)) {
     }
 }
 
-/// Helpers that may know of a job, which must outlive this.
+/// Orders that may hold a job, which must outlive this.
 struct Called<'a> {
-    helpers: &'static [Helper],
+    orders: &'static [Order],
     job: &'a Job<'a>,
 }
 
@@ -89,7 +83,7 @@ impl Called<'_> {
 impl Drop for Called<'_> {
     /// Calls back who has not come yet, and waits for the others; after a panic as well.
     fn drop(&mut self) {
-        for Helper { order, .. } in self.helpers {
+        for order in self.orders {
             if order.0.compare_exchange(self.address(), FREE, Relaxed, Acquire).is_ok() {
                 continue;
             }
@@ -103,56 +97,40 @@ impl Drop for Called<'_> {
     }
 }
 
-impl Helper {
-    /// Starts the thread, unless the system has no more.
-    fn start(member: usize) -> Option<Helper> {
-        let order: &Order = Box::leak(Box::new(Order(AtomicPtr::new(FREE))));
-        let thread = thread::Builder::new().name(format!("plies-{member}"));
-        let handle = thread.spawn(move || {
-            loop {
-                order.obey(member);
-            }
-        });
-        handle.ok().map(|handle| Helper { order, thread: handle.thread().clone() })
-    }
-
-    fn call(&self, job: *mut Job<'static>) {
-        if self.order.0.swap(job, AcqRel) == ASLEEP {
-            self.thread.unpark();
+impl Order {
+    /// Calls a helper if none is here.
+    fn give(&'static self, job: *mut Job<'static>, member: usize) {
+        if self.0.swap(job, AcqRel) == AWAY {
+            rayon::spawn(move || while self.obey(member) {});
         }
     }
-}
 
-impl Order {
-    /// Waits for a job and does it.
-    fn obey(&self, member: usize) {
-        let address = self.take();
+    /// Waits for a job and does it, or leaves when there has been none for long.
+    fn obey(&self, member: usize) -> bool {
+        let Some(address) = self.take() else { return false };
         // SAFETY: the caller keeps the job alive while this order is `BUSY`.
         let job = unsafe { &*address };
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| (job.work)(member))) {
             *job.panic.lock().unwrap_or_else(PoisonError::into_inner) = Some(panic);
         }
         self.0.store(FREE, Release);
+        true
     }
 
-    fn take(&self) -> *const Job<'static> {
-        let mut since = Instant::now();
+    fn take(&self) -> Option<*const Job<'static>> {
+        let since = Instant::now();
         loop {
             for _ in 0..SPINS {
                 let job = self.0.load(Relaxed);
                 if job != FREE && self.0.compare_exchange(job, BUSY, Acquire, Relaxed).is_ok() {
-                    return job;
+                    return Some(job);
                 }
                 spin_loop();
             }
-            if since.elapsed() < AWAKE {
-                continue;
-            }
-            if self.0.compare_exchange(FREE, ASLEEP, Relaxed, Relaxed).is_ok() {
-                while self.0.load(Relaxed) == ASLEEP {
-                    thread::park();
-                }
-                since = Instant::now();
+            if since.elapsed() >= AWAKE
+                && self.0.compare_exchange(FREE, AWAY, Relaxed, Relaxed).is_ok()
+            {
+                return None;
             }
         }
     }
@@ -202,6 +180,34 @@ mod tests {
                 });
             }
         });
+    }
+
+    #[test]
+    fn a_caller_among_busy_threads_does_all_the_work() {
+        let (is_over, busy) = (AtomicBool::new(false), AtomicUsize::new(0));
+        rayon::scope(|scope| {
+            for _ in 0..rayon::current_num_threads() {
+                scope.spawn(|_| {
+                    busy.fetch_add(1, AcqRel);
+                    while !is_over.load(Acquire) {
+                        thread::yield_now();
+                    }
+                    let (left, done) = (AtomicUsize::new(9), AtomicUsize::new(0));
+                    together(2, &|_| take_all(&left, &done));
+                    assert_eq!(done.into_inner(), 9);
+                });
+            }
+            // Not in this thread, which is one of the pool's as well.
+            thread::scope(|callers| {
+                callers.spawn(|| {
+                    let (left, done) = (AtomicUsize::new(9), AtomicUsize::new(0));
+                    together(2, &|_| take_all(&left, &done));
+                    assert_eq!(done.into_inner(), 9);
+                    is_over.store(true, Release);
+                });
+            });
+        });
+        assert!(busy.into_inner() > 0);
     }
 
     #[test]
