@@ -14,6 +14,7 @@ mod models;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let folder: PathBuf = std::env::args_os().nth(1).unwrap_or_else(|| ".".into()).into();
+    std::fs::create_dir_all(&folder)?;
     let mut rng = Rng::new(1);
     let mut normal = |dims: &[usize]| rng.normal(dims, DType::F32, &Device::cpu());
 

@@ -1,6 +1,7 @@
 //! The models of `models.py`, for tests and examples.
 
 use plies_autograd::Var;
+use plies_nn::onnx::{self, Graph, Value};
 use plies_nn::{
     Activation, AvgPool2d, BatchNorm, Conv2d, Directions, Embedding, Flatten, Linear, Lstm,
     MaxPool2d, Mlp, Module, Pass, RecurrentOptions, Sequential, Visitor, VisitorMut,
@@ -54,6 +55,12 @@ impl Tagger {
 impl Module for Tagger {
     fn forward(&self, x: &Var, pass: &mut Pass) -> Var {
         self.run(x.value(), None, pass)
+    }
+
+    fn export(&self, x: &Value, graph: &Graph) -> onnx::Result<Value> {
+        let x = graph.child("embedding", &self.embedding, x)?;
+        let y = graph.child("lstm", &self.lstm, &x)?;
+        graph.child("linear", &self.linear, &y)
     }
 
     fn visit(&self, visitor: &mut Visitor<'_>) {

@@ -8,6 +8,7 @@ use std::str::FromStr;
 use plies_autograd::Var;
 use plies_tensor::Elementwise;
 
+use crate::onnx::{self, Graph, Value};
 use crate::{Module, Pass, Visitor, VisitorMut};
 
 /// The enum, and what is known of each of its variants, from one table: name, value at x, gain.
@@ -98,6 +99,10 @@ activations! {
 impl Module for Activation {
     fn forward(&self, x: &Var, _pass: &mut Pass) -> Var {
         self.apply(x)
+    }
+
+    fn export(&self, x: &Value, _graph: &Graph) -> onnx::Result<Value> {
+        Ok(self.apply(x))
     }
 
     fn visit(&self, _visitor: &mut Visitor<'_>) {}

@@ -10,6 +10,7 @@ use std::ops::Range;
 use plies_autograd::Var;
 use plies_tensor::{Tensor, formula};
 
+use crate::onnx::{self, Graph, Value};
 use crate::{Module, Pass, Visitor, VisitorMut};
 
 /// Which elements of n are in each of m windows.
@@ -183,6 +184,10 @@ impl Module for AdaptiveAvgPool1d {
         pool("adaptive_avg_pool1d", x, &[self.0], average)
     }
 
+    fn export(&self, x: &Value, graph: &Graph) -> onnx::Result<Value> {
+        export("GlobalAveragePool", &[self.0], x, graph)
+    }
+
     fn visit(&self, _visitor: &mut Visitor<'_>) {}
 
     fn visit_mut(&mut self, _visitor: &mut VisitorMut<'_>) {}
@@ -192,6 +197,10 @@ impl Module for AdaptiveAvgPool2d {
     #[track_caller]
     fn forward(&self, x: &Var, _pass: &mut Pass) -> Var {
         pool("adaptive_avg_pool2d", x, &self.0, average)
+    }
+
+    fn export(&self, x: &Value, graph: &Graph) -> onnx::Result<Value> {
+        export("GlobalAveragePool", &self.0, x, graph)
     }
 
     fn visit(&self, _visitor: &mut Visitor<'_>) {}
@@ -205,6 +214,10 @@ impl Module for AdaptiveMaxPool1d {
         pool("adaptive_max_pool1d", x, &[self.0], largest)
     }
 
+    fn export(&self, x: &Value, graph: &Graph) -> onnx::Result<Value> {
+        export("GlobalMaxPool", &[self.0], x, graph)
+    }
+
     fn visit(&self, _visitor: &mut Visitor<'_>) {}
 
     fn visit_mut(&mut self, _visitor: &mut VisitorMut<'_>) {}
@@ -216,7 +229,22 @@ impl Module for AdaptiveMaxPool2d {
         pool("adaptive_max_pool2d", x, &self.0, largest)
     }
 
+    fn export(&self, x: &Value, graph: &Graph) -> onnx::Result<Value> {
+        export("GlobalMaxPool", &self.0, x, graph)
+    }
+
     fn visit(&self, _visitor: &mut Visitor<'_>) {}
 
     fn visit_mut(&mut self, _visitor: &mut VisitorMut<'_>) {}
+}
+
+/// With one window it is an operator; which windows are several, only the size of an input says.
+fn export(op: &'static str, windows: &[usize], x: &Value, graph: &Graph) -> onnx::Result<Value> {
+    if windows.iter().any(|&n| n != 1) {
+        return Err(graph.error(format!(
+            "adaptive pooling to {windows:?} windows has no operator in ONNX; one window has, and so have \
+             windows of a fixed size"
+        )));
+    }
+    Ok(graph.op(op, &[x], []))
 }

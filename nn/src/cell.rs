@@ -5,6 +5,7 @@ use std::ops::Range;
 use plies_autograd::{Cell, Var, linear, recurrent};
 use plies_tensor::{Elementwise, Rng, Tensor, formula};
 
+use crate::onnx::{Graph, Value};
 use crate::{Visitor, VisitorMut, check, init};
 
 /// Weights of the G gates of a cell: `w_ih` [G·H, I], `w_hh` [G·H, H], biases `[G·H]`.
@@ -81,6 +82,52 @@ impl CellWeights {
         }
     }
 
+    /// ONNX's operator for the directions of one layer: what all steps give [T, N, B, H], and the states
+    /// after the last ones [N, B, H]. It has the gates in another order, and the directions in one tensor.
+    pub(crate) fn export(
+        directions: &[CellWeights],
+        suffix: &str,
+        x: &Value, // [T, B, I]
+        lengths: Option<&Value>,
+        initial: &[Value],
+        graph: &Graph,
+    ) -> Vec<Value> {
+        let CellWeights { cell, w_hh, biases, .. } = &directions[0];
+        let (n, hidden) = (directions.len(), w_hh.dim(1));
+        let (op, order): (_, &[usize]) = match cell {
+            Cell::Tanh | Cell::Relu => ("RNN", &[0]),
+            Cell::Lstm => ("LSTM", &[0, 3, 1, 2]), // i, o, f, g
+            Cell::Gru => ("GRU", &[1, 0, 2]),      // z, r, n
+        };
+        let both = if n == 2 { "bidirectional" } else { "forward" };
+        let mut attributes = vec![("hidden_size", hidden.into()), ("direction", both.into())];
+        match cell {
+            Cell::Gru => attributes.push(("linear_before_reset", 1.into())),
+            Cell::Relu => attributes.push(("activations", vec!["Relu"; n].into())),
+            Cell::Tanh | Cell::Lstm => {}
+        }
+        let gates = |weights: &[&Var]| {
+            let of = |w: &&Var| {
+                order.iter().map(|gate| w.value().narrow(0, gate * hidden, hidden)).collect()
+            };
+            let gates: Vec<Tensor> = weights.iter().flat_map::<Vec<Tensor>, _>(of).collect();
+            Tensor::cat(&gates.iter().collect::<Vec<_>>(), 0)
+        };
+        let tensor = |name: &str, of: &dyn Fn(&CellWeights) -> Tensor| {
+            let parts: Vec<Tensor> = directions.iter().map(of).collect();
+            let parts = Tensor::stack(&parts.iter().collect::<Vec<_>>(), 0);
+            graph.tensor(&format!("{name}{suffix}"), &parts)
+        };
+        let w = tensor("W", &|d| gates(&[&d.w_ih])); // [N, gates·H, I]
+        let r = tensor("R", &|d| gates(&[&d.w_hh])); // [N, gates·H, H]
+        let b = biases.is_some().then(|| {
+            tensor("B", &|d| gates(&d.biases.iter().flatten().collect::<Vec<_>>())) // [N, 2·gates·H]
+        });
+        let mut inputs = vec![Some(x), Some(&w), Some(&r), b.as_ref(), lengths];
+        inputs.extend(initial.iter().map(Some));
+        graph.ops(op, &inputs, 1 + cell.states(), attributes)
+    }
+
     /// Names end with `suffix`, the number of a layer.
     pub(crate) fn visit(&self, visitor: &mut Visitor<'_>, suffix: &str) {
         visitor.parameter(&format!("weight_ih{suffix}"), &self.w_ih);
@@ -148,6 +195,14 @@ impl Single {
 
     pub(crate) fn add_to_bias(&mut self, gate: usize, value: f64) {
         self.weights.add_to_bias(gate, value);
+    }
+
+    /// The state h [B, H] after one step x [B, I] from zeros.
+    pub(crate) fn export(&self, x: &Value, graph: &Graph) -> Value {
+        let step = graph.op("Unsqueeze", &[x, &graph.ints(&[0])], []); // [1, B, I]
+        let cell = std::slice::from_ref(&self.weights);
+        let outputs = CellWeights::export(cell, "", &step, None, &[], graph);
+        graph.op("Squeeze", &[&outputs[1], &graph.ints(&[0])], [])
     }
 
     /// The states after one step x [B, I], from states [B, H] or from zeros.

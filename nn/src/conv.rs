@@ -5,6 +5,7 @@
 use plies_autograd::Var;
 use plies_tensor::{Conv, Rng, Tensor};
 
+use crate::onnx::{self, Graph, Value};
 use crate::{Module, Pad, Padding, Pass, Visitor, VisitorMut, check, init};
 
 /// What both layers are made of.
@@ -63,6 +64,23 @@ impl Filters {
     #[track_caller]
     fn forward(&self, x: &Var, pass: &mut Pass) -> Var {
         self.pad.forward(x, pass).conv(&self.weight, self.bias.as_ref(), &self.conv)
+    }
+
+    fn export(&self, x: &Value, graph: &Graph) -> onnx::Result<Value> {
+        let x = self.pad.export(x, graph)?;
+        let size = &self.weight.dims()[2..];
+        let [strides, padding, dilations] = self.conv.of_axes(size.len());
+        let weight = graph.tensor("weight", self.weight.value());
+        let bias = self.bias.as_ref().map(|bias| graph.tensor("bias", bias.value()));
+        let inputs: Vec<&Value> = [&x, &weight].into_iter().chain(&bias).collect();
+        let attributes = [
+            ("kernel_shape", size.into()),
+            ("strides", (&strides[..]).into()),
+            ("pads", (&[&padding[..], &padding].concat()[..]).into()),
+            ("dilations", (&dilations[..]).into()),
+            ("group", self.conv.n_groups().into()),
+        ];
+        Ok(graph.op("Conv", &inputs, attributes))
     }
 
     fn visit(&self, visitor: &mut Visitor<'_>) {
@@ -266,6 +284,10 @@ impl Module for Conv1d {
         self.0.forward(x, pass)
     }
 
+    fn export(&self, x: &Value, graph: &Graph) -> onnx::Result<Value> {
+        self.0.export(x, graph)
+    }
+
     fn visit(&self, visitor: &mut Visitor<'_>) {
         self.0.visit(visitor);
     }
@@ -280,6 +302,10 @@ impl Module for Conv2d {
     fn forward(&self, x: &Var, pass: &mut Pass) -> Var {
         assert!(x.rank() == 4, "conv2d: input {}; expected [N, C, H, W]", x.shape());
         self.0.forward(x, pass)
+    }
+
+    fn export(&self, x: &Value, graph: &Graph) -> onnx::Result<Value> {
+        self.0.export(x, graph)
     }
 
     fn visit(&self, visitor: &mut Visitor<'_>) {

@@ -7,6 +7,7 @@
 use plies_autograd::Var;
 use plies_tensor::{Conv, PerAxis, Rng, Tensor};
 
+use crate::onnx::{self, Graph, Value};
 use crate::{Module, Pass, Visitor, VisitorMut, check, init};
 
 /// What both layers are made of.
@@ -77,6 +78,25 @@ impl Stamps {
     #[track_caller]
     fn forward(&self, x: &Var) -> Var {
         x.conv_transpose(&self.weight, self.bias.as_ref(), &self.conv, self.output_padding)
+    }
+
+    fn export(&self, x: &Value, graph: &Graph) -> Value {
+        let size = &self.weight.dims()[2..];
+        let [strides, padding, dilations] = self.conv.of_axes(size.len());
+        let [_, output_padding, _] =
+            Conv::default().padding(self.output_padding).of_axes(size.len());
+        let weight = graph.tensor("weight", self.weight.value());
+        let bias = self.bias.as_ref().map(|bias| graph.tensor("bias", bias.value()));
+        let inputs: Vec<&Value> = [x, &weight].into_iter().chain(&bias).collect();
+        let attributes = [
+            ("kernel_shape", size.into()),
+            ("strides", (&strides[..]).into()),
+            ("pads", (&[&padding[..], &padding].concat()[..]).into()),
+            ("dilations", (&dilations[..]).into()),
+            ("group", self.conv.n_groups().into()),
+            ("output_padding", (&output_padding[..]).into()),
+        ];
+        graph.op("ConvTranspose", &inputs, attributes)
     }
 
     fn visit(&self, visitor: &mut Visitor<'_>) {
@@ -258,6 +278,10 @@ impl Module for ConvTranspose1d {
         self.0.forward(x)
     }
 
+    fn export(&self, x: &Value, graph: &Graph) -> onnx::Result<Value> {
+        Ok(self.0.export(x, graph))
+    }
+
     fn visit(&self, visitor: &mut Visitor<'_>) {
         self.0.visit(visitor);
     }
@@ -272,6 +296,10 @@ impl Module for ConvTranspose2d {
     fn forward(&self, x: &Var, _pass: &mut Pass) -> Var {
         assert!(x.rank() == 4, "conv_transpose2d: input {}; expected [N, C, H, W]", x.shape());
         self.0.forward(x)
+    }
+
+    fn export(&self, x: &Value, graph: &Graph) -> onnx::Result<Value> {
+        Ok(self.0.export(x, graph))
     }
 
     fn visit(&self, visitor: &mut Visitor<'_>) {

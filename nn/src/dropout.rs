@@ -8,6 +8,7 @@
 use plies_autograd::Var;
 use plies_tensor::{Elementwise, Shape, formula};
 
+use crate::onnx::{self, Graph, Value};
 use crate::{Module, Pass, Visitor, VisitorMut};
 
 #[track_caller]
@@ -78,6 +79,10 @@ impl Module for Dropout {
         drop_units(x, x.shape(), self.p, inverted(self.p), pass)
     }
 
+    fn export(&self, x: &Value, _graph: &Graph) -> onnx::Result<Value> {
+        Ok(x.clone())
+    }
+
     fn visit(&self, _visitor: &mut Visitor<'_>) {}
 
     fn visit_mut(&mut self, _visitor: &mut VisitorMut<'_>) {}
@@ -137,6 +142,10 @@ impl Module for SpatialDropout {
         drop_units(x, channels, self.p, inverted(self.p), pass)
     }
 
+    fn export(&self, x: &Value, _graph: &Graph) -> onnx::Result<Value> {
+        Ok(x.clone())
+    }
+
     fn visit(&self, _visitor: &mut Visitor<'_>) {}
 
     fn visit_mut(&mut self, _visitor: &mut VisitorMut<'_>) {}
@@ -190,6 +199,10 @@ impl Module for AlphaDropout {
         let a = ((1.0 - self.p) * (1.0 + self.p * V * V)).powf(-0.5);
         let [a, b] = if self.p < 1.0 { [a, -a * self.p * V] } else { [0.0, 0.0] };
         drop_units(x, x.shape(), self.p, [V, a, b], pass)
+    }
+
+    fn export(&self, x: &Value, _graph: &Graph) -> onnx::Result<Value> {
+        Ok(x.clone())
     }
 
     fn visit(&self, _visitor: &mut Visitor<'_>) {}

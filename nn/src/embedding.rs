@@ -5,6 +5,7 @@
 use plies_autograd::Var;
 use plies_tensor::{DType, Rng, Shape, Tensor};
 
+use crate::onnx::{self, Graph, Value};
 use crate::{Module, Pass, Visitor, VisitorMut, check, init};
 
 /// A vector for each of V numbers, such as the tokens of a vocabulary.
@@ -143,6 +144,10 @@ impl Module for Embedding {
     #[track_caller]
     fn forward(&self, x: &Var, _pass: &mut Pass) -> Var {
         self.of(x.value())
+    }
+
+    fn export(&self, x: &Value, graph: &Graph) -> onnx::Result<Value> {
+        Ok(graph.op("Gather", &[&graph.tensor("weight", self.weight.value()), x], []))
     }
 
     fn visit(&self, visitor: &mut Visitor<'_>) {

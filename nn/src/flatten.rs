@@ -3,6 +3,7 @@
 use plies_autograd::Var;
 use plies_tensor::{Shape, resolve_axis};
 
+use crate::onnx::{self, Graph, Value};
 use crate::{Module, Pass, Visitor, VisitorMut};
 
 /// A range of axes as one; all but the first unless [`axes`](Flatten::axes) says others.
@@ -54,6 +55,13 @@ impl Module for Flatten {
         let n = dims[first..=last].iter().product();
         dims.splice(first..=last, [n]);
         x.reshape(dims)
+    }
+
+    fn export(&self, x: &Value, graph: &Graph) -> onnx::Result<Value> {
+        Ok(match (self.first, self.last) {
+            (1, -1) => graph.op("Flatten", &[x], [("axis", 1.into())]),
+            (first, last) => x.replace_axes(first as i64, last as i64, &[-1]),
+        })
     }
 
     fn visit(&self, _visitor: &mut Visitor<'_>) {}
@@ -108,6 +116,11 @@ impl Module for Unflatten {
         let mut dims = x.dims().to_vec();
         dims.splice(axis..=axis, self.sizes.iter().copied());
         x.reshape(dims)
+    }
+
+    fn export(&self, x: &Value, _graph: &Graph) -> onnx::Result<Value> {
+        let (axis, sizes) = (self.axis as i64, self.sizes.iter().map(|&n| n as i64));
+        Ok(x.replace_axes(axis, axis, &sizes.collect::<Vec<_>>()))
     }
 
     fn visit(&self, _visitor: &mut Visitor<'_>) {}

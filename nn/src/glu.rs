@@ -5,6 +5,7 @@
 use plies_autograd::Var;
 use plies_tensor::{Elementwise, formula, resolve_axis};
 
+use crate::onnx::{self, Graph, Value};
 use crate::{Module, Pass, Visitor, VisitorMut};
 
 /// y = a · sigmoid(b), where a and b are the halves of x along an axis, `-1` being the last.
@@ -40,6 +41,12 @@ impl Module for Glu {
         assert!(n.is_multiple_of(2), "glu: axis {} of {} cannot be halved", self.0, x.shape());
         let (a, b) = (x.narrow(self.0, 0, n / 2), x.narrow(self.0, n / 2, n / 2));
         Var::map(formula!(|a, b| a * b.sigmoid()), &[&a, &b], &[])
+    }
+
+    fn export(&self, x: &Value, graph: &Graph) -> onnx::Result<Value> {
+        let attributes = [("axis", (self.0 as i64).into()), ("num_outputs", 2.into())];
+        let halves = graph.ops("Split", &[Some(x)], 2, attributes);
+        Ok(&halves[0] * halves[1].sigmoid())
     }
 
     fn visit(&self, _visitor: &mut Visitor<'_>) {}

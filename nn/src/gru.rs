@@ -11,6 +11,7 @@ use plies_autograd::{Cell, Var};
 use plies_tensor::Rng;
 
 use crate::cell::Single;
+use crate::onnx::{self, Graph, Value};
 use crate::recurrent::{RecurrentOptions, Stack};
 use crate::{Module, Pass, RecurrentState, Visitor, VisitorMut};
 
@@ -116,6 +117,13 @@ impl Gru {
     pub fn step(&self, x: &Var, state: &mut RecurrentState, pass: &mut Pass) -> Var {
         self.stack.step::<1>(x, state, pass)
     }
+
+    /// [`run`](Self::run) in an ONNX graph: the outputs and the last states. Lengths are those of the graph,
+    /// where [`Graph::lengths`] says that there are.
+    pub fn export_run(&self, x: &Value, initial: Option<&Value>, graph: &Graph) -> (Value, Value) {
+        let (y, [h]) = self.stack.export(x, initial.map(|h| [h]), graph);
+        (y, h)
+    }
 }
 
 impl Module for Gru {
@@ -123,6 +131,10 @@ impl Module for Gru {
     #[track_caller]
     fn forward(&self, x: &Var, pass: &mut Pass) -> Var {
         self.run(x, None, None, pass).0
+    }
+
+    fn export(&self, x: &Value, graph: &Graph) -> onnx::Result<Value> {
+        Ok(self.export_run(x, None, graph).0)
     }
 
     fn visit(&self, visitor: &mut Visitor<'_>) {
@@ -189,6 +201,10 @@ impl Module for GruCell {
     #[track_caller]
     fn forward(&self, x: &Var, _pass: &mut Pass) -> Var {
         self.step(x, None)
+    }
+
+    fn export(&self, x: &Value, graph: &Graph) -> onnx::Result<Value> {
+        Ok(self.single.export(x, graph))
     }
 
     fn visit(&self, visitor: &mut Visitor<'_>) {

@@ -27,6 +27,7 @@ mod mlp;
 mod module;
 mod multi_head_attention;
 mod norm;
+pub mod onnx;
 pub mod optim;
 mod pad;
 mod parallel;

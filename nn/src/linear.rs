@@ -5,6 +5,7 @@
 use plies_autograd::{Var, linear};
 use plies_tensor::{Rng, Tensor};
 
+use crate::onnx::{self, Graph, Value};
 use crate::{Module, Pass, Visitor, VisitorMut, check, init};
 
 /// y = x · weightᵀ + bias
@@ -100,6 +101,14 @@ impl Module for Linear {
     #[track_caller]
     fn forward(&self, x: &Var, _pass: &mut Pass) -> Var {
         linear(x, &self.weight, self.bias.as_ref())
+    }
+
+    fn export(&self, x: &Value, graph: &Graph) -> onnx::Result<Value> {
+        let y = x.matmul(&graph.tensor("weight", self.weight.value()).permute(&[1, 0]));
+        Ok(match &self.bias {
+            Some(bias) => y + graph.tensor("bias", bias.value()),
+            None => y,
+        })
     }
 
     fn visit(&self, visitor: &mut Visitor<'_>) {

@@ -13,6 +13,7 @@ use plies_autograd::{Cell, Var};
 use plies_tensor::Rng;
 
 use crate::cell::Single;
+use crate::onnx::{self, Graph, Value};
 use crate::recurrent::{RecurrentOptions, Stack};
 use crate::{Module, Pass, RecurrentState, Visitor, VisitorMut};
 
@@ -133,6 +134,17 @@ impl Lstm {
     pub fn step(&self, x: &Var, state: &mut RecurrentState, pass: &mut Pass) -> Var {
         self.stack.step::<2>(x, state, pass)
     }
+
+    /// [`run`](Self::run) in an ONNX graph: the outputs and the last states. Lengths are those of the graph,
+    /// where [`Graph::lengths`] says that there are.
+    pub fn export_run(
+        &self,
+        x: &Value,
+        initial: Option<[&Value; 2]>,
+        graph: &Graph,
+    ) -> (Value, [Value; 2]) {
+        self.stack.export(x, initial, graph)
+    }
 }
 
 impl Module for Lstm {
@@ -140,6 +152,10 @@ impl Module for Lstm {
     #[track_caller]
     fn forward(&self, x: &Var, pass: &mut Pass) -> Var {
         self.run(x, None, None, pass).0
+    }
+
+    fn export(&self, x: &Value, graph: &Graph) -> onnx::Result<Value> {
+        Ok(self.export_run(x, None, graph).0)
     }
 
     fn visit(&self, visitor: &mut Visitor<'_>) {
@@ -212,6 +228,10 @@ impl Module for LstmCell {
     fn forward(&self, x: &Var, _pass: &mut Pass) -> Var {
         let [h, _] = self.step(x, None);
         h
+    }
+
+    fn export(&self, x: &Value, graph: &Graph) -> onnx::Result<Value> {
+        Ok(self.single.export(x, graph))
     }
 
     fn visit(&self, visitor: &mut Visitor<'_>) {

@@ -7,6 +7,7 @@ use plies_autograd::{Var, linear};
 use plies_tensor::{Rng, Tensor};
 
 use crate::init::{self, Distribution::Normal, Fan};
+use crate::onnx::{self, Graph, Value};
 use crate::{Module, Pass, Visitor, VisitorMut, check};
 
 /// y_o = max_j (W_oj · x + b_oj); the k pieces of a unit are consecutive rows of the weight.
@@ -113,6 +114,16 @@ impl Module for Maxout {
         shape[last] /= self.pieces;
         shape.push(self.pieces);
         y.reshape(shape).max(&[-1], false) // [..., O, k] -> [..., O]
+    }
+
+    fn export(&self, x: &Value, graph: &Graph) -> onnx::Result<Value> {
+        let mut y = x.matmul(&graph.tensor("weight", self.weight.value()).permute(&[1, 0]));
+        if let Some(bias) = &self.bias {
+            y = y + graph.tensor("bias", bias.value()); // [..., O·k]
+        }
+        let y = y.replace_axes(-1, -1, &[-1, self.pieces as i64]); // [..., O, k]
+        let attributes = [("keepdims", 0.into())];
+        Ok(graph.op("ReduceMax", &[&y, &graph.ints(&[-1])], attributes))
     }
 
     fn visit(&self, visitor: &mut Visitor<'_>) {

@@ -6,6 +6,7 @@ use plies_autograd::Var;
 use plies_tensor::Rng;
 
 use crate::init::{self, Distribution::Normal, Fan};
+use crate::onnx::{self, Graph, Value};
 use crate::{Activation, Dropout, Linear, Module, Pass, Visitor, VisitorMut, check};
 
 /// Affine layers with an activation, and dropout if wanted, between them: logits at the end.
@@ -119,6 +120,17 @@ impl Module for Mlp {
             x = layer.forward(&x, pass);
         }
         x
+    }
+
+    fn export(&self, x: &Value, graph: &Graph) -> onnx::Result<Value> {
+        let mut x = x.clone();
+        for (i, layer) in self.layers.iter().enumerate() {
+            if i > 0 {
+                x = self.activation.apply(&x);
+            }
+            x = graph.child(&format!("layers.{i}"), layer, &x)?;
+        }
+        Ok(x)
     }
 
     fn visit(&self, visitor: &mut Visitor<'_>) {

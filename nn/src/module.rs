@@ -3,6 +3,7 @@
 use plies_autograd::Var;
 use plies_tensor::{Rng, Tensor};
 
+use crate::onnx::{self, Graph, Value};
 use crate::visitor::{Found, FoundMut, Visitor, VisitorMut};
 
 /// How a forward pass is meant: training, with the random numbers it may draw, or evaluation.
@@ -93,6 +94,47 @@ pub trait Module: Send + Sync {
     /// Lends `visitor` the same, in the same order, to be changed.
     fn visit_mut(&mut self, visitor: &mut VisitorMut<'_>);
 
+    /// Writes into an ONNX graph what [`forward`](Module::forward) computes in evaluation; see
+    /// [`onnx`](crate::onnx). A model that nobody exports needs none.
+    ///
+    /// # Errors
+    /// Where there is none, or a layer inside has what ONNX has not.
+    ///
+    /// # Example
+    /// ```
+    /// use plies_nn::onnx::{self, Graph, Value};
+    /// use plies_nn::{Linear, Module, Pass, Var, Visitor, VisitorMut};
+    /// use plies_tensor::Elementwise;
+    ///
+    /// /// y = x + scale · tanh(W x + b)
+    /// struct Residual {
+    ///     linear: Linear,
+    ///     scale: Var,
+    /// }
+    /// impl Module for Residual {
+    ///     fn forward(&self, x: &Var, pass: &mut Pass) -> Var {
+    ///         x + &self.scale * self.linear.forward(x, pass).tanh()
+    ///     }
+    ///     fn export(&self, x: &Value, graph: &Graph) -> onnx::Result<Value> {
+    ///         let scale = graph.tensor("scale", self.scale.value());
+    ///         Ok(x + scale * graph.child("linear", &self.linear, x)?.tanh())
+    ///     }
+    /// #   fn visit(&self, visitor: &mut Visitor<'_>) {
+    /// #       visitor.child("linear", &self.linear);
+    /// #       visitor.parameter("scale", &self.scale);
+    /// #   }
+    /// #   fn visit_mut(&mut self, visitor: &mut VisitorMut<'_>) {
+    /// #       visitor.child("linear", &mut self.linear);
+    /// #       visitor.parameter("scale", &mut self.scale);
+    /// #   }
+    ///     // …
+    /// }
+    /// ```
+    fn export(&self, x: &Value, graph: &Graph) -> onnx::Result<Value> {
+        let _ = x;
+        Err(graph.unsupported(std::any::type_name::<Self>()))
+    }
+
     /// Calls `f` with the name of each parameter, the children's among them, and the parameter.
     fn for_each_parameter(&self, f: &mut dyn FnMut(&str, &Var)) {
         self.visit(&mut Visitor::new(&mut |name, found| {
@@ -171,6 +213,10 @@ impl<M: Module + ?Sized> Module for Box<M> {
     #[track_caller]
     fn forward(&self, x: &Var, pass: &mut Pass) -> Var {
         (**self).forward(x, pass)
+    }
+
+    fn export(&self, x: &Value, graph: &Graph) -> onnx::Result<Value> {
+        (**self).export(x, graph)
     }
 
     fn visit(&self, visitor: &mut Visitor<'_>) {

@@ -10,6 +10,7 @@ use plies_tensor::{Rng, Shape};
 
 use crate::attention::{attend, check_bias};
 use crate::lengths::Lengths;
+use crate::onnx::{self, Graph, Value};
 use crate::{AttentionMask, Dropout, Linear, Module, Pass, Visitor, VisitorMut, check, init};
 
 /// The weights that make queries, keys and values.
@@ -254,6 +255,55 @@ impl MultiHeadAttention {
             attend(qkv.each_ref(), lengths, mask.causal, bias.as_ref(), &self.dropout, pass);
         (y.transpose(1, 2).reshape([batch, queries, size]), weights)
     }
+
+    /// [`run`](Self::run) in an ONNX graph: the outputs; `causal` stands for the mask, and lengths are those
+    /// of the graph.
+    ///
+    /// # Errors
+    /// Those of the layer inside.
+    pub fn export_run(&self, x: &Value, causal: bool, graph: &Graph) -> onnx::Result<Value> {
+        let heads = self.heads as i64;
+        let width = self.size() as i64 / heads;
+        let parts = |value: &Value, axis: i64| {
+            graph.ops(
+                "Split",
+                &[Some(value)],
+                3,
+                [("axis", axis.into()), ("num_outputs", 3.into())],
+            )
+        };
+        let bias = self.in_bias.as_ref().map(|bias| graph.tensor("in_proj_bias", bias.value()));
+        let weights = match &self.projection {
+            Projection::Packed(weight) => parts(&graph.tensor("in_proj_weight", weight.value()), 0),
+            Projection::Separate(weights) => {
+                let names = ["q_proj_weight", "k_proj_weight", "v_proj_weight"];
+                names.iter().zip(weights).map(|(name, w)| graph.tensor(name, w.value())).collect()
+            }
+        };
+        let biases = bias.map(|bias| parts(&bias, 0));
+        let qkv: Vec<Value> = (0..3)
+            .map(|i| {
+                let y = x.matmul(&weights[i].permute(&[1, 0]));
+                let y = biases.as_ref().map_or(y.clone(), |biases| &y + &biases[i]);
+                y.reshape(&[0, 0, heads, width]).permute(&[0, 2, 1, 3]) // [B, N, T, E / N]
+            })
+            .collect();
+        let scores = qkv[0].matmul(&qkv[1].permute(&[0, 1, 3, 2])) / (width as f64).sqrt();
+        let position = x.positions(1); // [T]
+        let mut scores = scores; // [B, N, T, T]
+        if causal {
+            let own = position.reshape(&[-1, 1]);
+            let seen = graph.op("LessOrEqual", &[&position, &own], []);
+            scores = scores.only_where(&seen, f64::NEG_INFINITY);
+        }
+        if let Some(lengths) = graph.sequence_lengths() {
+            let seen = graph.op("Less", &[&position, &lengths.reshape(&[-1, 1, 1, 1])], []);
+            scores = scores.only_where(&seen, f64::NEG_INFINITY);
+        }
+        let y = scores.softmax(-1).matmul(&qkv[2]); // [B, N, T, E / N]
+        let y = y.permute(&[0, 2, 1, 3]).reshape(&[0, 0, heads * width]);
+        Ok(graph.child("out_proj", &self.out, &y)?.within_lengths())
+    }
 }
 
 impl Module for MultiHeadAttention {
@@ -261,6 +311,10 @@ impl Module for MultiHeadAttention {
     #[track_caller]
     fn forward(&self, x: &Var, pass: &mut Pass) -> Var {
         self.run(x, None, &AttentionMask::default(), pass).0
+    }
+
+    fn export(&self, x: &Value, graph: &Graph) -> onnx::Result<Value> {
+        self.export_run(x, false, graph)
     }
 
     fn visit(&self, visitor: &mut Visitor<'_>) {

@@ -12,6 +12,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use plies_autograd::Var;
 use plies_tensor::{DType, Device, Elementwise, Shape, Tensor, formula};
 
+use crate::onnx::{self, Graph, Value};
 use crate::{Module, Pass, Visitor, VisitorMut, check};
 
 const EPS: f64 = 1e-5;
@@ -48,6 +49,15 @@ impl Affine {
             None => Var::constant(Tensor::full([], value, x.dtype(), x.device())),
         };
         [or(&self.weight, 1.0), or(&self.bias, 0.0)]
+    }
+
+    /// Weight and bias of `dims`, which operators of ONNX ask for.
+    fn export(&self, x: &Value, dims: Shape, graph: &Graph) -> [Value; 2] {
+        let or = |name, v: &Option<Var>, value: f64| match v {
+            Some(v) => graph.tensor(name, v.value()),
+            None => graph.tensor(name, &Tensor::full(dims, value, x.dtype(), &Device::cpu())),
+        };
+        [or("weight", &self.weight, 1.0), or("bias", &self.bias, 0.0)]
     }
 
     fn visit(&self, visitor: &mut Visitor<'_>) {
@@ -156,6 +166,13 @@ impl Module for LayerNorm {
         normalise(&rows, affine, self.eps).reshape(x.shape())
     }
 
+    fn export(&self, x: &Value, graph: &Graph) -> onnx::Result<Value> {
+        let [weight, bias] = self.affine.export(x, self.dims, graph);
+        let axis = -(self.dims.len() as i64);
+        let attributes = [("axis", axis.into()), ("epsilon", self.eps.into())];
+        Ok(graph.op("LayerNormalization", &[x, &weight, &bias], attributes))
+    }
+
     fn visit(&self, visitor: &mut Visitor<'_>) {
         self.affine.visit(visitor);
     }
@@ -222,6 +239,16 @@ impl Module for RmsNorm {
         let f = formula!(|x, weight; n, eps| x / ((x * x).row_sum() / n + eps).sqrt() * weight);
         let scalars = [rows.dim(-1) as f64, self.eps];
         Var::map(f, &[&rows, &weight], &scalars).reshape(x.shape())
+    }
+
+    fn export(&self, x: &Value, graph: &Graph) -> onnx::Result<Value> {
+        let axes: Vec<i64> = (-(self.dims.len() as i64)..0).collect();
+        let mean = graph.op("ReduceMean", &[&x.sqr(), &graph.ints(&axes)], []);
+        let y = x / (mean + self.eps).sqrt();
+        Ok(match &self.affine.weight {
+            Some(weight) => y * graph.tensor("weight", weight.value()),
+            None => y,
+        })
     }
 
     fn visit(&self, visitor: &mut Visitor<'_>) {
@@ -302,6 +329,12 @@ impl Module for GroupNorm {
             |v: &Var| v.unsqueeze(1).broadcast_to([channels, places]).reshape([groups, n]);
         let rows = x.reshape([x.dim(0), groups, n]);
         normalise(&rows, self.affine.spread(x, at_places), self.eps).reshape(x.shape())
+    }
+
+    fn export(&self, x: &Value, graph: &Graph) -> onnx::Result<Value> {
+        let [weight, bias] = self.affine.export(x, [self.channels].into(), graph);
+        let attributes = [("num_groups", self.groups.into()), ("epsilon", self.eps.into())];
+        Ok(graph.op("GroupNormalization", &[x, &weight, &bias], attributes))
     }
 
     fn visit(&self, visitor: &mut Visitor<'_>) {
@@ -474,6 +507,19 @@ impl Module for BatchNorm {
             (x - mean) / (var + eps).sqrt() * weight + bias
         });
         Var::map(f, &[x, &mean, &var, &weight, &bias], &[self.eps])
+    }
+
+    fn export(&self, x: &Value, graph: &Graph) -> onnx::Result<Value> {
+        let Some(running) = self.running() else {
+            return Err(
+                graph.error("a batch norm without running statistics has no operator in ONNX")
+            );
+        };
+        let [weight, bias] = self.affine.export(x, [self.channels].into(), graph);
+        let kept = |name, t: &Tensor| graph.tensor(name, &t.to_dtype(x.dtype()));
+        let (mean, var) = (kept("running_mean", &running.mean), kept("running_var", &running.var));
+        let attributes = [("epsilon", self.eps.into())];
+        Ok(graph.op("BatchNormalization", &[x, &weight, &bias, &mean, &var], attributes))
     }
 
     fn visit(&self, visitor: &mut Visitor<'_>) {

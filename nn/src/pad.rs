@@ -3,6 +3,7 @@
 use plies_autograd::Var;
 use plies_tensor::Tensor;
 
+use crate::onnx::{self, Graph, Value};
 use crate::{Module, Pass, Visitor, VisitorMut};
 
 /// What stands in front of and behind `a b c d`, with three elements on either side.
@@ -107,6 +108,24 @@ impl Module for Pad {
             y = pad_axis(&y, axis, sides, self.padding);
         }
         y
+    }
+
+    fn export(&self, x: &Value, graph: &Graph) -> onnx::Result<Value> {
+        if self.sides.iter().all(|sides| *sides == [0, 0]) {
+            return Ok(x.clone());
+        }
+        let (mode, value) = match self.padding {
+            Padding::Constant(value) => ("constant", value),
+            Padding::Reflect => ("reflect", 0.0),
+            Padding::Replicate => ("edge", 0.0),
+            Padding::Circular => ("wrap", 0.0),
+        };
+        let before = self.sides.iter().map(|sides| sides[0] as i64);
+        let behind = self.sides.iter().map(|sides| sides[1] as i64);
+        let pads = graph.ints(&before.chain(behind).collect::<Vec<_>>());
+        let axes = graph.ints(&(-(self.sides.len() as i64)..0).collect::<Vec<_>>());
+        let value = graph.number(value, x.dtype());
+        Ok(graph.op("Pad", &[x, &pads, &value, &axes], [("mode", mode.into())]))
     }
 
     fn visit(&self, _visitor: &mut Visitor<'_>) {}

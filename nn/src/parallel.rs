@@ -4,6 +4,7 @@ use std::fmt;
 
 use plies_autograd::Var;
 
+use crate::onnx::{self, Graph, Value};
 use crate::{Module, Pass, Sequential, Visitor, VisitorMut};
 
 /// y = join(f₁(x), f₂(x), …), where join is the sum, the mean, or one behind the other along an axis.
@@ -118,6 +119,19 @@ impl Module for Parallel {
         let sum = results.into_iter().reduce(|sum, y| sum + y);
         let sum = sum.unwrap_or_else(|| x.clone());
         if let Join::Mean = self.join { sum / n } else { sum }
+    }
+
+    fn export(&self, x: &Value, graph: &Graph) -> onnx::Result<Value> {
+        let branches = self.branches.names().zip(self.branches.iter());
+        let results = branches.map(|(name, branch)| graph.child(&name, branch, x));
+        let results: Vec<Value> = results.collect::<onnx::Result<_>>()?;
+        if let Join::Cat(axis) = self.join {
+            return Ok(Value::cat(&results.iter().collect::<Vec<_>>(), axis as i64));
+        }
+        let n = results.len() as f64;
+        let sum = results.into_iter().reduce(|sum, y| sum + y);
+        let sum = sum.ok_or_else(|| graph.error("parallel: no branches"))?;
+        Ok(if let Join::Mean = self.join { sum / n } else { sum })
     }
 
     fn visit(&self, visitor: &mut Visitor<'_>) {

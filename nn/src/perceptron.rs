@@ -17,6 +17,7 @@
 use plies_autograd::{Var, linear};
 use plies_tensor::{DType, Device, Elementwise, Shape, Tensor, formula};
 
+use crate::onnx::{self, Graph, Value};
 use crate::{Module, Pass, Visitor, VisitorMut, check};
 
 /// A vector and a bias for each class, and a rule of its own, [`learn`](Perceptron::learn), by which it goes
@@ -188,6 +189,12 @@ impl Module for Perceptron {
     #[track_caller]
     fn forward(&self, x: &Var, _pass: &mut Pass) -> Var {
         linear(&x.to_dtype(DType::F64), &self.weight, Some(&self.bias))
+    }
+
+    fn export(&self, x: &Value, graph: &Graph) -> onnx::Result<Value> {
+        let weight = graph.tensor("weight", self.weight.value()).permute(&[1, 0]);
+        let bias = graph.tensor("bias", self.bias.value());
+        Ok(x.to_dtype(DType::F64).matmul(&weight) + bias)
     }
 
     fn visit(&self, visitor: &mut Visitor<'_>) {

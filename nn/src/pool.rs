@@ -3,6 +3,7 @@
 use plies_autograd::Var;
 use plies_tensor::Pool;
 
+use crate::onnx::{self, Graph, Value};
 use crate::{Module, Pass, Visitor, VisitorMut};
 
 /// The largest element of each window of a sequence; [`Pool`] has the options, padding among them.
@@ -60,6 +61,10 @@ impl Module for MaxPool1d {
         x.max_pool(&self.0).0
     }
 
+    fn export(&self, x: &Value, graph: &Graph) -> onnx::Result<Value> {
+        Ok(export("MaxPool", &self.0, 1, x, graph))
+    }
+
     fn visit(&self, _visitor: &mut Visitor<'_>) {}
 
     fn visit_mut(&mut self, _visitor: &mut VisitorMut<'_>) {}
@@ -70,6 +75,10 @@ impl Module for MaxPool2d {
     fn forward(&self, x: &Var, _pass: &mut Pass) -> Var {
         assert!(x.rank() == 4, "max_pool2d: input {}; expected [N, C, H, W]", x.shape());
         x.max_pool(&self.0).0
+    }
+
+    fn export(&self, x: &Value, graph: &Graph) -> onnx::Result<Value> {
+        Ok(export("MaxPool", &self.0, 2, x, graph))
     }
 
     fn visit(&self, _visitor: &mut Visitor<'_>) {}
@@ -132,6 +141,10 @@ impl Module for AvgPool1d {
         x.avg_pool(&self.0)
     }
 
+    fn export(&self, x: &Value, graph: &Graph) -> onnx::Result<Value> {
+        Ok(export("AveragePool", &self.0, 1, x, graph))
+    }
+
     fn visit(&self, _visitor: &mut Visitor<'_>) {}
 
     fn visit_mut(&mut self, _visitor: &mut VisitorMut<'_>) {}
@@ -144,7 +157,28 @@ impl Module for AvgPool2d {
         x.avg_pool(&self.0)
     }
 
+    fn export(&self, x: &Value, graph: &Graph) -> onnx::Result<Value> {
+        Ok(export("AveragePool", &self.0, 2, x, graph))
+    }
+
     fn visit(&self, _visitor: &mut Visitor<'_>) {}
 
     fn visit_mut(&mut self, _visitor: &mut VisitorMut<'_>) {}
+}
+
+/// A pooling as one operator.
+fn export(op: &'static str, pool: &Pool, axes: usize, x: &Value, graph: &Graph) -> Value {
+    let [size, strides, padding] = pool.of_axes(axes);
+    let mut attributes = vec![
+        ("kernel_shape", (&size[..]).into()),
+        ("strides", (&strides[..]).into()),
+        ("pads", (&[&padding[..], &padding].concat()[..]).into()),
+    ];
+    if pool.rounds_up() {
+        attributes.push(("ceil_mode", 1.into()));
+    }
+    if op == "AveragePool" {
+        attributes.push(("count_include_pad", usize::from(pool.counts_padding()).into()));
+    }
+    graph.op(op, &[x], attributes)
 }

@@ -5,9 +5,10 @@
 use std::f64::consts::FRAC_PI_2;
 
 use plies_autograd::Var;
-use plies_tensor::{Elementwise, Tensor, formula};
+use plies_tensor::{DType, Elementwise, Tensor, formula};
 
 use crate::lengths;
+use crate::onnx::{self, Graph, Value};
 use crate::{Module, Pass, Visitor, VisitorMut};
 
 /// Adds to each step waves that tell its position. Nothing is stored, so sequences may be of any length.
@@ -66,6 +67,15 @@ impl Module for PositionalEncoding {
     #[track_caller]
     fn forward(&self, x: &Var, _pass: &mut Pass) -> Var {
         self.at(x, 0)
+    }
+
+    fn export(&self, x: &Value, _graph: &Graph) -> onnx::Result<Value> {
+        let f64 = |value: Value| value.to_dtype(DType::F64);
+        let (t, i) = (f64(x.positions(-2).reshape(&[-1, 1])), f64(x.positions(-1)));
+        let pair = (&i * 0.5).floor() * 2.0;
+        let frequency = (&pair / f64(x.size(-1)) * -(1e4f64.ln())).exp();
+        let waves = (t * frequency + (i - pair) * FRAC_PI_2).sin();
+        Ok(x + waves.to_dtype(x.dtype()))
     }
 
     fn visit(&self, _visitor: &mut Visitor<'_>) {}

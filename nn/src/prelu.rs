@@ -5,6 +5,7 @@
 use plies_autograd::Var;
 use plies_tensor::{DType, Device, Elementwise, Shape, Tensor, formula};
 
+use crate::onnx::{self, Graph, Value};
 use crate::{Module, Pass, Visitor, VisitorMut, check};
 
 /// y = x above 0, weight · x below, with one slope for all or one for each channel.
@@ -75,6 +76,16 @@ impl Module for Prelu {
         let mut of_channels = Shape::from([1].repeat(x.rank())); // [1, C, 1, ...]
         of_channels[1] = channels;
         Var::map(f, &[x, &self.weight.reshape(of_channels)], &[])
+    }
+
+    fn export(&self, x: &Value, graph: &Graph) -> onnx::Result<Value> {
+        let slope = graph.tensor("weight", self.weight.value());
+        if self.weight.dim(0) == 1 {
+            return Ok(graph.op("PRelu", &[x, &slope], []));
+        }
+        // [B, C, places], so that slopes [C, 1] broadcast whatever the number of axes.
+        let y = graph.op("PRelu", &[&x.reshape(&[0, 0, -1]), &slope.reshape(&[-1, 1])], []);
+        Ok(graph.op("Reshape", &[&y, &graph.op("Shape", &[x], [])], []))
     }
 
     fn visit(&self, visitor: &mut Visitor<'_>) {

@@ -8,6 +8,7 @@ use plies_tensor::{Device, Rng, Tensor};
 
 use crate::cell::{CellWeights, check_states, check_step, stack, zero_state};
 use crate::lengths::Lengths;
+use crate::onnx::{Graph, Value};
 use crate::{Dropout, Module, Pass, RecurrentState, Visitor, VisitorMut, check};
 
 /// Whether a recurrent layer reads sequences from their beginning, or from both ends.
@@ -177,6 +178,41 @@ impl Stack {
         let (y, last) = self.run::<STATES>(x, lengths, initial, pass);
         *state = RecurrentState::from(last);
         y
+    }
+
+    /// The outputs and the states, as in [`run`](Stack::run), with ONNX's operator for each layer. That has
+    /// time before the batch, and the directions in an axis of their own.
+    pub(crate) fn export<const STATES: usize>(
+        &self,
+        x: &Value,
+        initial: Option<[&Value; STATES]>,
+        graph: &Graph,
+    ) -> (Value, [Value; STATES]) {
+        let n = self.options.directions.count();
+        let lengths = graph.sequence_lengths();
+        let mut x = x.permute(&[1, 0, 2]); // [T, B, I]
+        let mut finals = [const { Vec::new() }; STATES];
+        for (layer, directions) in self.directions.chunks_exact(n).enumerate() {
+            let part = |state: &Value| {
+                let [start, end, axis] =
+                    [layer * n, (layer + 1) * n, 0].map(|i| graph.ints(&[i as i64]));
+                graph.op("Slice", &[state, &start, &end, &axis], [])
+            };
+            let initial = initial.map_or(Vec::new(), |states| states.map(part).to_vec());
+            let suffix = format!("_l{layer}");
+            let outputs =
+                CellWeights::export(directions, &suffix, &x, lengths.as_ref(), &initial, graph);
+            // [T, N, B, H] -> [T, B, N·H]
+            x = outputs[0].permute(&[0, 2, 1, 3]).reshape(&[0, 0, -1]);
+            for (all, state) in finals.iter_mut().zip(&outputs[1..]) {
+                all.push(state.clone());
+            }
+        }
+        let stack = |states: Vec<Value>| match &states[..] {
+            [state] => state.clone(),
+            states => Value::cat(&states.iter().collect::<Vec<_>>(), 0),
+        };
+        (x.permute(&[1, 0, 2]), finals.map(stack))
     }
 
     /// The outputs [B, H] of one step x [B, I].

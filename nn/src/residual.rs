@@ -4,6 +4,7 @@ use std::fmt;
 
 use plies_autograd::Var;
 
+use crate::onnx::{self, Graph, Value};
 use crate::{Module, Pass, Visitor, VisitorMut};
 
 /// y = x + f(x), or p(x) + f(x) where f changes the shape: f has only to learn what is to be added, and
@@ -74,6 +75,14 @@ impl Module for Residual {
             past.shape()
         );
         past + added
+    }
+
+    fn export(&self, x: &Value, graph: &Graph) -> onnx::Result<Value> {
+        let added = graph.child("body", self.body.as_ref(), x)?;
+        Ok(match &self.shortcut {
+            Some(shortcut) => graph.child("shortcut", shortcut.as_ref(), x)? + added,
+            None => x + added,
+        })
     }
 
     fn visit(&self, visitor: &mut Visitor<'_>) {

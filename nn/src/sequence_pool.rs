@@ -6,6 +6,7 @@ use plies_autograd::Var;
 use plies_tensor::{Elementwise, Tensor, formula};
 
 use crate::lengths;
+use crate::onnx::{self, Graph, Value};
 use crate::{Module, Pass, Visitor, VisitorMut};
 
 /// One row for each sequence of a batch, from its own steps alone: what a classifier of texts reads of
@@ -96,6 +97,41 @@ impl Module for SequencePool {
     #[track_caller]
     fn forward(&self, x: &Var, _pass: &mut Pass) -> Var {
         self.of(x, None)
+    }
+
+    fn export(&self, x: &Value, graph: &Graph) -> onnx::Result<Value> {
+        let axis = graph.ints(&[1]);
+        let reduce = |op, x: &Value| graph.op(op, &[x, &axis], [("keepdims", 0.into())]);
+        let Some(lengths) = graph.sequence_lengths() else {
+            return Ok(match self {
+                SequencePool::Mean => reduce("ReduceMean", x),
+                SequencePool::Max => reduce("ReduceMax", x),
+                SequencePool::Last => {
+                    let last = graph.op("Gather", &[x, &graph.ints(&[-1])], [("axis", 1.into())]);
+                    graph.op("Squeeze", &[&last, &axis], [])
+                }
+            });
+        };
+        let steps = x.positions(1).reshape(&[-1, 1]); // [T, 1]
+        let n = lengths.reshape(&[-1, 1, 1]); // [B, 1, 1]
+        let chosen = match self {
+            SequencePool::Last => graph.op("Equal", &[&(steps + 1.0), &n], []),
+            SequencePool::Mean | SequencePool::Max => graph.op("Less", &[&steps, &n], []),
+        };
+        if *self == SequencePool::Max {
+            let y = reduce("ReduceMax", &x.only_where(&chosen, f64::NEG_INFINITY));
+            let some =
+                graph.op("Greater", &[&n.reshape(&[-1, 1]), &graph.number(0.0, n.dtype())], []);
+            return Ok(y.only_where(&some, 0.0));
+        }
+        let sum = reduce("ReduceSum", &x.only_where(&chosen, 0.0));
+        Ok(match self {
+            SequencePool::Mean => {
+                let n = lengths.reshape(&[-1, 1]).to_dtype(x.dtype());
+                sum / n.maximum(&graph.number(1.0, x.dtype()))
+            }
+            SequencePool::Last | SequencePool::Max => sum,
+        })
     }
 
     fn visit(&self, _visitor: &mut Visitor<'_>) {}

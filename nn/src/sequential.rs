@@ -5,6 +5,7 @@ use std::ops::{Index, IndexMut};
 
 use plies_autograd::Var;
 
+use crate::onnx::{self, Graph, Value};
 use crate::{Module, Pass, Visitor, VisitorMut};
 
 /// y = fₙ(… f₂(f₁(x))); parameters are named by their layer's name, or its position if it has none,
@@ -149,6 +150,11 @@ impl Module for Sequential {
     #[track_caller]
     fn forward(&self, x: &Var, pass: &mut Pass) -> Var {
         self.iter().fold(x.clone(), |x, layer| layer.forward(&x, pass))
+    }
+
+    fn export(&self, x: &Value, graph: &Graph) -> onnx::Result<Value> {
+        let mut layers = self.names().zip(self.iter());
+        layers.try_fold(x.clone(), |x, (name, layer)| graph.child(&name, layer, &x))
     }
 
     fn visit(&self, visitor: &mut Visitor<'_>) {

@@ -6,6 +6,7 @@
 
 use plies_autograd::Var;
 
+use crate::onnx::{self, Graph, Value};
 use crate::{Module, Pass, Visitor, VisitorMut};
 
 /// y = exp(x) / Σ exp(x) along an axis, `-1` being the last, without overflow.
@@ -52,6 +53,10 @@ impl Module for Softmax {
         x.softmax(self.0)
     }
 
+    fn export(&self, x: &Value, _graph: &Graph) -> onnx::Result<Value> {
+        Ok(x.softmax(self.0 as i64))
+    }
+
     fn visit(&self, _visitor: &mut Visitor<'_>) {}
 
     fn visit_mut(&mut self, _visitor: &mut VisitorMut<'_>) {}
@@ -61,6 +66,10 @@ impl Module for LogSoftmax {
     #[track_caller]
     fn forward(&self, x: &Var, _pass: &mut Pass) -> Var {
         x.log_softmax(self.0)
+    }
+
+    fn export(&self, x: &Value, graph: &Graph) -> onnx::Result<Value> {
+        Ok(graph.op("LogSoftmax", &[x], [("axis", (self.0 as i64).into())]))
     }
 
     fn visit(&self, _visitor: &mut Visitor<'_>) {}

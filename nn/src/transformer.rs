@@ -10,6 +10,7 @@ use plies_autograd::Var;
 use plies_tensor::Rng;
 
 use crate::lengths::Lengths;
+use crate::onnx::{self, Graph, Value};
 use crate::{
     Activation, AttentionMask, Dropout, LayerNorm, Linear, Module, MultiHeadAttention, Pass,
     Visitor, VisitorMut, check, init,
@@ -146,6 +147,29 @@ impl TransformerEncoderLayer {
         let y = linear_2.forward(&self.dropout.forward(&inner, pass), pass);
         self.dropout.forward(&y, pass)
     }
+
+    /// [`run`](Self::run) in an ONNX graph; `causal` stands for the mask, and lengths are those of the graph.
+    ///
+    /// # Errors
+    /// As those of the layers inside.
+    pub fn export_run(&self, x: &Value, causal: bool, graph: &Graph) -> onnx::Result<Value> {
+        let norm = |i: usize, x: &Value| graph.child(["norm1", "norm2"][i], &self.norms[i], x);
+        let attend = |x: &Value| {
+            graph.within("self_attn", |graph| self.attention.export_run(x, causal, graph))
+        };
+        let feed_forward = |x: &Value| {
+            let inner = self.activation.apply(&graph.child("linear1", &self.linears[0], x)?);
+            graph.child("linear2", &self.linears[1], &inner)
+        };
+        let y = if self.norm_first {
+            let x = x + attend(&norm(0, x)?)?;
+            &x + feed_forward(&norm(1, &x)?)?
+        } else {
+            let x = norm(0, &(x + attend(x)?))?;
+            norm(1, &(&x + feed_forward(&x)?))?
+        };
+        Ok(y.within_lengths())
+    }
 }
 
 impl Module for TransformerEncoderLayer {
@@ -153,6 +177,10 @@ impl Module for TransformerEncoderLayer {
     #[track_caller]
     fn forward(&self, x: &Var, pass: &mut Pass) -> Var {
         self.run(x, None, &AttentionMask::default(), pass)
+    }
+
+    fn export(&self, x: &Value, graph: &Graph) -> onnx::Result<Value> {
+        self.export_run(x, false, graph)
     }
 
     fn visit(&self, visitor: &mut Visitor<'_>) {
@@ -229,6 +257,22 @@ impl TransformerEncoder {
         }
         steps.spread(&rows)
     }
+
+    /// [`run`](Self::run) in an ONNX graph; `causal` stands for the mask, and lengths are those of the graph.
+    ///
+    /// # Errors
+    /// As those of the layers inside.
+    pub fn export_run(&self, x: &Value, causal: bool, graph: &Graph) -> onnx::Result<Value> {
+        let mut x = x.clone();
+        for (i, layer) in self.layers.iter().enumerate() {
+            let name = format!("layers.{i}");
+            x = graph.within(&name, |graph| layer.export_run(&x, causal, graph))?;
+        }
+        match &self.norm {
+            Some(norm) => Ok(graph.child("norm", norm, &x)?.within_lengths()),
+            None => Ok(x),
+        }
+    }
 }
 
 impl Module for TransformerEncoder {
@@ -236,6 +280,10 @@ impl Module for TransformerEncoder {
     #[track_caller]
     fn forward(&self, x: &Var, pass: &mut Pass) -> Var {
         self.run(x, None, &AttentionMask::default(), pass)
+    }
+
+    fn export(&self, x: &Value, graph: &Graph) -> onnx::Result<Value> {
+        self.export_run(x, false, graph)
     }
 
     fn visit(&self, visitor: &mut Visitor<'_>) {

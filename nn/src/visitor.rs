@@ -90,11 +90,11 @@ impl<'a> VisitorMut<'a> {
 }
 
 /// The dotted name of where a walk is.
-#[derive(Default)]
-struct Path(String);
+#[derive(Debug, Default)]
+pub(crate) struct Path(pub(crate) String);
 
 impl Path {
-    fn enter(&mut self, name: &str) -> usize {
+    pub(crate) fn enter(&mut self, name: &str) -> usize {
         let depth = self.0.len();
         if depth > 0 {
             self.0.push('.');
@@ -103,7 +103,7 @@ impl Path {
         depth
     }
 
-    fn leave(&mut self, depth: usize) {
+    pub(crate) fn leave(&mut self, depth: usize) {
         self.0.truncate(depth);
     }
 }

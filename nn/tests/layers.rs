@@ -2,6 +2,7 @@
 
 use plies_autograd::Var;
 use plies_autograd::gradcheck::{gradcheck, gradgradcheck};
+use plies_nn::onnx::Export;
 use plies_nn::{
     Activation, AdaptiveAvgPool1d, AdaptiveAvgPool2d, AdaptiveMaxPool1d, AdaptiveMaxPool2d,
     AlphaDropout, AvgPool1d, AvgPool2d, BatchNorm, Checkpoint, Conv1d, Conv2d, ConvTranspose1d,
@@ -280,6 +281,35 @@ fn every_gradient_is_that_of_finite_differences() {
         };
         gradcheck(f, &inputs).unwrap_or_else(|e| panic!("{name}: {e}"));
         gradgradcheck(f, &inputs).unwrap_or_else(|e| panic!("{name}, second order: {e}"));
+    }
+}
+
+/// Rows that are no ONNX graphs, and why.
+const NOT_IN_ONNX: [(&str, &str); 6] = [
+    ("adaptive_avg_pool1d", "several windows, of a size that the input decides"),
+    ("adaptive_avg_pool2d", "the same"),
+    ("adaptive_max_pool1d", "the same"),
+    ("adaptive_max_pool2d", "the same"),
+    ("batch_norm by itself", "it needs the batch"),
+    ("function", "nobody knows what it does"),
+];
+
+/// Whether it computes the same is for `examples/onnx.rs` to show, which has a row for each, too.
+#[test]
+fn every_layer_is_an_onnx_graph() {
+    // Without an example there is no graph.
+    for (name, make, dims) in layers().into_iter().filter(|(_, _, dims)| dims[0] > 0) {
+        let x = Rng::new(8).normal(dims, DType::F32, &Device::cpu());
+        let graph = Export::default().of(&*make(), &x);
+        if NOT_IN_ONNX.iter().any(|(other, _)| *other == name) {
+            assert!(graph.is_err(), "{name}: is an ONNX graph now");
+            continue;
+        }
+        let graph = graph.unwrap_or_else(|error| panic!("{name}: {error}")).to_string();
+        let y = make().forward(&Var::constant(x), &mut Pass::eval());
+        let rest: Vec<String> = y.dims()[1..].iter().map(|n| format!(", {n}")).collect();
+        let end = format!("-> y: {} [batch{}]\n", y.dtype(), rest.concat());
+        assert!(graph.ends_with(&end), "{name}: {graph}");
     }
 }
 

@@ -48,6 +48,12 @@ impl PerAxis {
             _ => panic!("{operation}: {what} {self:?} for {axes} spatial axes"),
         }
     }
+
+    /// The numbers of so many axes.
+    #[track_caller]
+    fn list(self, operation: &str, what: &str, axes: usize) -> Vec<usize> {
+        self.resolve(operation, what, axes, 0)[2 - axes..].to_vec()
+    }
 }
 
 /// The options of a convolution. A sequence takes one number of each, an image one number for both
@@ -142,6 +148,16 @@ impl Conv {
     pub fn n_groups(&self) -> usize {
         self.groups
     }
+
+    /// Stride, padding and dilation of each of so many spatial axes.
+    ///
+    /// # Panics
+    /// When another number of them is given.
+    #[track_caller]
+    pub fn of_axes(&self, axes: usize) -> [Vec<usize>; 3] {
+        [("stride", self.stride), ("padding", self.padding), ("dilation", self.dilation)]
+            .map(|(what, of)| of.list("conv", what, axes))
+    }
 }
 
 /// The windows of a pooling. A sequence takes one number of each, an image one number for both axes or
@@ -198,5 +214,26 @@ impl Pool {
     #[must_use]
     pub fn round_up(self, round_up: bool) -> Self {
         Pool { round_up, ..self }
+    }
+
+    /// Whether an average divides by all elements of a window.
+    pub fn counts_padding(&self) -> bool {
+        self.count_padding
+    }
+
+    /// Whether the number of windows is rounded up.
+    pub fn rounds_up(&self) -> bool {
+        self.round_up
+    }
+
+    /// Size, stride and padding of each of so many spatial axes.
+    ///
+    /// # Panics
+    /// When another number of them is given.
+    #[track_caller]
+    pub fn of_axes(&self, axes: usize) -> [Vec<usize>; 3] {
+        let stride = self.stride.unwrap_or(self.size);
+        [("size", self.size), ("stride", stride), ("padding", self.padding)]
+            .map(|(what, of)| of.list("pool", what, axes))
     }
 }

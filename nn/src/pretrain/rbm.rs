@@ -13,6 +13,7 @@
 use plies_autograd::{Var, linear};
 use plies_tensor::{DType, Elementwise, Formula, Reduce, Result, Rng, Tensor, formula};
 
+use crate::onnx::{self, Graph, Value};
 use crate::{Module, Pass, Visitor, VisitorMut, check, init};
 
 /// What visible units are.
@@ -319,6 +320,11 @@ impl Module for Rbm {
     #[track_caller]
     fn forward(&self, v: &Var, _pass: &mut Pass) -> Var {
         linear(v, &self.weight, Some(&self.hidden_bias)).sigmoid()
+    }
+
+    fn export(&self, v: &Value, graph: &Graph) -> onnx::Result<Value> {
+        let weight = graph.tensor("weight", self.weight.value()).permute(&[1, 0]);
+        Ok((v.matmul(&weight) + graph.tensor("hidden_bias", self.hidden_bias.value())).sigmoid())
     }
 
     fn visit(&self, visitor: &mut Visitor<'_>) {
