@@ -39,7 +39,7 @@ use crate::{Dropout, Module, Pass, lengths};
 #[derive(Clone, Debug, Default)]
 pub struct AttentionMask {
     /// Whether a query sees no key that comes after it. The last of T queries stands at the last of S
-    /// keys, so query i sees the keys up to i + S - T.
+    /// keys, so query i sees the keys up to i + S - T. With lengths, T and S are the sequence's own.
     pub causal: bool,
     /// What is added to the products of queries and keys, -∞ where a query does not see a key. It may
     /// be learnt.
@@ -47,7 +47,9 @@ pub struct AttentionMask {
 }
 
 impl AttentionMask {
-    /// No query sees a key that comes after it.
+    /// No query sees a key that comes after it. The last query stands at the last key of its sequence
+    /// (the triangle ends at the bottom right); under PyTorch's `is_causal` the first stands at the first
+    /// (top left), which differs where there are not as many queries as keys.
     pub fn causal() -> Self {
         AttentionMask { causal: true, bias: None }
     }
@@ -125,8 +127,8 @@ impl Op for Weigh {
     }
 }
 
-/// How many keys each query sees: its sequence's, and with `causal` none after it. A query beyond the
-/// end of its own sequence sees none.
+/// How many keys each query sees: its sequence's, and with `causal` none after it, where the sequence's
+/// last query stands at its last key. A query beyond the end of its own sequence sees none.
 ///
 /// # Shapes
 /// scores [B, ..., T, S] -> [B or 1, 1, ..., T or 1, 1]
@@ -141,10 +143,13 @@ fn ends(
     let batch = if lengths.is_some() || of_queries.is_some() { scores.dim(0) } else { 1 };
     let end = |row: usize| {
         let (b, i) = (row / rows, row % rows);
-        let own = lengths.map_or(keys, |lengths| lengths[b]);
-        let is_step = of_queries.is_none_or(|lengths| i < lengths[b]);
-        let before = if causal { (i + 1 + keys).saturating_sub(queries) } else { keys };
-        if is_step { own.min(before) } else { 0 }
+        let keys = lengths.map_or(keys, |lengths| lengths[b]);
+        let queries = of_queries.map_or(queries, |lengths| lengths[b]);
+        match i < queries {
+            true if causal => (i + 1 + keys).saturating_sub(queries),
+            true => keys,
+            false => 0,
+        }
     };
     let mut shape = Shape::from([1].repeat(scores.rank()));
     shape[0] = batch;

@@ -86,9 +86,8 @@ proptest! {
         }
         let bias = Tensor::from_vec(bias, [batch, queries, keys]);
         let sees = |b: usize, i: usize, j: usize| {
-            lengths.as_ref().is_none_or(|lengths| j < lengths[b])
-                && (!causal || j + queries <= i + keys)
-                && !hidden(b, i, j)
+            let keys = lengths.as_ref().map_or(keys, |lengths| lengths[b]);
+            j < keys && (!causal || j + queries <= i + keys) && !hidden(b, i, j)
         };
         let [y, weights] = by_definition([&q, &k, &v], sees, &bias);
         let mask = AttentionMask { causal, bias: has_bias.then(|| Var::constant(bias)) };
@@ -145,25 +144,35 @@ proptest! {
     }
 }
 
+/// With a causal mask the last query stands at the last of its sequence's own keys, not of the longest's.
 #[test]
 fn keys_beyond_the_end_of_another_sequence_are_not_read() {
+    for mask in [AttentionMask::default(), AttentionMask::causal()] {
+        for own in [0, 1, 3] {
+            what_is_read_is_that_of_the_sequence_alone(&mask, own);
+        }
+    }
+}
+
+fn what_is_read_is_that_of_the_sequence_alone(mask: &AttentionMask, own: usize) {
     let layer = attention(4, 2, [3, 5]);
     let (query, key, value) = (normal(&[2, 2, 4], 1), normal(&[2, 4, 3], 2), normal(&[2, 4, 5], 3));
     let cut = |x: &Tensor| {
-        let last = x.narrow(0, 1, 1).narrow(1, 0, 1).pad(1, 0, 3, f64::NAN);
+        let last = x.narrow(0, 1, 1).narrow(1, 0, own).pad(1, 0, 4 - own, f64::NAN);
         Tensor::cat(&[&x.narrow(0, 0, 1), &last], 0)
     };
     let padded = [query.clone(), cut(&key), cut(&value)].map(Var::leaf);
-    let (mask, pass) = (AttentionMask::default(), &mut Pass::eval());
-    let (y, _) = layer.cross(padded.each_ref(), Some(&[4, 1]), &mask, pass);
+    let pass = &mut Pass::eval();
+    let (y, weights) = layer.cross(padded.each_ref(), Some(&[4, own]), mask, pass);
     y.sum_all().backward();
     let second = |x: &Tensor, n: usize| x.narrow(0, 1, 1).narrow(1, 0, n);
-    let alone = [second(&query, 2), second(&key, 1), second(&value, 1)].map(Var::leaf);
-    let (y_alone, weights) = layer.cross(alone.each_ref(), None, &mask, pass);
+    let alone = [second(&query, 2), second(&key, own), second(&value, own)].map(Var::leaf);
+    let (y_alone, weights_alone) = layer.cross(alone.each_ref(), None, mask, pass);
     y_alone.sum_all().backward();
-    assert_eq!(weights.to_vec::<f64>().unwrap(), [1.0; 4]);
+    let weights = second(weights.value(), 2).narrow(3, 0, own);
+    assert_close(&weights, weights_alone.value(), 1e-12, 1e-12);
     assert_close(&second(y.value(), 2), y_alone.value(), 1e-12, 1e-12);
-    for ((padded, alone), n) in padded.iter().zip(&alone).zip([2, 1, 1]) {
+    for ((padded, alone), n) in padded.iter().zip(&alone).zip([2, own, own]) {
         let d = padded.grad().unwrap();
         assert_close(&second(d.value(), n), alone.grad().unwrap().value(), 1e-12, 1e-12);
         let beyond = d.narrow(0, 1, 1).slice(1, n..).to_vec::<f64>().unwrap();
