@@ -260,8 +260,14 @@ impl MultiHeadAttention {
     /// of the graph.
     ///
     /// # Errors
-    /// Those of the layer inside.
+    /// When keys or values are to have other widths than queries; those of the layer inside.
     pub fn export_run(&self, x: &Value, causal: bool, graph: &Graph) -> onnx::Result<Value> {
+        let Projection::Packed(weight) = &self.projection else {
+            return Err(graph.error(format!(
+                "{NAME}: an export is of self-attention, and this layer's keys or values are not as wide as \
+                 its queries"
+            )));
+        };
         let heads = self.heads as i64;
         let width = self.size() as i64 / heads;
         let parts = |value: &Value, axis: i64| {
@@ -273,13 +279,7 @@ impl MultiHeadAttention {
             )
         };
         let bias = self.in_bias.as_ref().map(|bias| graph.tensor("in_proj_bias", bias.value()));
-        let weights = match &self.projection {
-            Projection::Packed(weight) => parts(&graph.tensor("in_proj_weight", weight.value()), 0),
-            Projection::Separate(weights) => {
-                let names = ["q_proj_weight", "k_proj_weight", "v_proj_weight"];
-                names.iter().zip(weights).map(|(name, w)| graph.tensor(name, w.value())).collect()
-            }
-        };
+        let weights = parts(&graph.tensor("in_proj_weight", weight.value()), 0);
         let biases = bias.map(|bias| parts(&bias, 0));
         let qkv: Vec<Value> = (0..3)
             .map(|i| {

@@ -5,8 +5,8 @@ use plies_autograd::Var;
 use plies_nn::onnx::{self, Export, Graph, Value};
 use plies_nn::{
     Activation, BatchNorm, Conv1d, Directions, Dropout, Embedding, Flatten, GroupNorm, Gru,
-    LayerNorm, Linear, Lstm, Module, Pass, RecurrentOptions, RmsNorm, Rnn, Sequential, Visitor,
-    VisitorMut,
+    LayerNorm, Linear, Lstm, Module, MultiHeadAttention, Pass, RecurrentOptions, RmsNorm, Rnn,
+    Sequential, Visitor, VisitorMut,
 };
 use plies_tensor::{Conv, DType, Device, Elementwise, Rng, Tensor, formula};
 use proptest::prelude::*;
@@ -136,6 +136,11 @@ fn what_cannot_be_exported_is_named_with_its_place() {
     assert_eq!(error(&model, &zeros(&[1, 2])), expected);
     let expected = "Doubled can't be exported: implement Module::export";
     assert_eq!(error(&Doubled, &zeros(&[1, 2])), expected);
+    let wide = MultiHeadAttention::with(2, 1, [2, 3], &mut Rng::new(1));
+    let expected = "1: multi_head_attention: an export is of self-attention, and this layer's keys or \
+                    values are not as wide as its queries";
+    let model = Sequential::new().push(Activation::Relu).push(wide);
+    assert_eq!(error(&model, &zeros(&[1, 3, 2])), expected);
     let expected = "axis 0 (batch) of an example [0, 2]";
     assert_eq!(error(&Flatten::default(), &zeros(&[0, 2])), expected);
     let time = Export { axes: &[(2, "time")], lengths: false };
