@@ -1,4 +1,4 @@
-//! Every layer as an ONNX file, with what it is given and what it answers.
+//! The layers that can be exported as ONNX files, with what they are given and what they answer.
 //!
 //! `cargo run -p plies-nn --features onnx --example onnx FOLDER`, then
 //! `python nn/interop/check_onnx.py FOLDER`, which runs the files in ONNX Runtime and compares the answers.

@@ -101,7 +101,8 @@ impl TransformerEncoderLayer {
     }
 
     /// The outputs at each step. With `lengths`, sequence b has `lengths[b]` steps; what x holds beyond is
-    /// not read, and y is 0 there. The work is that of the steps there are.
+    /// not read, and y is 0 there. The work is that of the steps there are, except for attention's products
+    /// of queries and keys, and of weights and values, whose work is that of the padded batch.
     ///
     /// # Shapes
     /// x [B, T, E], mask as at [`AttentionMask::bias`] with S = T -> [B, T, E]

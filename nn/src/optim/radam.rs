@@ -1,7 +1,8 @@
 //! RAdam.
 //!
-//! m and v as Adam's; p ← p - η r m̂ / (√v̂ + ε) where ρ > 5, and p ← p - η m̂ before, with ρ∞ = 2 / (1 - β₂) - 1,
-//! ρ = ρ∞ - 2t β₂ᵗ / (1 - β₂ᵗ) and r² = (ρ - 4)(ρ - 2)ρ∞ / ((ρ∞ - 4)(ρ∞ - 2)ρ).
+//! m and v as Adam's; p ← p - η r m̂ √(1 - β₂ᵗ) / (√v + ε) where ρ > 5, and p ← p - η m̂ before, with
+//! ρ∞ = 2 / (1 - β₂) - 1, ρ = ρ∞ - 2t β₂ᵗ / (1 - β₂ᵗ) and r² = (ρ - 4)(ρ - 2)ρ∞ / ((ρ∞ - 4)(ρ∞ - 2)ρ). The
+//! paper goes by ρ > 4, and has no ε; both are PyTorch's.
 
 use plies_tensor::{Formula, formula};
 
