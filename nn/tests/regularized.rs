@@ -53,6 +53,9 @@ fn penalties_and_decay_are_those_that_optimisers_have_built_in() {
     let decay = Regularized::new(Adam::new(0.1)).only(everything).decoupled_l2(0.3);
     let decay = trained(&mut { decay }, None);
     assert_same(&decay, &trained(&mut Adam::adamw(0.1, 0.3), None), 1e-6);
+    // AdamW stays decoupled with another λ.
+    let changed = trained(&mut Adam::adamw(0.1, 0.01).weight_decay(0.3), None);
+    assert_same(&changed, &decay, 1e-6);
     // By itself it is for weights and not for biases, which PyTorch's groups would say.
     let weights = trained(&mut Regularized::new(Sgd::new(0.1)).l2(0.3), None);
     let mut groups = ParameterGroups::new(Sgd::new(0.1).weight_decay(0.3))
@@ -117,17 +120,25 @@ fn what_has_no_gradient_stays_and_optimisers_around_one_another_pass_things_on()
     all(Sgd::new(0.1)).max_norm(1.0).step(&mut layer);
     assert_eq!(layer.weight().to_vec::<f32>().unwrap(), [3.0, 4.0]);
 
-    let mut optimizer = Regularized::new(Ema::new(Sgd::new(1.0).momentum(0.9), 0.5)).l2(0.1);
+    let averaging =
+        || Ema::new(Regularized::new(Sgd::new(1.0).momentum(0.9)).l2(0.1).max_norm(0.5), 0.5);
+    let mut optimizer = averaging();
     layer.weight().sum_all().backward();
     optimizer.step(&mut layer);
     optimizer.step(&mut layer);
     assert!(optimizer.state().contains_key("ema.average.weight"));
+    assert!(optimizer.state().contains_key("inner.momentum_buffer.weight"));
     assert!(optimizer.describe().starts_with("ema decay=0.5 of sgd momentum=0.9"));
+    assert!(optimizer.describe().contains(" with l1=0 l2=0.1 "));
     let raw = layer.weight().to_vec::<f32>().unwrap();
     optimizer.swap_averages(&mut layer);
     assert_ne!(layer.weight().to_vec::<f32>().unwrap(), raw);
+    assert!(
+        layer.weight().value().norm_all().item().unwrap() < 0.5 + 1e-6,
+        "what is limited is averaged"
+    );
     let parameters = [("weight".to_owned(), layer.weight().value().clone())].into();
-    let mut fresh = Regularized::new(Ema::new(Sgd::new(1.0).momentum(0.9), 0.5)).l2(0.1);
+    let mut fresh = averaging();
     fresh.load_state(optimizer.state(), &parameters).unwrap();
     assert!(fresh.state().keys().eq(optimizer.state().keys()));
 }

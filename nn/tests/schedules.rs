@@ -276,6 +276,32 @@ fn averages_are_saved_and_gone_on_with() {
 }
 
 #[test]
+fn averages_of_averages_keep_their_states_apart() {
+    let make = || Ema::new(Ema::new(Sgd::new(0.5).momentum(0.9), 0.5), 0.9);
+    let step = |layer: &mut Linear, ema: &mut Ema| {
+        (layer.weight() * layer.weight()).sum_all().backward();
+        ema.step(layer);
+        layer.zero_grad();
+    };
+    let (mut layer, mut whole) = (Linear::from_weights(Tensor::from([[1f64, -2.0]]), None), make());
+    (0..3).for_each(|_| step(&mut layer, &mut whole));
+    whole.swap_averages(&mut layer);
+    let state = whole.state();
+    for (name, step) in [("ema.step", 3.0), ("inner.ema.step", 3.0), ("ema.swapped", 1.0)] {
+        assert_eq!(state[name].item().unwrap(), step, "{name}");
+    }
+    assert_eq!(state["inner.ema.swapped"].item().unwrap(), 0.0);
+
+    let parameters = [("weight".to_owned(), layer.weight().value().clone())].into();
+    let mut copy = Linear::from_weights(layer.weight().value().clone(), None);
+    let mut resumed = make();
+    resumed.load_state(state, &parameters).unwrap();
+    (0..2).for_each(|_| step(&mut copy, &mut resumed));
+    (0..2).for_each(|_| step(&mut layer, &mut whole));
+    assert!(saved(&copy, &resumed) == saved(&layer, &whole));
+}
+
+#[test]
 fn a_state_of_averages_that_does_not_fit_is_refused() {
     let (mut model, mut ema) = (network(), Ema::new(Sgd::new(0.1), 0.9));
     ema.step(&mut model);
@@ -285,6 +311,10 @@ fn a_state_of_averages_that_does_not_fit_is_refused() {
     state.insert("ema.average.9.weight".to_owned(), Tensor::from([1f64]));
     let error = ema.load_state(state, &parameters).unwrap_err();
     assert_eq!(error.to_string(), "optimiser state: average.9.weight belongs to no parameter");
+    let mut state = ema.state();
+    state.insert("velocity.0.weight".to_owned(), Tensor::from([1f64]));
+    let error = ema.load_state(state, &parameters).unwrap_err().to_string();
+    assert!(error.ends_with("velocity.0.weight is neither under ema. nor under inner."), "{error}");
 }
 
 #[test]

@@ -73,9 +73,9 @@ impl Adam {
         self
     }
 
-    /// With λp added to the gradient.
+    /// With λp added to the gradient, or after [`adamw`](Adam::adamw) with another decoupled λ.
     pub fn weight_decay(mut self, lambda: f64) -> Self {
-        (self.weight_decay, self.decoupled) = (lambda, false);
+        self.weight_decay = lambda;
         self
     }
 }

@@ -9,8 +9,11 @@ use plies_tensor::{Tensor, formula};
 use super::{Memory, Optimizer, State};
 use crate::{CheckpointError, Module};
 
-/// What is put before the names of its own state, in that of the optimiser.
+/// What is put before the names of its own state.
 const PREFIX: &str = "ema.";
+
+/// What is put before those of the optimiser's, which may be an `Ema` too.
+const INNER: &str = "inner.";
 
 /// Under which it is noted whether model and averages are exchanged.
 const SWAPPED: &str = "ema.swapped";
@@ -27,7 +30,8 @@ const MOMENTS: &[&str] = &["average"];
 ///
 /// [`Optimizer::swap_averages`] puts them in the model's place and back. [`KeepBest`] does that to measure
 /// a model, and what it keeps are the averages then; whoever would go on training from that checkpoint
-/// swaps first.
+/// swaps first. Buffers are not averaged: the running statistics of a [`BatchNorm`](crate::BatchNorm) belong to
+/// the raw weights, and the averages want their own, from some batches in training after a swap.
 ///
 /// # Source
 /// Polyak, Juditsky: Acceleration of stochastic approximation by averaging (1992), β = 1; the limit on βₜ as
@@ -107,9 +111,11 @@ impl Optimizer for Ema {
     }
 
     fn state(&self) -> State {
-        let mut state = self.optimizer.state();
-        let own = self.memory.state(MOMENTS).into_iter();
-        state.extend(own.map(|(name, tensor)| (format!("{PREFIX}{name}"), tensor)));
+        let under = |prefix: &'static str, state: State| {
+            state.into_iter().map(move |(name, tensor)| (format!("{prefix}{name}"), tensor))
+        };
+        let mut state: State = under(INNER, self.optimizer.state()).collect();
+        state.extend(under(PREFIX, self.memory.state(MOMENTS)));
         state.insert(SWAPPED.to_owned(), Tensor::scalar(i32::from(self.swapped)));
         state
     }
@@ -124,10 +130,14 @@ impl Optimizer for Ema {
             swapped = flag.elem_count() == 1 && flag.item()? != 0.0;
         }
         for (key, tensor) in state {
-            match key.strip_prefix(PREFIX) {
-                Some(name) => own.insert(name.to_owned(), tensor),
-                None => inner.insert(key, tensor),
-            };
+            if let Some(name) = key.strip_prefix(PREFIX) {
+                own.insert(name.to_owned(), tensor);
+            } else if let Some(name) = key.strip_prefix(INNER) {
+                inner.insert(name.to_owned(), tensor);
+            } else {
+                let reason = format!("{key} is neither under {PREFIX} nor under {INNER}");
+                return Err(CheckpointError::State { reason });
+            }
         }
         let memory = Memory::from_state(MOMENTS, own, parameters)?;
         self.optimizer.load_state(inner, parameters)?;

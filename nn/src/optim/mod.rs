@@ -4,6 +4,16 @@
 //!
 //! Drop the loss before the step: while its graph is alive it holds the parameters' old values, and
 //! the step has to copy instead of overwriting.
+//!
+//! Weight decay is a part of the gradient, λp, or decoupled from it, p ← (1 - ηλ)p:
+//!
+//! | | in the gradient | decoupled |
+//! |---|---|---|
+//! | [`Sgd`], [`Adagrad`], [`Adadelta`], [`RmsProp`] | `weight_decay` | |
+//! | [`Adam`] | `weight_decay` | [`Adam::adamw`] |
+//! | [`NAdam`], [`RAdam`] | `weight_decay` | `decoupled_weight_decay` |
+//! | [`Lion`], [`Muon`] | | `weight_decay` |
+//! | any, in [`Regularized`]: weights without biases | `l2` | `decoupled_l2` |
 
 mod adadelta;
 mod adagrad;

@@ -21,6 +21,10 @@ use crate::{CheckpointError, Module};
 /// whatever the optimiser makes of the gradient: L2 is then weight decay as in AdamW, and L1 sets weights to
 /// exactly 0.
 ///
+/// It stands inside [`Ema`](super::Ema) and [`ParameterGroups`](super::ParameterGroups), never around them. Around
+/// an `Ema` it would shrink and limit weights after they were averaged, and decay the averages when they are in
+/// the model's place; around groups it would take the learning rate of the rest for that of all.
+///
 /// # Source
 /// L2: Hoerl, Kennard: Ridge regression (1970); L1: Tibshirani: Regression shrinkage and selection via the
 /// lasso (1996); both: Zou, Hastie: Regularization and variable selection via the elastic net (2005).
