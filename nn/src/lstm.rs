@@ -148,11 +148,10 @@ impl Lstm {
 }
 
 impl Module for Lstm {
-    /// The outputs for sequences of the pass's lengths, from zeros.
+    /// The outputs for whole sequences, from zeros.
     #[track_caller]
     fn forward(&self, x: &Var, pass: &mut Pass) -> Var {
-        let lengths = pass.lengths();
-        self.run(x, lengths.as_deref(), None, pass).0
+        self.run(x, None, None, pass).0
     }
 
     fn export(&self, x: &Value, graph: &Graph) -> onnx::Result<Value> {

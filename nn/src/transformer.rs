@@ -174,11 +174,10 @@ impl TransformerEncoderLayer {
 }
 
 impl Module for TransformerEncoderLayer {
-    /// The outputs for sequences of the pass's lengths, all of whose steps see each other.
+    /// The outputs for whole sequences, all of whose steps see each other.
     #[track_caller]
     fn forward(&self, x: &Var, pass: &mut Pass) -> Var {
-        let lengths = pass.lengths();
-        self.run(x, lengths.as_deref(), &AttentionMask::default(), pass)
+        self.run(x, None, &AttentionMask::default(), pass)
     }
 
     fn export(&self, x: &Value, graph: &Graph) -> onnx::Result<Value> {
@@ -278,11 +277,10 @@ impl TransformerEncoder {
 }
 
 impl Module for TransformerEncoder {
-    /// The outputs for sequences of the pass's lengths, all of whose steps see each other.
+    /// The outputs for whole sequences, all of whose steps see each other.
     #[track_caller]
     fn forward(&self, x: &Var, pass: &mut Pass) -> Var {
-        let lengths = pass.lengths();
-        self.run(x, lengths.as_deref(), &AttentionMask::default(), pass)
+        self.run(x, None, &AttentionMask::default(), pass)
     }
 
     fn export(&self, x: &Value, graph: &Graph) -> onnx::Result<Value> {

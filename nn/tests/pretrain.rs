@@ -9,7 +9,7 @@ use plies_nn::optim::{Adam, Sgd};
 use plies_nn::pretrain::{
     Autoencoder, ContrastiveDivergence, Corruption, Rbm, Stack, Visible, contrast,
 };
-use plies_nn::train::{Fit, History, evaluate, fit};
+use plies_nn::train::{Callback, Fit, History, evaluate, fit};
 use plies_nn::{Activation, Checkpoint, Mlp, Module, Pass, loss};
 use plies_tensor::{DType, Device, Rng, Tensor};
 
@@ -89,6 +89,23 @@ fn gradients_of_autoencoders_are_those_of_finite_differences() {
             gradgradcheck(f, &inputs).unwrap();
         }
     }
+}
+
+#[test]
+fn gradients_of_hidden_means_are_those_of_finite_differences() {
+    let f = |inputs: &[Var]| {
+        let mut rbm = small(Visible::Gaussian);
+        let mut parameters = inputs[1..].iter();
+        rbm.for_each_parameter_mut(&mut |name, p| {
+            if name != "visible_bias" {
+                *p = parameters.next().unwrap().clone();
+            }
+        });
+        rbm.forward(&inputs[0], &mut Pass::eval())
+    };
+    let inputs = [normal(&[4, 3], 1), normal(&[2, 3], 2), normal(&[2], 3)];
+    gradcheck(f, &inputs).unwrap();
+    gradgradcheck(f, &inputs).unwrap();
 }
 
 /// A machine of three visible and two hidden units with given weights.
@@ -280,15 +297,16 @@ fn sparsity_brings_hidden_units_to_be_on_as_often_as_asked() {
 
 #[test]
 fn a_resumed_training_has_the_bits_of_one_without_a_stop_on_any_number_of_threads() {
-    let x = bars_and_stripes(3);
+    // Units, weights and chains enough for several threads.
+    let x = Rng::new(5).bernoulli(0.3, [400, 256], DType::F32, &Device::cpu());
     let new = || {
         let mut rng = Rng::new(6);
-        let machine = ContrastiveDivergence::new(Rbm::binary(9, 5, &mut rng));
-        (machine.steps(2).persistent(10, &mut rng).sparse(0.2, 0.1), Sgd::new(0.1).momentum(0.9))
+        let machine = ContrastiveDivergence::new(Rbm::binary(256, 300, &mut rng));
+        (machine.steps(2).persistent(250, &mut rng).sparse(0.2, 0.1), Sgd::new(0.1).momentum(0.9))
     };
     let run = |machine: &mut ContrastiveDivergence, sgd: &mut Sgd, epochs| {
         let settings = Fit { epochs, seed: 4, ..Fit::epochs(0) };
-        fit(machine, sgd, &contrast, &loader(&x, 4), &settings, &mut []).unwrap();
+        fit(machine, sgd, &contrast, &loader(&x, 200), &settings, &mut []).unwrap();
     };
     let save = |machine: &ContrastiveDivergence, sgd: &Sgd| {
         let mut checkpoint = Checkpoint::new();
@@ -302,8 +320,10 @@ fn a_resumed_training_has_the_bits_of_one_without_a_stop_on_any_number_of_thread
         run(&mut machine, &mut sgd, 0..4);
         save(&machine, &sgd)
     };
+    let all = plies_tensor::threads();
     let once = whole(1);
     assert!(whole(2) == once && whole(4) == once);
+    plies_tensor::set_threads(all);
     let (mut machine, mut sgd) = new();
     run(&mut machine, &mut sgd, 0..2);
     let checkpoint = Checkpoint::from_bytes(&save(&machine, &sgd), "memory").unwrap();
@@ -317,19 +337,24 @@ fn a_resumed_training_has_the_bits_of_one_without_a_stop_on_any_number_of_thread
 #[test]
 fn callbacks_see_the_gap_and_evaluation_the_free_energy() {
     let x = bars_and_stripes(3);
-    let mut machine = ContrastiveDivergence::new(Rbm::binary(9, 5, &mut Rng::new(6)));
+    let mut rng = Rng::new(6);
+    let machine = ContrastiveDivergence::new(Rbm::binary(9, 5, &mut rng));
+    let mut machine = machine.persistent(20, &mut rng);
     let mut history = History::default();
-    let settings = Fit::epochs(3);
-    fit(
-        &mut machine,
-        &mut Sgd::new(0.1),
-        &contrast,
-        &loader(&x, 7),
-        &settings,
-        &mut [&mut history],
-    )
-    .unwrap();
-    assert!(history.epochs().len() == 3 && history.epochs().iter().all(|e| e.loss.is_finite()));
+    for epoch in 0..3 {
+        let rbm = machine.rbm();
+        let [w, b, a] =
+            [rbm.weight(), rbm.hidden_bias(), rbm.visible_bias()].map(|p| p.value().clone());
+        let before = Rbm::binary(9, 5, &mut rng).with_weights(w, b, a);
+        // All examples in one batch, after which the chains are what was imagined in it.
+        let settings = Fit { epochs: epoch..epoch + 1, ..Fit::epochs(0) };
+        let (sgd, callbacks) = (&mut Sgd::new(0.1), &mut [&mut history as &mut dyn Callback]);
+        fit(&mut machine, sgd, &contrast, &loader(&x, 14), &settings, callbacks).unwrap();
+        let [(_, chains)] = &machine.named_buffers()[..] else { panic!("the chains alone") };
+        let mean = |v: &Tensor| before.free_energy(v).mean_all().item().unwrap();
+        let (gap, found) = (mean(&x) - mean(chains), history.epochs()[epoch].loss);
+        assert!(gap.abs() > 1e-3 && (found - gap).abs() < 1e-5, "{found} for {gap}");
+    }
     let energy = machine.forward(&Var::constant(x.clone()), &mut Pass::eval());
     let expected = machine.rbm().free_energy(&x).mean_all().item().unwrap();
     assert_eq!(energy.item().unwrap(), expected);

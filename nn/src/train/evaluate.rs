@@ -59,8 +59,7 @@ pub fn evaluate(
     let mut total = 0.0;
     for batch in loader.epoch(0) {
         let n = batch.len();
-        let mut pass = Pass::eval().with_lengths(batch.lengths);
-        let logits = no_grad(|| model.forward(&Var::constant(batch.inputs), &mut pass));
+        let logits = no_grad(|| model.forward(&Var::constant(batch.inputs), &mut Pass::eval()));
         total += no_grad(|| loss(&logits, &batch.targets)).value().item()? * n as f64;
         evaluation.confusion.add_batch(logits.value(), &batch.targets)?;
         let probability = logits.value().softmax(-1).max(&[-1], false);
