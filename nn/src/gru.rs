@@ -127,10 +127,11 @@ impl Gru {
 }
 
 impl Module for Gru {
-    /// The outputs for whole sequences, from zeros.
+    /// The outputs for sequences of the pass's lengths, from zeros.
     #[track_caller]
     fn forward(&self, x: &Var, pass: &mut Pass) -> Var {
-        self.run(x, None, None, pass).0
+        let lengths = pass.lengths();
+        self.run(x, lengths.as_deref(), None, pass).0
     }
 
     fn export(&self, x: &Value, graph: &Graph) -> onnx::Result<Value> {

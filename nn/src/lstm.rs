@@ -148,10 +148,11 @@ impl Lstm {
 }
 
 impl Module for Lstm {
-    /// The outputs for whole sequences, from zeros.
+    /// The outputs for sequences of the pass's lengths, from zeros.
     #[track_caller]
     fn forward(&self, x: &Var, pass: &mut Pass) -> Var {
-        self.run(x, None, None, pass).0
+        let lengths = pass.lengths();
+        self.run(x, lengths.as_deref(), None, pass).0
     }
 
     fn export(&self, x: &Value, graph: &Graph) -> onnx::Result<Value> {

@@ -1,12 +1,15 @@
 //! What layers have in common.
 
+use std::sync::Arc;
+
 use plies_autograd::Var;
 use plies_tensor::{Rng, Tensor};
 
 use crate::onnx::{self, Graph, Value};
 use crate::visitor::{Found, FoundMut, Visitor, VisitorMut};
 
-/// How a forward pass is meant: training, with the random numbers it may draw, or evaluation.
+/// How a forward pass is meant: training, with the random numbers it may draw, or evaluation; and how
+/// long the sequences of the batch are, if they are not all of one length.
 ///
 /// It is an argument rather than a hidden state of the layers, so that a model can be evaluated
 /// while it is being trained, and the same seed always drops the same units.
@@ -21,17 +24,38 @@ use crate::visitor::{Found, FoundMut, Visitor, VisitorMut};
 #[derive(Clone, Debug)]
 pub struct Pass {
     rng: Option<Rng>,
+    lengths: Option<Arc<[usize]>>,
 }
 
 impl Pass {
     /// Nothing random: dropout passes everything.
     pub fn eval() -> Self {
-        Pass { rng: None }
+        Pass { rng: None, lengths: None }
     }
 
     /// Training, with random numbers from `rng`.
     pub fn train(rng: Rng) -> Self {
-        Pass { rng: Some(rng) }
+        Pass { rng: Some(rng), lengths: None }
+    }
+
+    /// The same for sequences that have so many steps each, and padding after them: layers along time
+    /// read no more in [`forward`](Module::forward).
+    ///
+    /// # Example
+    /// ```
+    /// use plies_nn::{Module, Pass, SequencePool, Var};
+    /// use plies_tensor::Tensor;
+    /// let x = Var::constant(Tensor::from([[[1f32], [3.0]], [[5.0], [f32::NAN]]])); // [2, 2, 1]
+    /// let y = SequencePool::Mean.forward(&x, &mut Pass::eval().with_lengths(Some(vec![2, 1])));
+    /// assert_eq!(y.to_vec::<f32>().unwrap(), [2.0, 5.0]);
+    /// ```
+    pub fn with_lengths(self, lengths: Option<Vec<usize>>) -> Self {
+        Pass { lengths: lengths.map(Arc::from), ..self }
+    }
+
+    /// How many steps each sequence has, unless all have as many as there are.
+    pub fn lengths(&self) -> Option<Arc<[usize]>> {
+        self.lengths.clone()
     }
 
     /// Whether this is a training pass.

@@ -307,10 +307,11 @@ impl MultiHeadAttention {
 }
 
 impl Module for MultiHeadAttention {
-    /// Self-attention of whole sequences, all of whose steps see each other.
+    /// Self-attention of sequences of the pass's lengths, all of whose steps see each other.
     #[track_caller]
     fn forward(&self, x: &Var, pass: &mut Pass) -> Var {
-        self.run(x, None, &AttentionMask::default(), pass).0
+        let lengths = pass.lengths();
+        self.run(x, lengths.as_deref(), &AttentionMask::default(), pass).0
     }
 
     fn export(&self, x: &Value, graph: &Graph) -> onnx::Result<Value> {

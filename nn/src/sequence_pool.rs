@@ -93,10 +93,10 @@ impl SequencePool {
 }
 
 impl Module for SequencePool {
-    /// As [`of`](SequencePool::of), of whole sequences.
+    /// As [`of`](SequencePool::of), with the lengths of the pass.
     #[track_caller]
-    fn forward(&self, x: &Var, _pass: &mut Pass) -> Var {
-        self.of(x, None)
+    fn forward(&self, x: &Var, pass: &mut Pass) -> Var {
+        self.of(x, pass.lengths().as_deref())
     }
 
     fn export(&self, x: &Value, graph: &Graph) -> onnx::Result<Value> {

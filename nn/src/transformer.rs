@@ -174,10 +174,11 @@ impl TransformerEncoderLayer {
 }
 
 impl Module for TransformerEncoderLayer {
-    /// The outputs for whole sequences, all of whose steps see each other.
+    /// The outputs for sequences of the pass's lengths, all of whose steps see each other.
     #[track_caller]
     fn forward(&self, x: &Var, pass: &mut Pass) -> Var {
-        self.run(x, None, &AttentionMask::default(), pass)
+        let lengths = pass.lengths();
+        self.run(x, lengths.as_deref(), &AttentionMask::default(), pass)
     }
 
     fn export(&self, x: &Value, graph: &Graph) -> onnx::Result<Value> {
@@ -277,10 +278,11 @@ impl TransformerEncoder {
 }
 
 impl Module for TransformerEncoder {
-    /// The outputs for whole sequences, all of whose steps see each other.
+    /// The outputs for sequences of the pass's lengths, all of whose steps see each other.
     #[track_caller]
     fn forward(&self, x: &Var, pass: &mut Pass) -> Var {
-        self.run(x, None, &AttentionMask::default(), pass)
+        let lengths = pass.lengths();
+        self.run(x, lengths.as_deref(), &AttentionMask::default(), pass)
     }
 
     fn export(&self, x: &Value, graph: &Graph) -> onnx::Result<Value> {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use plies_autograd::Var;
-use plies_nn::data::{Loader, TensorDataset};
+use plies_nn::data::{Loader, SequenceDataset, TensorDataset};
 use plies_nn::loss::cross_entropy;
 use plies_nn::optim::{
     Adadelta, Adagrad, Adam, Lbfgs, Lion, Muon, NAdam, Optimizer, ParameterGroups, RAdam, RmsProp,
@@ -14,7 +14,9 @@ use plies_nn::train::{
     BatchEvent, Callback, EarlyStopping, EpochEvent, Fit, Flow, History, KeepBest, Report,
     TrainError, Training, evaluate, fit,
 };
-use plies_nn::{Activation, Checkpoint, Mlp, Module};
+use plies_nn::{
+    Activation, Checkpoint, Gru, Linear, Mlp, Module, MultiHeadAttention, SequencePool, Sequential,
+};
 use plies_tensor::{DType, Device, Rng, Tensor};
 
 /// Two classes: inside and outside a circle.
@@ -388,4 +390,32 @@ fn clipped_gradients_are_those_of_the_formulas() {
     assert_eq!(gradients(), clamped);
     model.zero_grad();
     assert_eq!(clip_grad_norm(&model, 1.0).unwrap(), 0.0, "no gradient, no length");
+}
+
+/// Padding that is read would be seen: nothing that comes of a NaN is a number.
+#[test]
+fn a_training_reads_no_padding() {
+    let rng = &mut Rng::new(1);
+    let device = Device::cpu();
+    let sequences = [3usize, 1, 4, 2].map(|n| rng.normal([n, 2], DType::F32, &device));
+    let train = |padding: f64| {
+        let data = SequenceDataset::new(sequences.to_vec(), Tensor::from([0, 1, 1, 0]));
+        let loader = Loader::new(Arc::new(data.padding(padding)), 2).shuffle(3);
+        let rng = &mut Rng::new(2);
+        let mut model = Sequential::new()
+            .push(Gru::new(2, 4, rng))
+            .push(MultiHeadAttention::new(4, 2, rng))
+            .push(SequencePool::Mean)
+            .push(Linear::new(4, 2, rng));
+        let mut history = History::default();
+        let settings = Fit { held_out: Some(loader.clone()), ..Fit::epochs(3) };
+        let callbacks: &mut [&mut dyn Callback] = &mut [&mut history];
+        fit(&mut model, &mut Sgd::new(0.1), &cross_entropy, &loader, &settings, callbacks).unwrap();
+        let losses: Vec<f64> =
+            history.epochs().iter().flat_map(|e| [e.loss, e.judged_loss()]).collect();
+        (losses, evaluate(&model, &loader, 2, &cross_entropy).unwrap().probability)
+    };
+    let (losses, probability) = train(0.0);
+    assert!(losses.iter().all(|loss| loss.is_finite()), "{losses:?}");
+    assert_eq!(train(f64::NAN), (losses, probability));
 }

@@ -10,7 +10,7 @@ pub struct Batch {
     /// What it should answer.
     pub targets: Tensor,
     /// How many steps of each example are its own, where inputs are sequences [B, T, ...] that are padded
-    /// to the longest: what recurrent layers take.
+    /// to the longest: what layers along time read, through [`Pass::with_lengths`](crate::Pass::with_lengths).
     pub lengths: Option<Vec<usize>>,
 }
 

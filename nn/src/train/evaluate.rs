@@ -59,7 +59,8 @@ pub fn evaluate(
     let mut total = 0.0;
     for batch in loader.epoch(0) {
         let n = batch.len();
-        let logits = no_grad(|| model.forward(&Var::constant(batch.inputs), &mut Pass::eval()));
+        let mut pass = Pass::eval().with_lengths(batch.lengths);
+        let logits = no_grad(|| model.forward(&Var::constant(batch.inputs), &mut pass));
         total += no_grad(|| loss(&logits, &batch.targets)).value().item()? * n as f64;
         evaluation.confusion.add_batch(logits.value(), &batch.targets)?;
         let probability = logits.value().softmax(-1).max(&[-1], false);

@@ -10,7 +10,7 @@ use super::run::descend;
 use crate::data::Loader;
 use crate::optim::Optimizer;
 use crate::stream::{Purpose, stream};
-use crate::{Checkpoint, Module, Pass};
+use crate::{Checkpoint, Module};
 
 /// Which learning rates [`find_lr`] tries.
 #[derive(Clone, Copy, Debug)]
@@ -156,9 +156,9 @@ fn try_rates(
     for (i, (batch_of_epoch, batch)) in batches.take(sweep.steps).enumerate() {
         let epoch = i / loader.batches();
         let lr = sweep.lr(i);
-        let mut pass = Pass::train(stream(sweep.seed, Purpose::Forward, epoch, batch_of_epoch));
+        let rng = stream(sweep.seed, Purpose::Forward, epoch, batch_of_epoch);
         model.zero_grad();
-        let (loss, _) = descend(model, loss, batch, &mut pass, 1.0)?;
+        let (loss, _) = descend(model, loss, batch, rng, 1.0)?;
         average = sweep.smoothing * average + (1.0 - sweep.smoothing) * loss;
         let smoothed = average / (1.0 - sweep.smoothing.powi(i as i32 + 1));
         least = least.min(smoothed);

@@ -72,7 +72,8 @@ pub(super) fn measure(
     let mut sums = Sums::ZERO;
     for batch in loader.epoch(0) {
         let n = batch.len();
-        let output = no_grad(|| model.forward(&Var::constant(batch.inputs), &mut Pass::eval()));
+        let mut pass = Pass::eval().with_lengths(batch.lengths);
+        let output = no_grad(|| model.forward(&Var::constant(batch.inputs), &mut pass));
         let loss = no_grad(|| loss(&output, &batch.targets)).value().item()?;
         sums.add(loss, count_correct(output.value(), &batch.targets), n);
     }

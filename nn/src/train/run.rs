@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use plies_autograd::Var;
-use plies_tensor::Tensor;
+use plies_tensor::{Rng, Tensor};
 
 use super::means::{Sums, count_correct, measure};
 use super::{BatchEvent, Callback, EpochEvent, Fit, Flow, Position, Report, TrainError, Training};
@@ -129,10 +129,10 @@ impl<'a, 'c> Run<'a, 'c> {
         let accumulate = settings.accumulate.max(1);
         let n = batch.len();
         let lr = self.base_lr * self.factor(i / accumulate);
-        let mut pass = Pass::train(stream(settings.seed, Purpose::Forward, epoch, i));
+        let rng = stream(settings.seed, Purpose::Forward, epoch, i);
         // Sums can be added before it is known how many examples there will be.
         let weight = if accumulate == 1 { 1.0 } else { n as f64 };
-        let (batch_loss, correct) = descend(self.model, self.loss, batch, &mut pass, weight)?;
+        let (batch_loss, correct) = descend(self.model, self.loss, batch, rng, weight)?;
         self.waiting += n;
         let steps = (i + 1).is_multiple_of(accumulate) || i + 1 == self.batches;
         if steps {
@@ -304,17 +304,19 @@ impl Position {
     }
 }
 
-/// The loss of a batch and how many of it are classified right; `weight` times its gradients are added to
+/// The loss of a batch and how many of it are classified right, by a training pass that draws from `rng`;
+/// `weight` times its gradients are added to
 /// those that parameters have.
 #[track_caller]
 pub(super) fn descend(
     model: &dyn Module,
     loss: Loss<'_>,
     batch: Batch,
-    pass: &mut Pass,
+    rng: Rng,
     weight: f64,
 ) -> plies_tensor::Result<(f64, Option<usize>)> {
-    let output = model.forward(&Var::constant(batch.inputs), pass);
+    let mut pass = Pass::train(rng).with_lengths(batch.lengths);
+    let output = model.forward(&Var::constant(batch.inputs), &mut pass);
     let correct = count_correct(output.value(), &batch.targets);
     // With the loss goes the graph, which holds the parameters' values; without it a step overwrites them.
     let loss = loss(&output, &batch.targets);
