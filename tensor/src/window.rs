@@ -138,7 +138,7 @@ impl Conv {
             "same_padding: {self:?}: a stride makes the result shorter, a padding longer"
         );
         let around = |(a, &k): (usize, &usize)| {
-            let all = dilation[a + 2 - axes] * k.saturating_sub(1);
+            let all = dilation[a + 2 - axes].saturating_mul(k.saturating_sub(1));
             [all / 2, all - all / 2]
         };
         size.iter().enumerate().map(around).collect()

@@ -71,7 +71,7 @@ impl<T: Primitive + PartialOrd> Loop for Planes<'_, T> {
             }
             at.fill(-1);
             for i in 0..n_rows {
-                for l in 0..size[1] {
+                for l in 0..size[1].min(w_row + padding[1]) {
                     // The windows whose column l is inside the row.
                     let start = padding[1].saturating_sub(l).div_ceil(stride[1]).min(n);
                     let end = (w_row + padding[1]).saturating_sub(l).div_ceil(stride[1]).min(n);

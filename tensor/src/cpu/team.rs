@@ -23,6 +23,10 @@ use std::time::{Duration, Instant};
 /// on one thread between two loops that it shares.
 const AWAKE: Duration = Duration::from_micros(200);
 
+/// How long a helper stays at most before its thread is rayon's again for a moment: it may have been
+/// waiting for something else, which has happened by then.
+const TURN: Duration = Duration::from_millis(10);
+
 /// Rounds of spinning between two looks at the clock, or before a caller lets other programs run.
 const SPINS: usize = 64;
 
@@ -55,8 +59,12 @@ pub(super) fn together(members: usize, work: &(dyn Fn(usize) + Sync)) {
         return work(0);
     }
     let job = Job { work, panic: Mutex::new(None) };
-    let away = |_| Order(AtomicPtr::new(AWAY));
-    let orders = ORDERS.get_or_init(|| (1..rayon::current_num_threads()).map(away).collect());
+    let orders = ORDERS.get_or_init(|| {
+        // The first caller may be in a smaller pool than others.
+        let machine = thread::available_parallelism().map_or(1, usize::from);
+        let most = machine.max(rayon::current_num_threads());
+        (1..most).map(|_| Order(AtomicPtr::new(AWAY))).collect()
+    });
     let called = Called { orders: &orders[..orders.len().min(members - 1)], job: &job };
     for (order, member) in called.orders.iter().zip(1..) {
         order.give(called.address(), member);
@@ -101,23 +109,38 @@ impl Order {
     /// Calls a helper if none is here.
     fn give(&'static self, job: *mut Job<'static>, member: usize) {
         if self.0.swap(job, AcqRel) == AWAY {
-            rayon::spawn(move || while self.obey(member) {});
+            rayon::spawn(move || self.serve(member, AWAKE));
         }
     }
 
-    /// Waits for a job and does it, or leaves when there has been none for long.
-    fn obey(&self, member: usize) -> bool {
-        let Some(address) = self.take() else { return false };
+    /// Does jobs until there has been none for `awake`, or for a turn.
+    fn serve(&self, member: usize, awake: Duration) {
+        let since = Instant::now();
+        while self.obey(member, awake) {
+            if since.elapsed() >= TURN && self.leave() {
+                return;
+            }
+        }
+    }
+
+    /// Whether a helper that has no job may go.
+    fn leave(&self) -> bool {
+        self.0.compare_exchange(FREE, AWAY, Relaxed, Relaxed).is_ok()
+    }
+
+    /// Waits for a job and does it, or leaves when there has been none for `awake`.
+    fn obey(&self, member: usize, awake: Duration) -> bool {
+        let Some(address) = self.take(awake) else { return false };
         // SAFETY: the caller keeps the job alive while this order is `BUSY`.
         let job = unsafe { &*address };
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| (job.work)(member))) {
-            *job.panic.lock().unwrap_or_else(PoisonError::into_inner) = Some(panic);
+            job.panic.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(panic);
         }
         self.0.store(FREE, Release);
         true
     }
 
-    fn take(&self) -> Option<*const Job<'static>> {
+    fn take(&self, awake: Duration) -> Option<*const Job<'static>> {
         let since = Instant::now();
         loop {
             for _ in 0..SPINS {
@@ -127,9 +150,7 @@ impl Order {
                 }
                 spin_loop();
             }
-            if since.elapsed() >= AWAKE
-                && self.0.compare_exchange(FREE, AWAY, Relaxed, Relaxed).is_ok()
-            {
+            if since.elapsed() >= awake && self.leave() {
                 return None;
             }
         }
@@ -208,6 +229,20 @@ mod tests {
             });
         });
         assert!(busy.into_inner() > 0);
+    }
+
+    /// Without its end it would wait for the next job for ever.
+    #[test]
+    fn a_helper_gives_its_thread_back_after_a_turn() {
+        let calls = AtomicUsize::new(0);
+        let work = |_| {
+            calls.fetch_add(1, AcqRel);
+            thread::sleep(TURN);
+        };
+        let job = Job { work: &work, panic: Mutex::new(None) };
+        let order = Order(AtomicPtr::new(ptr::from_ref(&job).cast_mut().cast()));
+        order.serve(1, Duration::MAX);
+        assert_eq!((order.0.load(Acquire), calls.into_inner()), (AWAY, 1));
     }
 
     #[test]
