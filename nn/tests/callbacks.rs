@@ -360,6 +360,7 @@ fn the_search_for_a_learning_rate_leaves_everything_as_it_was() {
 /// Layers wide enough to be shared among threads.
 #[test]
 fn a_training_does_not_depend_on_the_number_of_threads() {
+    let _turn = crate::threads::Turn::take();
     let run = |threads: usize| {
         plies_tensor::set_threads(threads);
         let folder = tempfile::tempdir().unwrap();

@@ -144,6 +144,7 @@ fn clipping_is_that_of_the_whole_gradient() {
 /// Everything that is not lazy: to the bit what it is with gradients written out, on any number of threads.
 #[test]
 fn steps_by_rows_have_the_bits_of_steps_by_whole_gradients() {
+    let _turn = crate::threads::Turn::take();
     type Make = fn() -> Box<dyn Optimizer>;
     let optimizers: [Make; 8] = [
         || Box::new(Sgd::new(0.1)),
@@ -180,7 +181,6 @@ fn steps_by_rows_have_the_bits_of_steps_by_whole_gradients() {
             assert!(found[0] == found[2], "{name}, {dtype}: threads differ");
         }
     }
-    plies_tensor::set_threads(usize::MAX);
 }
 
 /// Rows that were not read keep their numbers and moments; those that were read have the numbers of a

@@ -2,6 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
 use std::sync::{Arc, Mutex};
+use std::thread;
 
 use plies_autograd::Var;
 use plies_nn::data::{
@@ -448,15 +449,19 @@ fn a_mistake_is_reported_at_the_callers_line_by_the_name_of_the_layer() {
         ("find_lr: no rates from 1 to 0.1", &|| search(LrSweep { from: 1.0, to: 0.1, ..sweep })),
         ("find_lr: no rates from 0 to 10", &|| search(LrSweep { from: 0.0, ..sweep })),
     ];
-    let before = take_hook();
-    set_hook(Box::new(|info| {
+    let (before, this) = (Arc::new(take_hook()), thread::current().id());
+    let of_others = before.clone();
+    set_hook(Box::new(move |info| {
+        if thread::current().id() != this {
+            return of_others(info); // Another test's.
+        }
         let Some(location) = info.location() else { return };
         let message = info.payload_as_str().unwrap_or_default();
         SEEN.lock().unwrap().push((format!("{location}"), message.to_owned()));
     }));
     let outcomes: Vec<bool> =
         rows.iter().map(|(_, mistake)| catch_unwind(AssertUnwindSafe(mistake)).is_err()).collect();
-    set_hook(before);
+    set_hook(Box::new(move |info| before(info)));
     let mut seen = SEEN.lock().unwrap().drain(..).collect::<Vec<_>>().into_iter();
     let mut wrong = Vec::new();
     for ((start, _), panicked) in rows.iter().zip(outcomes) {

@@ -320,10 +320,10 @@ fn a_resumed_training_has_the_bits_of_one_without_a_stop_on_any_number_of_thread
         run(&mut machine, &mut sgd, 0..4);
         save(&machine, &sgd)
     };
-    let all = plies_tensor::threads();
+    let turn = crate::threads::Turn::take();
     let once = whole(1);
     assert!(whole(2) == once && whole(4) == once);
-    plies_tensor::set_threads(all);
+    drop(turn);
     let (mut machine, mut sgd) = new();
     run(&mut machine, &mut sgd, 0..2);
     let checkpoint = Checkpoint::from_bytes(&save(&machine, &sgd), "memory").unwrap();

@@ -146,6 +146,7 @@ fn what_one_group_cannot_take_up_none_takes_up() {
 /// The fused step in F32, over a tensor long enough to be shared among threads.
 #[test]
 fn steps_do_not_depend_on_the_number_of_threads() {
+    let _turn = crate::threads::Turn::take();
     let run = |threads: usize, optimizer: &mut dyn Optimizer| {
         plies_tensor::set_threads(threads);
         let mut model = Mlp::new(&[300, 400, 10], Activation::Gelu, &mut Rng::new(1));

@@ -1,7 +1,5 @@
 //! What `PLIES_ISA` has wrong is told where the device is made: in a process for each name.
 
-#![cfg(unix)] // Elsewhere a name is always text.
-
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::process::Command;
@@ -28,7 +26,7 @@ fn a_wrong_name_is_told_at_the_line_that_makes_the_device() {
     ];
     for (name, message) in rows {
         let output = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "work_for_several_threads", "--ignored", "--nocapture"])
+            .args(["--exact", "isa::work_for_several_threads", "--ignored", "--nocapture"])
             .env("PLIES_ISA", OsStr::from_bytes(name))
             .output()
             .unwrap();

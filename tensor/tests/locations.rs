@@ -4,7 +4,8 @@
 
 use std::ops::{Bound, Range};
 use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
+use std::thread;
 
 use plies_tensor::testing::assert_close;
 use plies_tensor::{
@@ -326,15 +327,19 @@ fn a_mistake_is_reported_at_the_callers_line_by_the_name_of_what_was_called() {
         ("categorical", &|| drop(Rng::new(1).categorical(&scalar))),
         ("categorical", &|| drop(Rng::new(1).categorical(&ints))),
     ];
-    let before = take_hook();
-    set_hook(Box::new(|info| {
+    let (before, this) = (Arc::new(take_hook()), thread::current().id());
+    let of_others = before.clone();
+    set_hook(Box::new(move |info| {
+        if thread::current().id() != this {
+            return of_others(info); // Another test's.
+        }
         let Some(location) = info.location() else { return };
         let message = info.payload_as_str().unwrap_or_default().to_owned();
         SEEN.lock().unwrap().push((location.file().to_owned(), location.line(), message));
     }));
     let outcomes: Vec<bool> =
         rows.iter().map(|(_, mistake)| catch_unwind(AssertUnwindSafe(mistake)).is_err()).collect();
-    set_hook(before);
+    set_hook(Box::new(move |info| before(info)));
     let mut seen = SEEN.lock().unwrap().drain(..).collect::<Vec<_>>().into_iter();
     let mut wrong = Vec::new();
     for ((start, _), panicked) in rows.iter().zip(outcomes) {

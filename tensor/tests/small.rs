@@ -3,7 +3,7 @@
 //!
 //! ```sh
 //! MIRIFLAGS=-Zmiri-env-forward=PLIES_ISA PLIES_ISA=portable \
-//!     cargo +nightly miri test -p plies-tensor --no-default-features --test small
+//!     cargo +nightly miri test -p plies-tensor --no-default-features --test all small::
 //! ```
 
 #![allow(clippy::single_range_in_vec_init)] // One state, one matrix that is kept.
@@ -177,6 +177,7 @@ fn recurrences() {
 
 #[test]
 fn random_numbers_on_several_threads() {
+    let _turn = crate::threads::Turn::take();
     set_threads(2);
     let x = Rng::new(2).normal([100], DType::F32, &Device::cpu());
     let held: Vec<Tensor> = (0..4)

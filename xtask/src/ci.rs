@@ -77,12 +77,17 @@ fn rustdoc(workspace: &Workspace) -> Outcome {
         .run(workspace.root())
 }
 
-/// With the best instruction set of this processor, and again with each lower one.
+/// With the best instruction set of this processor, and again with each lower one. With all features:
+/// they add, and what is there without them is tested on the way.
 fn test(workspace: &Workspace) -> Outcome {
-    cargo_with(&["test", "--workspace", "--locked"]).run(workspace.root())?;
+    let test = ["test", "--workspace", "--locked", "--all-features"];
+    cargo_with(&test).run(workspace.root())?;
     for isa in lower_instruction_sets() {
         println!("PLIES_ISA={isa}");
-        cargo_with(&["test", "--workspace", "--locked", "--lib", "--tests", "--quiet"])
+        // What computes no numbers with it has nothing to add; `backend` computes with loops of its own.
+        let computing =
+            ["--exclude", "xtask", "--lib", "--tests", "--quiet", "--", "--skip", "backend::"];
+        cargo_with(&[&test[..], &computing].concat())
             .environment(&[("PLIES_ISA", isa)])
             .run(workspace.root())?;
     }
@@ -110,11 +115,8 @@ fn alone(workspace: &Workspace) -> Outcome {
         cargo_with(&["check", "--locked", "--all-targets", "-p", package, "--no-default-features"])
             .run(workspace.root())?;
     }
-    // Threads are the only default feature, and loops are here alone.
-    cargo_with(&["test", "--locked", "-p", "plies-tensor", "--no-default-features"])
-        .run(workspace.root())?;
-    for package in ["plies-tensor", "plies-nn"] {
-        cargo_with(&["test", "--locked", "-p", package, "--all-features"]).run(workspace.root())?;
-    }
-    Ok(())
+    // Threads are the only default feature, and loops are here alone: all of them run in these tests.
+    let tests = ["--no-default-features", "--test", "all"];
+    cargo_with(&[&["test", "--locked", "-p", "plies-tensor"], &tests[..]].concat())
+        .run(workspace.root())
 }

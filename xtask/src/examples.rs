@@ -42,11 +42,11 @@ pub(crate) fn run(workspace: &Workspace) -> Outcome {
     Ok(())
 }
 
-/// Builds with the same features as `cargo test --workspace`, which has compiled all of it.
+/// Builds with the same features as the step `test`, which has compiled all of it.
 fn build(workspace: &Workspace) -> Result<Vec<Example>, String> {
     let format = "--message-format=json-render-diagnostics";
-    let messages = cargo_with(&["build", "--workspace", "--examples", "--locked", format])
-        .output(workspace.root())?;
+    let build = ["build", "--workspace", "--examples", "--all-features", "--locked", format];
+    let messages = cargo_with(&build).output(workspace.root())?;
     let mut examples = Vec::new();
     for message in messages.lines() {
         let message: Value = serde_json::from_str(message).map_err(|e| e.to_string())?;

@@ -9,6 +9,7 @@ mod machine_paths;
 mod manifests;
 mod quiet_libraries;
 mod quotations;
+mod tests_run;
 mod toolchain;
 mod unsafe_code;
 
@@ -28,6 +29,7 @@ pub(crate) const RULES: &[(&str, Rule)] = &[
     ("links in Markdown lead somewhere", links::check),
     ("the code map and the table of layers are complete", code_map::check),
     ("code quoted in Markdown is the code", quotations::check),
+    ("no file of tests is forgotten", tests_run::check),
     ("unsafe code stays in the CPU backend", unsafe_code::check),
     ("libraries print nothing and exit nowhere", quiet_libraries::check),
     ("no path of somebody's machine", machine_paths::check),
