@@ -1,0 +1,79 @@
+//! The command line. Each command is a file in `commands`, with its arguments and what it does; here is
+//! what several of them share.
+
+mod commands;
+// The trainings use all of these three.
+#[allow(dead_code)]
+pub(crate) mod console;
+#[allow(dead_code)]
+pub(crate) mod interrupt;
+#[allow(dead_code)]
+pub(crate) mod progress;
+pub(crate) mod text;
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use commands::info;
+use console::Failure;
+
+/// Word vectors, text classification and language models.
+///
+/// Texts to try everything on are inside the program; a command that is given no file uses them.
+#[derive(Debug, Parser)]
+#[command(
+    name = "plies-text",
+    version,
+    arg_required_else_help = true,
+    subcommand_required = true,
+    max_term_width = 100,
+    after_help = "In a clone of the repository, `cargo text` stands for `plies-text`.\n\
+        Exit status: 0 all is well, 2 bad input (one line on stderr), 130 Ctrl-C."
+)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// The commands: a variant and a row in `run` for each.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Info(info::Info),
+}
+
+impl Command {
+    pub(crate) fn run(&self) -> Result<(), Failure> {
+        match self {
+            Command::Info(args) => args.run(),
+        }
+    }
+}
+
+/// What every command takes.
+#[derive(Args, Debug)]
+pub(crate) struct CommonArgs {
+    /// Use at most N threads [default: all processors]
+    #[arg(long, value_name = "N", value_parser = threads)]
+    pub(crate) threads: Option<usize>,
+
+    /// Write one JSON object to FILE, or to standard output for -, and then nothing else there
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
+
+    /// Say no more than the result
+    #[arg(long, short)]
+    pub(crate) quiet: bool,
+}
+
+fn threads(text: &str) -> Result<usize, String> {
+    let threads = text.parse().ok().filter(|n| (1..=1024).contains(n));
+    threads.ok_or_else(|| "it takes a whole number from 1 to 1024".to_owned())
+}
+
+/// A finite number.
+#[allow(dead_code)]
+pub(crate) fn number(text: &str) -> Result<f64, String> {
+    let number = text.parse().ok().filter(|x: &f64| x.is_finite());
+    number.ok_or_else(|| "it takes a number, such as 0.05".to_owned())
+}

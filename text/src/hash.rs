@@ -1,0 +1,67 @@
+//! Two hash functions: a quick one for tables in memory, and fastText's, on which the meaning of its
+//! model files depends.
+
+/// A quick hash of bytes for tables in memory: eight bytes at a time, multiplied to twice the width and
+/// folded. It may change from version to version.
+///
+/// # Source
+/// The folded multiplication of wyhash (Wang Yi, public domain).
+#[inline]
+pub(crate) fn hash(bytes: &[u8]) -> u64 {
+    const ODD: [u64; 2] = [0x9e37_79b9_7f4a_7c15, 0xa076_1d64_78bd_642f];
+    let fold = |a: u64, b: u64| {
+        let wide = u128::from(a) * u128::from(b);
+        wide as u64 ^ (wide >> 64) as u64
+    };
+    let mut state = bytes.len() as u64 ^ ODD[1];
+    let mut rest = bytes;
+    while let Some((eight, after)) = rest.split_first_chunk::<8>() {
+        state = fold(state ^ u64::from_le_bytes(*eight), ODD[0]);
+        rest = after;
+    }
+    let last = rest.iter().fold(0, |word, &byte| word << 8 | u64::from(byte));
+    fold(state ^ last, ODD[0]) ^ state
+}
+
+/// fastText's hash of a word or an n-gram, 32-bit FNV-1a over bytes taken for signed:
+///
+///   h = 2166136261;  for each byte b: h = (h ⊕ sign-extended b) · 16777619
+///
+/// # Source
+/// fastText, `Dictionary::hash`. The extension of the sign, once a compiler's choice, became part of the
+/// format.
+#[inline]
+pub fn fasttext_hash(bytes: &[u8]) -> u32 {
+    bytes.iter().fold(2_166_136_261, |h, &byte| (h ^ byte as i8 as u32).wrapping_mul(16_777_619))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn short_strings_have_hashes_of_their_own_in_both_halves() {
+        let strings: Vec<String> = (0..20_000).map(|i| format!("{i}")).collect();
+        let (mut low, mut high) = (HashSet::new(), HashSet::new());
+        for text in &strings {
+            let h = hash(text.as_bytes());
+            low.insert(h as u32 & 0xff_ffff);
+            high.insert(h >> 40);
+        }
+        // 20,000 balls in 16.7 million boxes share about 12.
+        assert!(low.len() > 19_950 && high.len() > 19_950, "{} {}", low.len(), high.len());
+        assert_ne!(hash(b"a"), hash(b"\0a"));
+        assert_ne!(hash(b""), hash(b"\0"));
+    }
+
+    #[test]
+    fn fasttext_hashes_are_fasttext_s() {
+        // FNV-1a's published value, and one whose byte has the highest bit set.
+        assert_eq!(fasttext_hash(b""), 2_166_136_261);
+        assert_eq!(fasttext_hash(b"a"), 0xe40c_292c);
+        let first = (2_166_136_261u32 ^ 0xffff_ffc3).wrapping_mul(16_777_619);
+        assert_eq!(fasttext_hash(b"\xc3"), first);
+    }
+}
