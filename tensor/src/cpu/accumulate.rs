@@ -509,7 +509,7 @@ impl<T: Reducible, J: Fn(T, T) -> T + Copy> Loop for FoldBlocks<'_, T, J> {
         let start = identity(op);
         for (i, block) in values.chunks(BLOCK).enumerate() {
             if let Some(next) = values.get((i + 1) * BLOCK..(i + 2) * BLOCK) {
-                prefetch::lines(next);
+                prefetch::lines(next.as_ptr(), next.len());
             }
             let mut folded = start;
             Fold { block, start, join, out: &mut folded }.run::<FMA>();

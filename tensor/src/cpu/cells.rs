@@ -8,8 +8,11 @@ use super::math;
 use crate::Formula;
 use crate::cells::{self, Cell, Number};
 
-/// One step for a row of each input, which gives a row of each output.
-pub(super) type Step<T> = fn(&[&[T]], &mut [&mut [T]]);
+/// One step for a row of each input, which gives a row of each output, of so many elements.
+///
+/// Unsafe, because all those elements must be there and, but for an input that is replaced in its place by
+/// an output, those written apart from those read.
+pub(super) type Step<T> = unsafe fn(usize, &[*const T], &[*mut T]);
 
 /// The compiled loop of a cell, if it is one of those.
 pub(super) fn compiled(formula: &Formula) -> Option<Step<f32>> {
@@ -28,52 +31,58 @@ pub(super) fn compiled(formula: &Formula) -> Option<Step<f32>> {
 
 const LANES: usize = 16;
 
-fn step<C: Cell<I, O>, const I: usize, const O: usize>(
-    inputs: &[&[f32]],
-    outputs: &mut [&mut [f32]],
+/// # Safety
+/// As [`Step`] says.
+unsafe fn step<C: Cell<I, O>, const I: usize, const O: usize>(
+    width: usize,
+    inputs: &[*const f32],
+    outputs: &[*mut f32],
 ) {
-    vectorised(Rows::<C, I, O>(inputs, outputs, std::marker::PhantomData));
+    let (Some(inputs), Some(outputs)) = (inputs.as_array::<I>(), outputs.as_array::<O>()) else {
+        panic!("a cell of {I} inputs and {O} outputs");
+    };
+    vectorised(Row { width, inputs, outputs, cell: std::marker::PhantomData::<C> });
 }
 
-struct Rows<'a, 'x, 'y, C, const I: usize, const O: usize>(
-    &'a [&'x [f32]],
-    &'a mut [&'y mut [f32]],
-    std::marker::PhantomData<C>,
-);
+/// Made by [`step`] alone: its pointers are valid.
+struct Row<'a, C, const I: usize, const O: usize> {
+    width: usize,
+    inputs: &'a [*const f32; I],
+    outputs: &'a [*mut f32; O],
+    cell: std::marker::PhantomData<C>,
+}
 
-impl<C: Cell<I, O>, const I: usize, const O: usize> Loop for Rows<'_, '_, '_, C, I, O> {
+impl<C: Cell<I, O>, const I: usize, const O: usize> Loop for Row<'_, C, I, O> {
+    // Loops by index: an array's `map` becomes a function call in the midst of the loop.
     #[inline(always)]
+    #[allow(clippy::needless_range_loop)]
     fn run<const FMA: bool>(self) {
-        let Rows(inputs, outputs, _) = self;
-        assert!(inputs.len() == I && outputs.len() == O);
-        let width = inputs[0].len();
-        // Cut to one length, so that one comparison covers all of them.
-        let inputs: [&[f32]; I] = std::array::from_fn(|i| &inputs[i][..width]);
-        let mut outputs = outputs.iter_mut();
-        let mut outputs: [&mut [f32]; O] = std::array::from_fn(|_| match outputs.next() {
-            Some(output) => &mut output[..width],
-            None => unreachable!("there are {O}"),
-        });
-        let mut start = 0;
-        while start + LANES <= width {
-            let blocks = inputs.map(|input| {
-                let (block, _) = input[start..].as_chunks::<LANES>();
-                &block[0]
-            });
-            let results = block::<C, FMA, I, O>(blocks);
-            for (output, y) in outputs.iter_mut().zip(&results) {
-                output[start..start + LANES].copy_from_slice(y);
+        let mut blocks = [&[0f32; LANES]; I];
+        let whole = self.width / LANES * LANES;
+        for start in (0..whole).step_by(LANES) {
+            // SAFETY: `start + LANES` elements are there, by the promise to `step`; no reference to an
+            // input is used after an output was written.
+            unsafe {
+                for i in 0..I {
+                    blocks[i] = &*self.inputs[i].add(start).cast();
+                }
+                let results = block::<C, FMA, I, O>(blocks);
+                for o in 0..O {
+                    self.outputs[o].add(start).cast::<[f32; LANES]>().write(results[o]);
+                }
             }
-            start += LANES;
         }
-        if start < width {
-            let mut rest = [[0f32; LANES]; I];
-            for (x, input) in rest.iter_mut().zip(inputs) {
-                x[..width - start].copy_from_slice(&input[start..]);
+        let rest = self.width - whole;
+        if rest > 0 {
+            let mut inputs = [[0f32; LANES]; I];
+            for i in 0..I {
+                // SAFETY: as above.
+                unsafe { self.inputs[i].add(whole).copy_to(inputs[i].as_mut_ptr(), rest) };
             }
-            let results = block::<C, FMA, I, O>(rest.each_ref());
-            for (output, y) in outputs.iter_mut().zip(&results) {
-                output[start..].copy_from_slice(&y[..width - start]);
+            let results = block::<C, FMA, I, O>(inputs.each_ref());
+            for o in 0..O {
+                // SAFETY: as above.
+                unsafe { self.outputs[o].add(whole).copy_from(results[o].as_ptr(), rest) };
             }
         }
     }
@@ -82,14 +91,19 @@ impl<C: Cell<I, O>, const I: usize, const O: usize> Loop for Rows<'_, '_, '_, C,
 /// A step of one block. Before it puts lanes side by side, the compiler has to know that the results
 /// are apart from the inputs and how long each input is: references to arrays say so, slices do not.
 #[inline(always)]
+#[allow(clippy::needless_range_loop)]
 fn block<C: Cell<I, O>, const FMA: bool, const I: usize, const O: usize>(
     inputs: [&[f32; LANES]; I],
 ) -> [[f32; LANES]; O] {
     let mut results = [[0f32; LANES]; O];
     for lane in 0..LANES {
-        let y: [Lane<FMA>; O] = C::at(inputs.map(|input| Lane(input[lane])));
-        for (result, y) in results.iter_mut().zip(y) {
-            result[lane] = y.0;
+        let mut x = [Lane(0.0); I];
+        for i in 0..I {
+            x[i] = Lane(inputs[i][lane]);
+        }
+        let y: [Lane<FMA>; O] = C::at(x);
+        for o in 0..O {
+            results[o][lane] = y[o].0;
         }
     }
     results

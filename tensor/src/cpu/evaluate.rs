@@ -547,7 +547,7 @@ impl<'a, T: Reducible> Evaluator<'a, T> {
         if steps.len() > 2 && self.n - (start + len) >= len {
             for source in self.sources {
                 if let Source::Slice(data) = source {
-                    prefetch::lines(&data[start + len..][..len]);
+                    prefetch::lines(data[start + len..].as_ptr(), len);
                 }
             }
         }

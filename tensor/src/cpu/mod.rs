@@ -12,7 +12,7 @@
 //!    bound by the memory that holds the operands.
 //! 4. **Products**, bound by arithmetic. `gemm` is one product, and `matmul` a batch of them;
 //!    `contract` makes convolutions products over windows that overlap; `recur` applies a cell along
-//!    sequences, a small product and a pass through `cells` for each step.
+//!    sequences, for each step a small product and a pass through `cells`, whose rows `placed` finds.
 //! 5. `philox` gives the i-th random number.
 //!
 //! How near each is to what the machine can do stands in the crate's README. This folder is the only
@@ -42,6 +42,7 @@ mod cells;
 mod contract;
 mod gemm;
 mod matmul;
+mod placed;
 mod recur;
 
 mod philox;

@@ -76,6 +76,14 @@ impl<T> Slots<T> {
         Slots(slots.as_mut_ptr(), slots.len())
     }
 
+    pub(super) fn start(&self) -> *mut T {
+        self.0
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.1
+    }
+
     /// # Safety
     /// No other thread may use the slot.
     pub(super) unsafe fn set(&self, at: usize, value: T) {

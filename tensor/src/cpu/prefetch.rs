@@ -16,8 +16,10 @@ pub(super) fn line<T>(at: *const T) {
     }
 }
 
-/// Asks for the cache lines of a slice.
+/// Asks for the cache lines of `len` elements, which need not be valid.
 #[inline(always)]
-pub(super) fn lines<T>(values: &[T]) {
-    values.chunks(LINE / size_of::<T>()).for_each(|values| line(values.as_ptr()));
+pub(super) fn lines<T>(start: *const T, len: usize) {
+    for at in (0..len).step_by(LINE / size_of::<T>()) {
+        line(start.wrapping_add(at));
+    }
 }

@@ -12,13 +12,12 @@
 use std::ops::Range;
 
 use super::accumulate::Reducible;
-use super::evaluate::{Evaluator, Sink, Source};
 use super::gemm::{GemmElement, MatrixMut, MatrixRef, gemm_serial};
 use super::memory::{Memory, elements};
 use super::parallel::{Slots, for_each_range};
-use super::prefetch;
+use super::placed::{Place, Placed};
 use super::walk::{Walk, gather};
-use crate::{Buffer, Formula, Recurrence};
+use crate::{Buffer, Recurrence};
 
 /// A thread that gets fewer floating-point operations than this isn't woken.
 const FLOPS_PER_THREAD: usize = 1 << 22;
@@ -69,14 +68,12 @@ struct Shared<'a, T> {
 impl<T: Reducible + GemmElement> Shared<'_, T> {
     /// Walks along some sequences, longest first.
     fn walk(&self, own: &[usize]) {
-        let Recurrence { cell, weight, inputs, sequences, next, kept, width, .. } =
-            *self.recurrence;
+        let Recurrence { weight, sequences, next, width, .. } = *self.recurrence;
         let [depth, columns] = [weight.layout.dims()[0], weight.layout.dims()[1]];
         // One row more than a single sequence needs: a product of one row would be another loop,
         // which adds up in another order, and a sequence would depend on what it is batched with.
         let height = own.len().max(2);
-        let mut product = Memory::scratch::<T>(height * columns);
-        let product: &mut [T] = product.as_slice_mut();
+        let product = Memory::scratch::<T>(height * columns);
         let mut current: Vec<Vec<T>> = Vec::with_capacity(next.len());
         for (slots, next) in self.states.iter().zip(next) {
             let columns = next.len() * width;
@@ -87,118 +84,25 @@ impl<T: Reducible + GemmElement> Shared<'_, T> {
             }
             current.push(state);
         }
-        // The rows of each input: its elements, where the first row begins, from row to row.
-        let rows_of: Vec<(&[T], usize, isize, usize)> = inputs
-            .iter()
-            .map(|view| {
-                let layout = view.layout;
-                (elements(view), layout.offset(), layout.strides()[0], layout.dims()[1] / width)
-            })
-            .collect();
-        // Where an output goes: to the first matrix that keeps it, or else to a row that nobody does.
-        let home = |j: usize| {
-            let mut places = kept.iter().enumerate();
-            places.find(|(_, range)| range.contains(&j)).map(|(k, range)| (k, j - range.start))
-        };
-        let homes: Vec<_> = (0..cell.n_outputs()).map(home).collect();
-        let mut nowhere = vec![vec![T::default(); width]; cell.n_outputs()];
-        let compiled = T::compiled(cell);
+        let starts: Vec<*mut T> = current.iter_mut().map(Vec::as_mut_ptr).collect();
+        let mut cell = Placed::new(self.recurrence, product.start(), &starts, &self.kept);
 
-        let length = |i: usize| sequences[own[i]].len();
-        let mut n = if self.recurrence.backwards { 0 } else { own.len() };
-        for step in 0..own.first().map_or(0, |&s| sequences[s].len()) {
+        let longest = own.first().map_or(0, |&s| sequences[s].len());
+        for step in 0..longest {
             // Backwards the longest sequence begins, and the others join it at their ends.
-            let t = match self.recurrence.backwards {
-                true => length(0) - 1 - step,
-                false => step,
-            };
-            while n < own.len() && length(n) > t {
-                n += 1;
-            }
-            while n > 0 && length(n - 1) <= t {
-                n -= 1;
-            }
+            let t = if self.recurrence.backwards { longest - 1 - step } else { step };
+            let n = own.partition_point(|&s| sequences[s].len() > t);
             let rows = n.max(2);
             let a = MatrixRef::new(&current[0], 0, [rows, depth], [depth as isize, 1]);
             let b = MatrixRef::new(self.weight, 0, [depth, columns], [columns as isize, 1]);
-            gemm_serial(a, b, MatrixMut::new(product, [rows, columns], columns), false);
+            // SAFETY: the cell, which reads it, is not at work meanwhile.
+            let c = unsafe { std::slice::from_raw_parts_mut(product.start(), rows * columns) };
+            gemm_serial(a, b, MatrixMut::new(c, [rows, columns], columns), false);
             for (i, &sequence) in own[..n].iter().enumerate() {
-                let row = sequences[sequence].start + t;
-                let mut few: [&[T]; 20] = [&[]; 20];
-                let mut many = Vec::new();
-                let blocks = match cell.n_inputs() {
-                    n if n <= few.len() => &mut few[..n],
-                    n => {
-                        many.resize(n, &[][..]);
-                        &mut many[..]
-                    }
-                };
-                let mut next_block = blocks.iter_mut();
-                let mut give = |data| {
-                    for (data, block) in <[T]>::chunks_exact(data, width).zip(&mut next_block) {
-                        *block = data;
-                    }
-                };
-                give(&product[block(i, columns)]);
-                for (state, next) in current.iter().zip(next) {
-                    give(&state[block(i, next.len() * width)]);
-                }
-                for &(data, offset, stride, blocks) in &rows_of {
-                    let start = (offset as isize + row as isize * stride) as usize;
-                    give(&data[start..start + blocks * width]);
-                }
-                let mut few: [&mut [T]; 12] = std::array::from_fn(|_| -> &mut [T] { &mut [] });
-                let mut many = Vec::new();
-                let outputs = match homes.len() {
-                    n if n <= few.len() => &mut few[..n],
-                    n => {
-                        many.resize_with(n, || -> &mut [T] { &mut [] });
-                        &mut many[..]
-                    }
-                };
-                for ((to, home), nowhere) in outputs.iter_mut().zip(&homes).zip(&mut nowhere) {
-                    *to = match *home {
-                        Some((k, j)) => {
-                            let at = row * kept[k].len() + j;
-                            // SAFETY: the row belongs to one sequence, the sequence to this thread,
-                            // and these columns of it to this output.
-                            unsafe { self.kept[k].slice(block(at, width)) }
-                        }
-                        None => nowhere,
-                    };
-                }
-                // The next step's row of this sequence lies beside this one, and the rows of other
-                // sequences, which come first, far away: the processor wouldn't foresee it.
-                let beside = if self.recurrence.backwards { row.wrapping_sub(1) } else { row + 1 };
-                if sequences[sequence].contains(&beside) {
-                    for &(data, offset, stride, blocks) in &rows_of {
-                        let start = (offset as isize + beside as isize * stride) as usize;
-                        if stride != 0 {
-                            prefetch::lines(&data[start..start + blocks * width]);
-                        }
-                    }
-                    for (slots, range) in self.kept.iter().zip(kept) {
-                        // SAFETY: the row belongs to one sequence, and the sequence to this thread.
-                        prefetch::lines(unsafe { slots.slice(block(beside, range.len() * width)) });
-                    }
-                }
-                match compiled {
-                    Some(step) => step(blocks, outputs),
-                    None => interpret(cell, blocks, outputs),
-                }
-                for (k, range) in kept.iter().enumerate() {
-                    for j in range.clone().filter(|&j| homes[j].is_some_and(|home| home.0 != k)) {
-                        let at = row * range.len() + j - range.start;
-                        // SAFETY: as above; this output's first home is in another matrix.
-                        unsafe { self.kept[k].slice(block(at, width)) }.copy_from_slice(outputs[j]);
-                    }
-                }
-                for (state, range) in current.iter_mut().zip(next) {
-                    let to = state[block(i, range.len() * width)].chunks_exact_mut(width);
-                    for (to, output) in to.zip(&outputs[range.clone()]) {
-                        to.copy_from_slice(output);
-                    }
-                }
+                let place = Place { sequence: i, step: sequences[sequence].start + t };
+                // SAFETY: `Placed::new` found all such rows to be there; the row of the step belongs to one
+                // sequence and the sequence to this thread; nobody else looks at the states now.
+                unsafe { cell.step(place) };
             }
         }
         for ((slots, next), state) in self.states.iter().zip(next).zip(&current) {
@@ -214,15 +118,4 @@ impl<T: Reducible + GemmElement> Shared<'_, T> {
 /// Row `i` of rows of `len` elements.
 fn block(i: usize, len: usize) -> Range<usize> {
     i * len..(i + 1) * len
-}
-
-/// Evaluates a cell at a row.
-fn interpret<T: Reducible>(cell: &Formula, blocks: &[&[T]], outputs: &mut [&mut [T]]) {
-    let width = blocks[0].len();
-    assert!(outputs.iter().all(|output| output.len() == width));
-    let sources: Vec<Source<'_, T>> = blocks.iter().map(|block| Source::Slice(block)).collect();
-    let sinks: Vec<Sink<'_, T>> = outputs.iter_mut().map(|out| Sink::slice(out)).collect();
-    let mut evaluator = Evaluator::new(cell, &sources, &sinks, &[], [width, 1, width]);
-    // SAFETY: the outputs are exclusively borrowed, each `width` long.
-    unsafe { evaluator.run(0, width) };
 }

@@ -191,9 +191,7 @@ impl<'a> Rows<'a> {
         // Rows far apart are not foreseen by the processor: those of the next block are asked for.
         let next = (start + n).min(self.elem_count());
         self.runs(next, n.min(self.elem_count() - next), |_, index, count| {
-            for at in (index..index + count).step_by((64 / size_of::<T>()).max(1)) {
-                prefetch::line(data.wrapping_add(at));
-            }
+            prefetch::lines(data.wrapping_add(index), count);
         });
         self.runs(start, n, |place, index, count| {
             // SAFETY: the caller's promise; `place + count` is at most `n`.
