@@ -12,15 +12,12 @@
 use std::ops::Range;
 
 use super::accumulate::Reducible;
-use super::gemm::{GemmElement, MatrixMut, MatrixRef, gemm_serial};
+use super::gemm::{GemmElement, MatrixMut, MatrixRef, gemm_serial, worthwhile_threads};
 use super::memory::{Memory, elements};
 use super::parallel::{Slots, for_each_range};
 use super::placed::{Place, Placed};
 use super::walk::{Walk, gather};
 use crate::{Buffer, Recurrence};
-
-/// A thread that gets fewer floating-point operations than this isn't woken.
-const FLOPS_PER_THREAD: usize = 1 << 22;
 
 pub(super) fn recur<T: Reducible + GemmElement>(
     recurrence: &Recurrence<'_>,
@@ -40,7 +37,7 @@ pub(super) fn recur<T: Reducible + GemmElement>(
     order.sort_by_key(|&s| std::cmp::Reverse(sequences[s].len()));
     let steps: usize = sequences.iter().map(|rows| rows.len()).sum();
     let flops = 2 * steps * depth * columns;
-    let parts = super::threads().min(flops / FLOPS_PER_THREAD).clamp(1, order.len().max(1));
+    let parts = worthwhile_threads(flops, super::threads()).min(order.len().max(1));
     let slots = |buffer: &mut Buffer| Slots::new(buffer.memory_mut::<Memory>().as_slice_mut::<T>());
     let shared = Shared {
         recurrence,

@@ -150,9 +150,6 @@ fn by_rows(
         let found = input.shape();
         assert!(found == rows, "{operation}: an input {found} where {rows} is needed");
     }
-    if shape.elem_count() == 0 && rows.elem_count() == 0 {
-        return;
-    }
     let numbers = match index.to_vec::<i32>() {
         Ok(numbers) => numbers,
         Err(fault) => panic!("{operation}: {fault}"),
