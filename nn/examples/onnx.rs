@@ -8,15 +8,15 @@ use std::path::{Path, PathBuf};
 
 use plies_autograd::Var;
 use plies_nn::onnx::{self, Export, Graph, Value};
-use plies_nn::pretrain::Rbm;
+use plies_nn::pretrain::{Autoencoder, Rbm};
 use plies_nn::{
     Activation, AdaptiveAvgPool2d, AdaptiveMaxPool1d, AttentionMask, AvgPool1d, AvgPool2d,
     BatchNorm, Checkpoint, Conv1d, Conv2d, ConvTranspose1d, ConvTranspose2d, Directions, Flatten,
-    Glu, GroupNorm, Gru, GruCell, LayerNorm, Linear, LogSoftmax, Lstm, LstmCell, MaxPool1d,
-    MaxPool2d, Maxout, Module, MultiHeadAttention, Pad, Padding, Parallel, Pass, Perceptron,
-    PositionalEncoding, Prelu, RecurrentOptions, Residual, RmsNorm, Rnn, RnnCell, SequencePool,
-    Sequential, Softmax, TransformerEncoder, TransformerEncoderLayer, Unflatten, Visitor,
-    VisitorMut,
+    Function, Glu, GroupNorm, Gru, GruCell, LayerNorm, Linear, LogSoftmax, Lstm, LstmCell,
+    MaxPool1d, MaxPool2d, Maxout, Module, MultiHeadAttention, Pad, Padding, Parallel, Pass,
+    Perceptron, PositionalEncoding, Prelu, RecurrentOptions, Residual, RmsNorm, Rnn, RnnCell,
+    SequencePool, Sequential, Softmax, TransformerEncoder, TransformerEncoderLayer, Unflatten,
+    Visitor, VisitorMut,
 };
 use plies_tensor::{Conv, DType, Device, Elementwise, Pool, Rng, Tensor, formula};
 
@@ -171,6 +171,32 @@ fn more(conv: Conv, rng: &mut Rng) -> Vec<Row> {
         ),
         ("adaptive_avg_pool2d", Box::new(AdaptiveAvgPool2d([1, 1])), IMAGE, vec![2, 2, 5, 4]),
         ("adaptive_max_pool1d", Box::new(AdaptiveMaxPool1d(1)), SEQUENCE, vec![2, 2, 9]),
+        ("adaptive_avg_pool2d_3x2", Box::new(AdaptiveAvgPool2d([3, 2])), IMAGE, vec![2, 2, 6, 4]),
+        ("adaptive_max_pool1d_3", Box::new(AdaptiveMaxPool1d(3)), SEQUENCE, vec![2, 2, 9]),
+        (
+            "batch_norm_by_itself",
+            Box::new(BatchNorm::new(4).without_running_statistics()),
+            IMAGE,
+            vec![3, 4, 3, 2],
+        ),
+        (
+            "function",
+            Box::new(Function::formula(formula!(|x; beta| x / (1.0 + (-beta * x).exp())), &[1.7])),
+            BATCH,
+            vec![5, 7],
+        ),
+        (
+            "autoencoder",
+            Box::new(Autoencoder::new(4, 3, Activation::Tanh, rng)),
+            STEPS,
+            vec![2, 3, 4],
+        ),
+        (
+            "autoencoder_tied",
+            Box::new(Autoencoder::new(4, 3, Activation::Sigmoid, rng).tied()),
+            BATCH,
+            vec![3, 4],
+        ),
         ("pad_constant", padded(Padding::Constant(-1.5)), IMAGE, vec![2, 2, 4, 5]),
         ("pad_reflect", padded(Padding::Reflect), IMAGE, vec![2, 2, 4, 5]),
         ("pad_replicate", padded(Padding::Replicate), IMAGE, vec![2, 2, 4, 5]),

@@ -185,7 +185,7 @@ impl Module for AdaptiveAvgPool1d {
     }
 
     fn export(&self, x: &Value, graph: &Graph) -> onnx::Result<Value> {
-        export("GlobalAveragePool", &[self.0], x, graph)
+        Ok(export(AVERAGE, &[self.0], x, graph))
     }
 
     fn visit(&self, _visitor: &mut Visitor<'_>) {}
@@ -200,7 +200,7 @@ impl Module for AdaptiveAvgPool2d {
     }
 
     fn export(&self, x: &Value, graph: &Graph) -> onnx::Result<Value> {
-        export("GlobalAveragePool", &self.0, x, graph)
+        Ok(export(AVERAGE, &self.0, x, graph))
     }
 
     fn visit(&self, _visitor: &mut Visitor<'_>) {}
@@ -215,7 +215,7 @@ impl Module for AdaptiveMaxPool1d {
     }
 
     fn export(&self, x: &Value, graph: &Graph) -> onnx::Result<Value> {
-        export("GlobalMaxPool", &[self.0], x, graph)
+        Ok(export(LARGEST, &[self.0], x, graph))
     }
 
     fn visit(&self, _visitor: &mut Visitor<'_>) {}
@@ -230,7 +230,7 @@ impl Module for AdaptiveMaxPool2d {
     }
 
     fn export(&self, x: &Value, graph: &Graph) -> onnx::Result<Value> {
-        export("GlobalMaxPool", &self.0, x, graph)
+        Ok(export(LARGEST, &self.0, x, graph))
     }
 
     fn visit(&self, _visitor: &mut Visitor<'_>) {}
@@ -238,13 +238,26 @@ impl Module for AdaptiveMaxPool2d {
     fn visit_mut(&mut self, _visitor: &mut VisitorMut<'_>) {}
 }
 
-/// With one window it is an operator; which windows are several, only the size of an input says.
-fn export(op: &'static str, windows: &[usize], x: &Value, graph: &Graph) -> onnx::Result<Value> {
-    if windows.iter().any(|&n| n != 1) {
-        return Err(graph.error(format!(
-            "adaptive pooling to {windows:?} windows has no operator in ONNX; one window has, and so have \
-             windows of a fixed size"
-        )));
+/// The operators of ONNX for one window, and for an axis of it.
+const AVERAGE: [&str; 2] = ["GlobalAveragePool", "ReduceMean"];
+const LARGEST: [&str; 2] = ["GlobalMaxPool", "ReduceMax"];
+
+/// With one window it is an operator. Several stand side by side where their number divides the size of
+/// the input, axis after axis; where it does not, the graph fails when it is run, as the sizes of windows
+/// would have to be computed there.
+fn export(ops: [&'static str; 2], windows: &[usize], x: &Value, graph: &Graph) -> Value {
+    let [global, reduce] = ops;
+    if windows.iter().all(|&n| n == 1) {
+        return graph.op(global, &[x], []);
     }
-    Ok(graph.op(op, &[x], []))
+    let mut y = x.clone();
+    for (axis, &m) in windows.iter().enumerate().rev() {
+        let mut shape = vec![0; axis + 2]; // As they are.
+        shape.extend([m as i64, -1]);
+        shape.extend(windows[axis + 1..].iter().map(|&n| n as i64));
+        y = graph.op("Reshape", &[&y, &graph.ints(&shape)], []); // [.., M, K, ..]
+        let (axes, drop) = (graph.ints(&[axis as i64 + 3]), [("keepdims", 0.into())]);
+        y = graph.op(reduce, &[&y, &axes], drop);
+    }
+    y
 }

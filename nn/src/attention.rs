@@ -72,6 +72,28 @@ impl AttentionMask {
         let bias = formula!(|a| a.eq(0.0).select(f64::NEG_INFINITY, 0.0));
         Self::bias(Var::constant(Tensor::map(bias, &[&allowed], &[])))
     }
+
+    /// Both: a query sees a key that both masks let it see, and prefers as both do together.
+    ///
+    /// # Panics
+    /// When the shapes of two biases do not broadcast.
+    ///
+    /// # Example
+    /// ```
+    /// use plies_nn::AttentionMask;
+    /// use plies_tensor::Tensor;
+    /// let allowed = Tensor::from([[1, 0], [1, 1]]);
+    /// let mask = AttentionMask::causal().and(AttentionMask::allow(&allowed));
+    /// assert!(mask.causal && mask.bias.is_some());
+    /// ```
+    #[track_caller]
+    pub fn and(self, other: AttentionMask) -> Self {
+        let bias = match (self.bias, other.bias) {
+            (Some(a), Some(b)) => Some(a + b),
+            (a, b) => a.or(b),
+        };
+        AttentionMask { causal: self.causal || other.causal, bias }
+    }
 }
 
 /// Rows of weights for the values, from products of queries and keys.

@@ -3,7 +3,9 @@
 use std::fmt;
 
 use plies_autograd::Var;
+use plies_tensor::{Elementwise, Formula};
 
+use crate::onnx::{self, Graph, Value};
 use crate::{Module, Pass, Visitor, VisitorMut};
 
 /// y = f(x), for what has no layer of its own: an activation with another constant than
@@ -19,12 +21,31 @@ use crate::{Module, Pass, Visitor, VisitorMut};
 ///     .push(Function::new(|x| x.transpose(-2, -1)));
 /// # assert_eq!(model.len(), 3);
 /// ```
-pub struct Function(Box<dyn Fn(&Var) -> Var + Send + Sync>);
+pub struct Function(Kind);
+
+enum Kind {
+    Any(Box<dyn Fn(&Var) -> Var + Send + Sync>),
+    Formula(&'static Formula, Vec<f64>),
+}
 
 impl Function {
-    /// y = f(x)
+    /// y = f(x). What it computes is not known, so that it cannot be exported;
+    /// [`formula`](Function::formula) can be.
     pub fn new(f: impl Fn(&Var) -> Var + Send + Sync + 'static) -> Self {
-        Function(Box::new(f))
+        Function(Kind::Any(Box::new(f)))
+    }
+
+    /// A formula of x, and of constants.
+    ///
+    /// # Example
+    /// ```
+    /// use plies_nn::Function;
+    /// use plies_tensor::formula;
+    /// let swish = Function::formula(formula!(|x; beta| x / (1.0 + (-beta * x).exp())), &[1.7]);
+    /// # _ = swish;
+    /// ```
+    pub fn formula(f: &'static Formula, constants: &[f64]) -> Self {
+        Function(Kind::Formula(f, constants.to_vec()))
     }
 }
 
@@ -37,7 +58,19 @@ impl fmt::Debug for Function {
 impl Module for Function {
     #[track_caller]
     fn forward(&self, x: &Var, _pass: &mut Pass) -> Var {
-        self.0(x)
+        match &self.0 {
+            Kind::Any(f) => f(x),
+            Kind::Formula(f, constants) => Var::map(f, &[x], constants),
+        }
+    }
+
+    fn export(&self, x: &Value, graph: &Graph) -> onnx::Result<Value> {
+        match &self.0 {
+            Kind::Any(_) => Err(graph.error(
+                "a function of variables may be anything; Function::formula of a formula can be exported",
+            )),
+            Kind::Formula(f, constants) => Ok(Value::map(f, &[x], constants)),
+        }
     }
 
     fn visit(&self, _visitor: &mut Visitor<'_>) {}

@@ -12,7 +12,7 @@ use plies_tensor::Rng;
 
 use crate::cell::Single;
 use crate::onnx::{self, Graph, Value};
-use crate::recurrent::{RecurrentOptions, Stack};
+use crate::recurrent::{Recurrent, RecurrentOptions};
 use crate::{Module, Pass, RecurrentState, Visitor, VisitorMut};
 
 /// Gated recurrent units over sequences, in layers and both directions if wanted.
@@ -41,7 +41,7 @@ use crate::{Module, Pass, RecurrentState, Visitor, VisitorMut};
 /// ```
 #[derive(Debug)]
 pub struct Gru {
-    stack: Stack,
+    stack: Recurrent,
 }
 
 impl Gru {
@@ -61,7 +61,7 @@ impl Gru {
     /// so many weights.
     #[track_caller]
     pub fn with(inputs: usize, hidden: usize, options: RecurrentOptions, rng: &mut Rng) -> Self {
-        Gru { stack: Stack::new("gru", Cell::Gru, inputs, hidden, options, rng) }
+        Gru { stack: Recurrent::new("gru", Cell::Gru, inputs, hidden, options, rng) }
     }
 
     /// The outputs, and the state h after the last steps, from an initial state or from zeros.

@@ -54,6 +54,9 @@ pub fn gain(activation: Activation) -> f64 {
 
 /// Mean 0 and variance gain² / fan: the rule that the others are cases of, named as in JAX and Keras.
 ///
+/// # Panics
+/// When the shape has fewer than two axes.
+///
 /// # Example
 /// ```
 /// use plies_nn::init::{self, Distribution, Fan};
@@ -104,6 +107,9 @@ pub fn zeros(dims: impl Into<Shape>) -> Tensor {
 
 /// Normal with variance 2 / fan-in, for ReLU.
 ///
+/// # Panics
+/// When the shape has fewer than two axes.
+///
 /// # Source
 /// He, Zhang, Ren, Sun: Delving deep into rectifiers (2015), equation 10.
 #[track_caller]
@@ -112,12 +118,18 @@ pub fn kaiming_normal(dims: impl Into<Shape>, rng: &mut Rng) -> Tensor {
 }
 
 /// Uniform in ±√(6 / fan-in), the same variance as [`kaiming_normal`].
+///
+/// # Panics
+/// When the shape has fewer than two axes.
 #[track_caller]
 pub fn kaiming_uniform(dims: impl Into<Shape>, rng: &mut Rng) -> Tensor {
     variance_scaling(dims, SQRT_2, Fan::In, Distribution::Uniform, rng)
 }
 
 /// Normal with variance 2 / (fan-in + fan-out), for tanh.
+///
+/// # Panics
+/// When the shape has fewer than two axes.
 ///
 /// # Source
 /// Glorot, Bengio: Understanding the difficulty of training deep feedforward networks (2010),
@@ -129,6 +141,9 @@ pub fn xavier_normal(dims: impl Into<Shape>, rng: &mut Rng) -> Tensor {
 
 /// Uniform in ±√(6 / (fan-in + fan-out)).
 ///
+/// # Panics
+/// When the shape has fewer than two axes.
+///
 /// # Source
 /// Glorot, Bengio (2010), equation 16.
 #[track_caller]
@@ -138,6 +153,9 @@ pub fn xavier_uniform(dims: impl Into<Shape>, rng: &mut Rng) -> Tensor {
 
 /// Normal with variance 1 / fan-in, for linear units and SELU.
 ///
+/// # Panics
+/// When the shape has fewer than two axes.
+///
 /// # Source
 /// LeCun, Bottou, Orr, Müller: Efficient backprop (1998), equation 16.
 #[track_caller]
@@ -146,6 +164,9 @@ pub fn lecun_normal(dims: impl Into<Shape>, rng: &mut Rng) -> Tensor {
 }
 
 /// Uniform in ±√(3 / fan-in).
+///
+/// # Panics
+/// When the shape has fewer than two axes.
 #[track_caller]
 pub fn lecun_uniform(dims: impl Into<Shape>, rng: &mut Rng) -> Tensor {
     variance_scaling(dims, 1.0, Fan::In, Distribution::Uniform, rng)

@@ -14,7 +14,7 @@ use plies_tensor::Rng;
 
 use crate::cell::Single;
 use crate::onnx::{self, Graph, Value};
-use crate::recurrent::{RecurrentOptions, Stack};
+use crate::recurrent::{Recurrent, RecurrentOptions};
 use crate::{Module, Pass, RecurrentState, Visitor, VisitorMut};
 
 /// Long short-term memory over sequences, in layers and both directions if wanted.
@@ -48,7 +48,7 @@ use crate::{Module, Pass, RecurrentState, Visitor, VisitorMut};
 /// ```
 #[derive(Debug)]
 pub struct Lstm {
-    stack: Stack,
+    stack: Recurrent,
 }
 
 impl Lstm {
@@ -68,7 +68,7 @@ impl Lstm {
     /// so many weights.
     #[track_caller]
     pub fn with(inputs: usize, hidden: usize, options: RecurrentOptions, rng: &mut Rng) -> Self {
-        Lstm { stack: Stack::new("lstm", Cell::Lstm, inputs, hidden, options, rng) }
+        Lstm { stack: Recurrent::new("lstm", Cell::Lstm, inputs, hidden, options, rng) }
     }
 
     /// Adds to the biases of the forget gates. With 1 a new layer keeps most of what it has seen,

@@ -57,6 +57,9 @@ impl ConfusionMatrix {
     ///
     /// # Errors
     /// A fault of the device.
+    ///
+    /// # Panics
+    /// When the shapes are others, or a class is outside those that are counted.
     #[track_caller]
     pub fn add_batch(&mut self, logits: &Tensor, targets: &Tensor) -> Result<()> {
         assert!(
@@ -189,6 +192,9 @@ fn ratio(part: usize, whole: usize) -> f64 {
 ///
 /// # Errors
 /// A fault of the device.
+///
+/// # Panics
+/// When the shapes are others.
 #[track_caller]
 pub fn accuracy(logits: &Tensor, targets: &Tensor) -> Result<f64> {
     top_k_accuracy(logits, targets, 1)

@@ -71,6 +71,9 @@ impl Mlp {
     }
 
     /// Drops inputs and hidden units with these probabilities while training.
+    ///
+    /// # Panics
+    /// When one is no probability.
     #[track_caller]
     pub fn dropout(mut self, input: f64, hidden: f64) -> Self {
         self.input_dropout = Dropout::new(input);

@@ -153,6 +153,9 @@ impl Perceptron {
     ///
     /// # Shapes
     /// x [B, I] -> `[B]` (I32)
+    ///
+    /// # Panics
+    /// When x has another width.
     #[track_caller]
     pub fn classify(&self, x: &Tensor) -> Tensor {
         let scores = self.forward(&Var::constant(x.clone()), &mut Pass::eval()); // [B, C]

@@ -71,7 +71,7 @@ impl Default for RecurrentOptions {
 
 /// Layers of cells.
 #[derive(Debug)]
-pub(crate) struct Stack {
+pub(crate) struct Recurrent {
     name: &'static str,
     hidden: usize,
     options: RecurrentOptions,
@@ -79,7 +79,7 @@ pub(crate) struct Stack {
     directions: Vec<CellWeights>,
 }
 
-impl Stack {
+impl Recurrent {
     /// All weights and biases uniform in ±1/√H, as in PyTorch.
     #[track_caller]
     pub(crate) fn new(
@@ -89,7 +89,7 @@ impl Stack {
         hidden: usize,
         options: RecurrentOptions,
         rng: &mut Rng,
-    ) -> Stack {
+    ) -> Recurrent {
         let RecurrentOptions { layers, dropout, .. } = options;
         assert!(layers > 0, "{name}: layers is 0; there must be at least one");
         assert!(hidden > 0, "{name}: hidden is 0; a layer must have at least one unit");
@@ -102,7 +102,7 @@ impl Stack {
             CellWeights::new(cell, inputs, hidden, options.bias, rng)
         };
         let directions = (0..layers * n).map(&mut direction).collect();
-        Stack { name, hidden, options, directions }
+        Recurrent { name, hidden, options, directions }
     }
 
     /// Adds to the biases of a gate's units, in every layer.
@@ -180,7 +180,7 @@ impl Stack {
         y
     }
 
-    /// The outputs and the states, as in [`run`](Stack::run), with ONNX's operator for each layer. That has
+    /// The outputs and the states, as in [`run`](Recurrent::run), with ONNX's operator for each layer. That has
     /// time before the batch, and the directions in an axis of their own.
     pub(crate) fn export<const STATES: usize>(
         &self,

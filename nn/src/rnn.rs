@@ -9,7 +9,7 @@ use plies_tensor::Rng;
 
 use crate::cell::Single;
 use crate::onnx::{self, Graph, Value};
-use crate::recurrent::{RecurrentOptions, Stack};
+use crate::recurrent::{Recurrent, RecurrentOptions};
 use crate::{Module, Pass, RecurrentState, Visitor, VisitorMut};
 
 /// The simple recurrent layer over sequences, in layers and both directions if wanted.
@@ -36,7 +36,7 @@ use crate::{Module, Pass, RecurrentState, Visitor, VisitorMut};
 /// ```
 #[derive(Debug)]
 pub struct Rnn {
-    stack: Stack,
+    stack: Recurrent,
 }
 
 impl Rnn {
@@ -56,7 +56,7 @@ impl Rnn {
     /// so many weights.
     #[track_caller]
     pub fn with(inputs: usize, hidden: usize, options: RecurrentOptions, rng: &mut Rng) -> Self {
-        Rnn { stack: Stack::new("rnn", Cell::Tanh, inputs, hidden, options, rng) }
+        Rnn { stack: Recurrent::new("rnn", Cell::Tanh, inputs, hidden, options, rng) }
     }
 
     /// The same with relu.
@@ -65,7 +65,7 @@ impl Rnn {
     /// As [`with`](Rnn::with).
     #[track_caller]
     pub fn relu(inputs: usize, hidden: usize, options: RecurrentOptions, rng: &mut Rng) -> Self {
-        Rnn { stack: Stack::new("rnn", Cell::Relu, inputs, hidden, options, rng) }
+        Rnn { stack: Recurrent::new("rnn", Cell::Relu, inputs, hidden, options, rng) }
     }
 
     /// The outputs, and the state h after the last steps, from an initial state or from zeros.

@@ -52,6 +52,9 @@ impl SequencePool {
     pub const ALL: &[SequencePool] = &[SequencePool::Last, SequencePool::Mean, SequencePool::Max];
 
     /// One row for each sequence, of which the lengths are given unless all are T.
+    ///
+    /// # Panics
+    /// When x is not [B, T, N], or the lengths are not one of at most T for each sequence.
     #[track_caller]
     pub fn of(self, x: &Var, lengths: Option<&[usize]>) -> Var {
         let name = "sequence_pool";

@@ -238,6 +238,9 @@ impl TransformerEncoder {
     }
 
     /// As [`TransformerEncoderLayer::run`], through all layers.
+    ///
+    /// # Panics
+    /// When x or the lengths do not fit, or the mask.
     #[track_caller]
     pub fn run(
         &self,

@@ -17,6 +17,22 @@ use plies_nn::{
 use plies_tensor::testing::assert_close;
 use plies_tensor::{Conv, DType, Elementwise, Pool, Rng, Tensor};
 
+/// Where the files are that other libraries' numbers are in.
+pub(crate) fn folder() -> PathBuf {
+    [env!("CARGO_MANIFEST_DIR"), "tests", "golden"].iter().collect()
+}
+
+/// One of them, by its place in the folder.
+pub(crate) fn read(name: &str) -> Checkpoint {
+    Checkpoint::load(&folder().join(format!("{name}.safetensors"))).unwrap()
+}
+
+/// A tensor of a file, in a dtype if it has real numbers.
+pub(crate) fn tensor(file: &Checkpoint, name: &str, dtype: DType) -> Tensor {
+    let tensor = &file.tensors()[name];
+    if tensor.dtype().is_float() { tensor.to_dtype(dtype) } else { tensor.clone() }
+}
+
 /// A file, in one dtype.
 struct Golden {
     file: Checkpoint,
@@ -32,20 +48,13 @@ struct Golden {
 type Run = Box<dyn Fn(&mut Golden) -> Vec<(&'static str, Var)>>;
 
 impl Golden {
-    fn folder() -> PathBuf {
-        [env!("CARGO_MANIFEST_DIR"), "tests", "golden"].iter().collect()
-    }
-
     fn open(name: &str, dtype: DType) -> Golden {
-        let path = Golden::folder().join(format!("{name}.safetensors"));
-        let file = Checkpoint::load(&path).unwrap();
-        Golden { file, dtype, leaves: vec![], buffers: vec![], used: BTreeSet::new() }
+        Golden { file: read(name), dtype, leaves: vec![], buffers: vec![], used: BTreeSet::new() }
     }
 
     fn tensor(&mut self, name: &str) -> Tensor {
         self.used.insert(name.to_owned());
-        let tensor = &self.file.tensors()[name];
-        if tensor.dtype().is_float() { tensor.to_dtype(self.dtype) } else { tensor.clone() }
+        tensor(&self.file, name, self.dtype)
     }
 
     fn has(&self, name: &str) -> bool {
@@ -451,7 +460,7 @@ fn layers_give_the_numbers_of_pytorch() {
 
 #[test]
 fn every_file_has_a_row() {
-    let files = std::fs::read_dir(Golden::folder()).unwrap().map(|file| file.unwrap().path());
+    let files = std::fs::read_dir(folder()).unwrap().map(|file| file.unwrap().path());
     let files = files.filter(|path| path.extension().is_some_and(|end| end == "safetensors"));
     let names = files.map(|path| path.file_stem().unwrap().to_str().unwrap().to_owned());
     let rows: BTreeSet<String> = rows().into_iter().map(|row| row.0).collect();

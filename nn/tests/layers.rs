@@ -285,14 +285,7 @@ fn every_gradient_is_that_of_finite_differences() {
 }
 
 /// Rows that are no ONNX graphs, and why.
-const NOT_IN_ONNX: [(&str, &str); 6] = [
-    ("adaptive_avg_pool1d", "several windows, of a size that the input decides"),
-    ("adaptive_avg_pool2d", "the same"),
-    ("adaptive_max_pool1d", "the same"),
-    ("adaptive_max_pool2d", "the same"),
-    ("batch_norm by itself", "it needs the batch"),
-    ("function", "nobody knows what it does"),
-];
+const NOT_IN_ONNX: [(&str, &str); 1] = [("function", "nobody knows what it does")];
 
 /// Whether it computes the same is for `examples/onnx.rs` to show, which has a row for each, too.
 #[test]

@@ -2,7 +2,6 @@
 //! `golden/loss/make.py` has made; and gradients of any order against finite differences.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
 
 use plies_autograd::Var;
 use plies_autograd::gradcheck::{gradcheck, gradgradcheck};
@@ -10,6 +9,8 @@ use plies_nn::Checkpoint;
 use plies_nn::loss::{self, Reduction};
 use plies_tensor::testing::assert_close;
 use plies_tensor::{DType, Tensor};
+
+use crate::golden;
 
 /// What a file holds, in one dtype; some of it as variables.
 struct Given {
@@ -20,8 +21,7 @@ struct Given {
 
 impl Given {
     fn t(&self, name: &str) -> Tensor {
-        let tensor = &self.file.tensors()[name];
-        if tensor.dtype().is_float() { tensor.to_dtype(self.dtype) } else { tensor.clone() }
+        golden::tensor(&self.file, name, self.dtype)
     }
 
     fn x(&self, name: &str) -> &Var {
@@ -301,13 +301,9 @@ fn cross_entropy(
 const WAYS: [(&str, Reduction); 3] =
     [("mean", Reduction::Mean), ("sum", Reduction::Sum), ("none", Reduction::None)];
 
-fn folder() -> PathBuf {
-    [env!("CARGO_MANIFEST_DIR"), "tests", "golden", "loss"].iter().collect()
-}
-
 /// A file with its variables, which are what a case has gradients of.
 fn given(name: &str, case: &str, dtype: DType) -> Given {
-    let file = Checkpoint::load(&folder().join(format!("{name}.safetensors"))).unwrap();
+    let file = golden::read(&format!("loss/{name}"));
     let prefix = format!("{case}.d_");
     let names = file.tensors().keys().filter_map(|key| key.strip_prefix(&prefix));
     let names: Vec<String> = names.map(str::to_owned).collect();
@@ -376,7 +372,8 @@ fn gradients_of_gradients_are_those_of_finite_differences() {
 /// Each file and each of its cases, and each loss that is exported, in the file that says so.
 #[test]
 fn every_loss_has_a_row() {
-    let files = std::fs::read_dir(folder()).unwrap().map(|file| file.unwrap().path());
+    let files =
+        std::fs::read_dir(golden::folder().join("loss")).unwrap().map(|file| file.unwrap().path());
     let files = files.filter(|path| path.extension().is_some_and(|end| end == "safetensors"));
     let files = files.map(|path| path.file_stem().unwrap().to_str().unwrap().to_owned());
     let files: BTreeSet<String> = files.collect();

@@ -4,9 +4,9 @@
 use plies_autograd::Var;
 use plies_nn::onnx::{self, Export, Graph, Value};
 use plies_nn::{
-    Activation, BatchNorm, Conv1d, Directions, Dropout, Embedding, Flatten, GroupNorm, Gru,
-    LayerNorm, Linear, Lstm, Module, MultiHeadAttention, Pass, RecurrentOptions, RmsNorm, Rnn,
-    Sequential, Visitor, VisitorMut,
+    Activation, AdaptiveMaxPool2d, BatchNorm, Conv1d, Directions, Dropout, Embedding, Flatten,
+    GroupNorm, Gru, LayerNorm, Linear, Lstm, Module, MultiHeadAttention, Pass, RecurrentOptions,
+    RmsNorm, Rnn, Sequential, Visitor, VisitorMut,
 };
 use plies_tensor::{Conv, DType, Device, Elementwise, Rng, Tensor, formula};
 use proptest::prelude::*;
@@ -101,6 +101,17 @@ fn functions_that_onnx_has_are_its_operators_and_others_are_primitives() {
     );
 }
 
+/// Where the number of windows divides the size: a graph does not know the size.
+#[test]
+fn adaptive_windows_stand_side_by_side() {
+    let graph = text(&AdaptiveMaxPool2d([2, 3]), &zeros(&[1, 1, 4, 6]));
+    let expected = "Reshape = Reshape(x, [0, 0, 0, 3, -1])\n\
+                    ReduceMax = ReduceMax(Reshape, [4]) keepdims=0\n\
+                    Reshape_2 = Reshape(ReduceMax, [0, 0, 2, -1, 3])\n\
+                    y = ReduceMax(Reshape_2, [3]) keepdims=0\n";
+    assert!(graph.contains(expected), "{graph}");
+}
+
 #[test]
 fn axes_of_the_output_are_named_after_those_of_the_input_that_they_go_with() {
     let sequences = Export { axes: &[(0, "batch"), (2, "length")], lengths: false };
@@ -141,6 +152,8 @@ fn what_cannot_be_exported_is_named_with_its_place() {
                     values are not as wide as its queries";
     let model = Sequential::new().push(Activation::Relu).push(wide);
     assert_eq!(error(&model, &zeros(&[1, 3, 2])), expected);
+    let expected = "the model: a function of variables may be anything; Function::formula of a formula can be exported";
+    assert_eq!(error(&plies_nn::Function::new(Var::t), &zeros(&[1, 2])), expected);
     let expected = "axis 0 (batch) of an example [0, 2]";
     assert_eq!(error(&Flatten::default(), &zeros(&[0, 2])), expected);
     let time = Export { axes: &[(2, "time")], lengths: false };

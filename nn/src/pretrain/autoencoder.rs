@@ -7,6 +7,7 @@ use plies_tensor::Rng;
 
 use super::Corruption;
 use crate::init::{self, Distribution::Uniform, Fan};
+use crate::onnx::{self, Graph, Value};
 use crate::{Activation, Module, Pass, Visitor, VisitorMut};
 
 /// Restores its input from fewer, or sparser, or otherwise constrained, hidden units. Its targets are
@@ -87,12 +88,18 @@ impl Autoencoder {
     }
 
     /// The hidden units of x [..., V] -> [..., H].
+    ///
+    /// # Panics
+    /// When x has another width.
     #[track_caller]
     pub fn encode(&self, x: &Var) -> Var {
         self.activation.apply(&linear(x, &self.weight, Some(&self.bias)))
     }
 
     /// The outputs, logits or numbers, of hidden units [..., H] -> [..., V].
+    ///
+    /// # Panics
+    /// When h has another width.
     #[track_caller]
     pub fn decode(&self, h: &Var) -> Var {
         linear(h, &self.back_weight(), Some(&self.back_bias))
@@ -129,6 +136,18 @@ impl Module for Autoencoder {
     fn forward(&self, x: &Var, pass: &mut Pass) -> Var {
         let damaged = self.corruption.forward(x, pass);
         self.decode(&self.encode(&damaged))
+    }
+
+    fn export(&self, x: &Value, graph: &Graph) -> onnx::Result<Value> {
+        let tensor = |name, v: &Var| graph.tensor(name, v.value());
+        let weight = tensor("weight", &self.weight); // [H, V]
+        let h = x.matmul(&weight.permute(&[1, 0])) + tensor("bias", &self.bias);
+        let h = self.activation.export(&h, graph)?;
+        let back = match &self.back_weight {
+            Some(back) => tensor("back.weight", back).permute(&[1, 0]), // [H, V]
+            None => weight,
+        };
+        Ok(h.matmul(&back) + tensor("back.bias", &self.back_bias))
     }
 
     fn visit(&self, visitor: &mut Visitor<'_>) {

@@ -150,12 +150,18 @@ impl Rbm {
     }
 
     /// p(h = 1 | v): v [B, V] -> [B, H]
+    ///
+    /// # Panics
+    /// When v has another width.
     #[track_caller]
     pub fn hidden_means(&self, v: &Tensor) -> Tensor {
         self.hidden_inputs(v).sigmoid()
     }
 
     /// p(v = 1 | h), or the mean of v: h [B, H] -> [B, V]
+    ///
+    /// # Panics
+    /// When h has another width.
     #[track_caller]
     pub fn visible_means(&self, h: &Tensor) -> Tensor {
         let inputs = self.visible_inputs(h);
@@ -166,12 +172,18 @@ impl Rbm {
     }
 
     /// h drawn from p(h | v): v [B, V] -> [B, H], 0 or 1
+    ///
+    /// # Panics
+    /// When v has another width.
     #[track_caller]
     pub fn sample_hidden(&self, v: &Tensor, rng: &mut Rng) -> Tensor {
         bernoulli(&self.hidden_inputs(v), rng)
     }
 
     /// v drawn from p(v | h): h [B, H] -> [B, V]
+    ///
+    /// # Panics
+    /// When h has another width.
     #[track_caller]
     pub fn sample_visible(&self, h: &Tensor, rng: &mut Rng) -> Tensor {
         let inputs = self.visible_inputs(h);
@@ -185,6 +197,9 @@ impl Rbm {
 
     /// Visible units after `steps` steps of Gibbs sampling, hidden units and then visible ones, in a
     /// chain from each row of v [B, V].
+    ///
+    /// # Panics
+    /// When v has another width.
     ///
     /// # Example
     /// ```
@@ -205,6 +220,9 @@ impl Rbm {
     }
 
     /// F(v) of each row: v [B, V] -> `[B]`
+    ///
+    /// # Panics
+    /// When v has another width.
     #[track_caller]
     pub fn free_energy(&self, v: &Tensor) -> Tensor {
         self.free_energy_with(v, &self.hidden_inputs(v))
@@ -226,6 +244,9 @@ impl Rbm {
     ///
     /// # Errors
     /// A fault of the device.
+    ///
+    /// # Panics
+    /// When v has another width.
     #[track_caller]
     pub fn reconstruction_error(&self, v: &Tensor) -> Result<f64> {
         let back = self.visible_means(&self.hidden_means(v));

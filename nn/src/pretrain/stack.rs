@@ -106,6 +106,9 @@ impl Stack {
     }
 
     /// What the topmost layer makes of x [B, V]; x itself when there is none.
+    ///
+    /// # Panics
+    /// When x has another width than the first layer.
     #[track_caller]
     pub fn encode(&self, x: &Tensor) -> Tensor {
         self.layers.iter().fold(x.clone(), |x, layer| {
