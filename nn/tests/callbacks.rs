@@ -199,7 +199,20 @@ fn what_does_not_fit_a_training_that_is_resumed_is_named() {
     }
     let settings = Fit { resume: Some(good), ..Fit::epochs(2) };
     let error = train(&settings, &mut [&mut CsvLog::new("")]).unwrap_err().to_string();
-    assert!(error.contains("holds what 1 callbacks remember, here are 0 that do"), "{error}");
+    assert!(
+        error.contains("holds what callbacks remember: EarlyStopping; here are none"),
+        "{error}"
+    );
+    // Two that remember the same kind of things, in another order.
+    let folder = tempfile::tempdir().unwrap();
+    let mut checkpoints = Checkpoints::new(folder.path());
+    let (mut stopping, mut plateau) = (EarlyStopping::new(2, 0.0), Plateau::new(0.5, 0));
+    train(&Fit::epochs(1), &mut [&mut stopping, &mut plateau, &mut checkpoints]).unwrap();
+    let settings = Fit { resume: checkpoints.newest().unwrap(), ..Fit::epochs(2) };
+    let error = train(&settings, &mut [&mut plateau, &mut stopping]).unwrap_err().to_string();
+    let parts = "remember: EarlyStopping, Plateau; here are Plateau, EarlyStopping";
+    assert!(error.contains(parts), "{error}");
+    train(&settings, &mut [&mut stopping, &mut plateau]).unwrap();
     let mut model_only = Checkpoint::new();
     model_only.put_model(&network());
     assert!(resumed(model_only, &loader(100)).unwrap_err().to_string().contains("no batch"));

@@ -10,7 +10,7 @@ use plies_nn::data::{
     TensorDataset,
 };
 use plies_nn::metrics::ConfusionMatrix;
-use plies_nn::optim::{Optimizer, Sgd, State};
+use plies_nn::optim::{Ema, Optimizer, ParameterGroups, Regularized, Sgd, State};
 use plies_nn::pretrain::{Autoencoder, ContrastiveDivergence, Corruption, Rbm, Stack};
 use plies_nn::train::{Checkpoints, CsvLog, Fit, LrSweep, Statistics, evaluate, find_lr, fit};
 use plies_nn::{
@@ -441,6 +441,9 @@ fn a_mistake_is_reported_at_the_callers_line_by_the_name_of_the_layer() {
         ("fit: the loss has the shape [1, 2]", &|| _ = run(&mut linear(), &|y, _| y.clone(), 1)),
         ("fit: the loss depends on none of the model's parameters", &|| {
             _ = run(&mut linear(), &|y, _| y.detach().sum_all(), 1);
+        }),
+        ("regularized: around ema decay=0.5 of sgd", &|| {
+            drop(Regularized::new(ParameterGroups::new(Ema::new(Sgd::new(0.1), 0.5))));
         }),
         ("checkpoints: one after every 0 epochs", &|| drop(Checkpoints::new("").every_epochs(0))),
         ("checkpoints: one after every 0 batches", &|| drop(Checkpoints::new("").every_batches(0))),

@@ -2,7 +2,6 @@
 //! `golden/optim/make.py` has made.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
 
 use plies_autograd::Var;
 use plies_nn::optim::{
@@ -13,8 +12,7 @@ use plies_tensor::testing::assert_close;
 use plies_tensor::{DType, Elementwise, Tensor};
 
 fn golden(name: &str) -> Checkpoint {
-    let folder: PathBuf = [env!("CARGO_MANIFEST_DIR"), "tests", "golden", "optim"].iter().collect();
-    Checkpoint::load(&folder.join(format!("{name}.safetensors"))).unwrap()
+    crate::golden::read(&format!("optim/{name}"))
 }
 
 /// The file, the type that it is of, its settings by their names in the file.

@@ -88,6 +88,20 @@ fn decoupled_l1_makes_weights_exactly_0() {
     assert_close(layer.weight().value(), &expected, 1e-15, 1e-15);
 }
 
+/// Around groups it takes the learning rate of each: as if it stood in every one of them.
+#[test]
+fn around_groups_each_parameter_shrinks_by_its_own_learning_rate() {
+    let shrink = |optimizer| Regularized::new(optimizer).decoupled_l1(0.5).decoupled_l2(0.3);
+    let last = |name: &str, _: &Tensor| name.starts_with("3.");
+    let around = ParameterGroups::new(Sgd::new(0.1)).group(last, Sgd::new(0.4));
+    let around = Regularized::new(around).decoupled_l1(0.5).decoupled_l2(0.3);
+    let inside = ParameterGroups::new(shrink(Sgd::new(0.1))).group(last, shrink(Sgd::new(0.4)));
+    let expected = trained(&mut { inside }, None);
+    assert_same(&trained(&mut { around }, None), &expected, 0.0);
+    let of_one_rate = trained(&mut shrink(Sgd::new(0.1)), None);
+    assert!((&of_one_rate[2] - &expected[2]).norm_all().item().unwrap() > 1e-3);
+}
+
 #[test]
 fn no_unit_has_longer_weights_than_the_limit() {
     let plain = trained(&mut Sgd::new(0.5), None);
@@ -131,7 +145,7 @@ fn what_has_no_gradient_stays_and_optimisers_around_one_another_pass_things_on()
     assert!(optimizer.describe().starts_with("ema decay=0.5 of sgd momentum=0.9"));
     assert!(optimizer.describe().contains(" with l1=0 l2=0.1 "));
     let raw = layer.weight().to_vec::<f32>().unwrap();
-    optimizer.swap_averages(&mut layer);
+    optimizer.show_averages(&mut layer, true);
     assert_ne!(layer.weight().to_vec::<f32>().unwrap(), raw);
     assert!(
         layer.weight().value().norm_all().item().unwrap() < 0.5 + 1e-6,

@@ -3,7 +3,6 @@
 //! same by hand.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use plies_autograd::Var;
@@ -12,14 +11,15 @@ use plies_nn::loss::cross_entropy;
 use plies_nn::optim::{
     Adam, Clip, Ema, Optimizer, ParameterGroups, Schedule, Sgd, clip_grad_norm, clip_grad_value,
 };
-use plies_nn::train::{Callback, Fit, KeepBest, Plateau, fit};
+use plies_nn::train::{
+    Callback, EpochEvent, Fit, Flow, KeepBest, Plateau, TrainError, Training, fit,
+};
 use plies_nn::{Activation, Checkpoint, Linear, Module, Pass, Sequential};
 use plies_tensor::testing::assert_close;
 use plies_tensor::{DType, Device, Rng, Tensor};
 
 fn golden(name: &str) -> Checkpoint {
-    let folder: PathBuf = [env!("CARGO_MANIFEST_DIR"), "tests", "golden", "optim"].iter().collect();
-    Checkpoint::load(&folder.join(format!("{name}.safetensors"))).unwrap()
+    crate::golden::read(&format!("optim/{name}"))
 }
 
 fn numbers(file: &Checkpoint, name: &str) -> Vec<f64> {
@@ -215,10 +215,10 @@ fn averages_are_those_of_the_formula_and_of_pytorch() {
             layer.weight().set_grad(Some(Var::constant(step)));
             ema.step(&mut layer);
             let raw = layer.weight().value().clone();
-            ema.swap_averages(&mut layer);
+            ema.show_averages(&mut layer, true);
             let expected = file.tensors()[name].select(0, t);
             assert_close(layer.weight().value(), &expected, 1e-12, 1e-12);
-            ema.swap_averages(&mut layer);
+            ema.show_averages(&mut layer, false);
             assert_close(layer.weight().value(), &raw, 0.0, 0.0);
         }
     }
@@ -250,20 +250,18 @@ fn averages_are_saved_and_gone_on_with() {
         let (mut model, mut optimizer) = (network(), averaging());
         run(&mut model, &mut optimizer, 0..2);
         if swapped {
-            optimizer.swap_averages(&mut model);
+            optimizer.show_averages(&mut model, true);
         }
         let half = Checkpoint::from_bytes(&saved(&model, &optimizer), "half").unwrap();
         let (mut model, mut optimizer) = (network(), averaging());
         half.load_model(&mut model).unwrap();
         half.load_optimizer(&mut optimizer).unwrap();
-        if swapped {
-            optimizer.swap_averages(&mut model);
-        }
+        assert_eq!(optimizer.shows_averages(), Some(swapped));
         run(&mut model, &mut optimizer, 2..4);
         assert!(whole == saved(&model, &optimizer), "swapped: {swapped}");
     }
     let before = weights(&model);
-    optimizer.swap_averages(&mut model);
+    optimizer.show_averages(&mut model, true);
     let change = |i: usize| {
         let difference: Tensor = &weights(&model)[i] - &before[i];
         difference.norm_all().item().unwrap()
@@ -285,12 +283,12 @@ fn averages_of_averages_keep_their_states_apart() {
     };
     let (mut layer, mut whole) = (Linear::from_weights(Tensor::from([[1f64, -2.0]]), None), make());
     (0..3).for_each(|_| step(&mut layer, &mut whole));
-    whole.swap_averages(&mut layer);
+    whole.show_averages(&mut layer, true);
     let state = whole.state();
-    for (name, step) in [("ema.step", 3.0), ("inner.ema.step", 3.0), ("ema.swapped", 1.0)] {
+    for (name, step) in [("ema.step", 3.0), ("inner.ema.step", 3.0), ("ema.shown", 1.0)] {
         assert_eq!(state[name].item().unwrap(), step, "{name}");
     }
-    assert_eq!(state["inner.ema.swapped"].item().unwrap(), 0.0);
+    assert_eq!(state["inner.ema.shown"].item().unwrap(), 0.0);
 
     let parameters = [("weight".to_owned(), layer.weight().value().clone())].into();
     let mut copy = Linear::from_weights(layer.weight().value().clone(), None);
@@ -314,7 +312,7 @@ fn a_state_of_averages_that_does_not_fit_is_refused() {
     let mut state = ema.state();
     state.insert("velocity.0.weight".to_owned(), Tensor::from([1f64]));
     let error = ema.load_state(state, &parameters).unwrap_err().to_string();
-    assert!(error.ends_with("velocity.0.weight is neither under ema. nor under inner."), "{error}");
+    assert!(error.ends_with("velocity.0.weight is neither under ema nor under inner"), "{error}");
 }
 
 #[test]
@@ -335,8 +333,32 @@ fn the_best_epoch_is_measured_and_kept_by_its_averages() {
     drop(best);
     assert_close(&kept_weights[0], &measured[0], 0.0, 0.0);
     assert!((&raw[0] - &kept_weights[0]).norm_all().item().unwrap() > 1e-3);
-    optimizer.swap_averages(&mut model);
+    optimizer.show_averages(&mut model, true);
     assert_close(&weights(&model)[0], &kept_weights[0], 0.0, 0.0);
+
+    // Who has left the averages in the model's place finds them there, and they are what is kept.
+    let mut best = KeepBest::new(|_, model| {
+        measured = weights(model);
+        Ok(0.0)
+    });
+    struct Leave;
+    impl Callback for Leave {
+        fn on_epoch(
+            &mut self,
+            _: &EpochEvent,
+            training: &mut Training<'_>,
+        ) -> Result<Flow, TrainError> {
+            training.optimizer.show_averages(training.model, true);
+            Ok(Flow::Continue)
+        }
+    }
+    let callbacks: &mut [&mut dyn Callback] = &mut [&mut Leave, &mut best];
+    fit(&mut model, &mut optimizer, &cross_entropy, &circle(32), &settings, callbacks).unwrap();
+    drop(best);
+    assert_eq!(optimizer.shows_averages(), Some(true));
+    assert_close(&weights(&model)[0], &measured[0], 0.0, 0.0);
+    optimizer.show_averages(&mut model, false);
+    assert!((&weights(&model)[0] - &measured[0]).norm_all().item().unwrap() > 1e-3);
 }
 
 #[test]

@@ -25,9 +25,10 @@ mod nested;
 mod stored;
 
 pub use model::Differences;
+pub(crate) use nested::{take_from, under};
 use stored::{Stored, read_tensor};
 
-use crate::optim::{Optimizer, State};
+use crate::optim::Optimizer;
 
 /// The key under which the metadata stands; a single one, so that the bytes have one order.
 const METADATA: &str = "plies";
@@ -35,8 +36,8 @@ const METADATA: &str = "plies";
 /// The version of what stands there. A higher one was written by a later release.
 const VERSION: u32 = 1;
 
-/// What is put before the names of an optimiser's tensors.
-const OPTIMIZER: &str = "optimizer.";
+/// What an optimiser's tensors are nested under.
+const OPTIMIZER: &str = "optimizer";
 
 /// What the state of a training is nested under: how far it is, and what its callbacks remember.
 pub(crate) const TRAINING: &str = "training";
@@ -146,10 +147,8 @@ impl Checkpoint {
     /// Stores what an optimiser remembers, in place of what another remembered.
     pub fn put_optimizer(&mut self, optimizer: &dyn Optimizer) {
         self.set("optimizer", optimizer.describe());
-        self.tensors.retain(|name, _| !name.starts_with(OPTIMIZER));
-        for (name, tensor) in optimizer.state() {
-            self.insert(format!("{OPTIMIZER}{name}"), tensor);
-        }
+        take_from(&mut self.tensors, OPTIMIZER);
+        self.tensors.extend(under(OPTIMIZER, optimizer.state()));
     }
 
     /// Stores the number of complete epochs.
@@ -194,7 +193,7 @@ impl Checkpoint {
         self.text(key)?.split_whitespace().map(|word| word.parse().map_err(wrong)).collect()
     }
 
-    fn text(&self, key: &str) -> Result<&str, CheckpointError> {
+    pub(crate) fn text(&self, key: &str) -> Result<&str, CheckpointError> {
         self.get(key).ok_or_else(|| self.mismatch(format!("no {key} is stored")))
     }
 
@@ -291,12 +290,7 @@ impl Checkpoint {
             let reason = format!("optimiser is \"{stored}\", not \"{wanted}\"");
             return Err(self.mismatch(reason));
         }
-        let mut state = State::new();
-        for (name, tensor) in &self.tensors {
-            if let Some(name) = name.strip_prefix(OPTIMIZER) {
-                state.insert(name.to_owned(), tensor.clone());
-            }
-        }
+        let state = take_from(&mut self.tensors.clone(), OPTIMIZER);
         optimizer.load_state(state, &self.tensors).map_err(|error| match error {
             CheckpointError::State { .. } => self.mismatch(error.to_string()),
             other => other,

@@ -178,7 +178,7 @@ impl Checkpoint {
         model.for_each_buffer(&mut |name, buffer| tensors.push(find("buffer", name, buffer)));
         let tensors = tensors.into_iter().collect::<Result<_, CheckpointError>>()?;
         let is_left = |name: &&String| {
-            let is_ours = name.starts_with(OPTIMIZER) || inner_name(TRAINING, name).is_some();
+            let is_ours = [OPTIMIZER, TRAINING].iter().any(|nest| inner_name(nest, name).is_some());
             !is_ours && !used.contains(name.as_str())
         };
         let unexpected = self.tensors.keys().filter(is_left).cloned().collect();

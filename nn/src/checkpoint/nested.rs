@@ -1,5 +1,7 @@
 //! Checkpoints within checkpoints, by the names of what they hold.
 
+use std::collections::BTreeMap;
+
 use super::Checkpoint;
 
 impl Checkpoint {
@@ -19,22 +21,19 @@ impl Checkpoint {
     /// assert_eq!(checkpoint.nested("average").tensors().len(), 1);
     /// ```
     pub fn nest(&mut self, name: &str, inner: &Checkpoint) {
-        let outer = |key: &String| format!("{name}.{key}");
         let is_other = |key: &str| inner_name(name, key).is_none();
         self.tensors.retain(|key, _| is_other(key));
         self.metadata.retain(|key, _| is_other(key));
-        self.tensors.extend(inner.tensors.iter().map(|(key, t)| (outer(key), t.clone())));
-        self.metadata.extend(inner.metadata.iter().map(|(key, text)| (outer(key), text.clone())));
+        self.tensors.extend(under(name, inner.tensors.clone()));
+        self.metadata.extend(under(name, inner.metadata.clone()));
     }
 
     /// What is [nested](Checkpoint::nest) under a name; an empty checkpoint when nothing is.
     pub fn nested(&self, name: &str) -> Checkpoint {
-        let inner = |key: &String| inner_name(name, key).map(str::to_owned);
-        let (tensors, texts) = (self.tensors.iter(), self.metadata.iter());
         Checkpoint {
             origin: self.origin.clone(),
-            tensors: tensors.filter_map(|(key, t)| Some((inner(key)?, t.clone()))).collect(),
-            metadata: texts.filter_map(|(key, text)| Some((inner(key)?, text.clone()))).collect(),
+            tensors: take_from(&mut self.tensors.clone(), name),
+            metadata: take_from(&mut self.metadata.clone(), name),
         }
     }
 
@@ -48,6 +47,21 @@ impl Checkpoint {
     pub fn is_empty(&self) -> bool {
         self.tensors.is_empty() && self.metadata.is_empty()
     }
+}
+
+/// All of `inner`, nested under a name.
+pub(crate) fn under<T>(
+    name: &str,
+    inner: BTreeMap<String, T>,
+) -> impl Iterator<Item = (String, T)> + use<T> {
+    let prefix = format!("{name}.");
+    inner.into_iter().map(move |(key, value)| (prefix.clone() + &key, value))
+}
+
+/// What is nested under a name, taken out.
+pub(crate) fn take_from<T>(outer: &mut BTreeMap<String, T>, name: &str) -> BTreeMap<String, T> {
+    let nested = outer.extract_if(.., |key, _| inner_name(name, key).is_some());
+    nested.map(|(key, value)| (key[name.len() + 1..].to_owned(), value)).collect()
 }
 
 /// `key` within what is nested under `name`, if it is there.

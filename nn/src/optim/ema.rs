@@ -7,16 +7,17 @@ use std::collections::BTreeMap;
 use plies_tensor::{Tensor, formula};
 
 use super::{Memory, Optimizer, State};
+use crate::checkpoint::{take_from, under};
 use crate::{CheckpointError, Module};
 
-/// What is put before the names of its own state.
-const PREFIX: &str = "ema.";
+/// What its own state is nested under.
+const OWN: &str = "ema";
 
-/// What is put before those of the optimiser's, which may be an `Ema` too.
-const INNER: &str = "inner.";
+/// What that of the optimiser is nested under, which may be an `Ema` too.
+const INNER: &str = "inner";
 
-/// Under which it is noted whether model and averages are exchanged.
-const SWAPPED: &str = "ema.swapped";
+/// Where it is noted, in its own, whether model and averages are exchanged.
+const SHOWN: &str = "shown";
 
 /// The names of what is remembered of each parameter.
 const MOMENTS: &[&str] = &["average"];
@@ -28,10 +29,10 @@ const MOMENTS: &[&str] = &["average"];
 /// of all, so the weights of the beginning do not linger; with β = 1 they stay that. They are part of
 /// the optimiser's state, so a checkpoint holds them and a resumed training goes on with them.
 ///
-/// [`Optimizer::swap_averages`] puts them in the model's place and back. [`KeepBest`] does that to measure
-/// a model, and what it keeps are the averages then; whoever would go on training from that checkpoint
-/// swaps first. Buffers are not averaged: the running statistics of a [`BatchNorm`](crate::BatchNorm) belong to
-/// the raw weights, and the averages want their own, from some batches in training after a swap.
+/// [`Optimizer::show_averages`] puts them in the model's place and back. [`KeepBest`] does that to measure
+/// a model, and what it keeps are the averages then, with the parameters in the optimiser's state: a training
+/// that goes on from that checkpoint takes the parameters back first. Buffers are not averaged: the running statistics of a [`BatchNorm`](crate::BatchNorm) belong to
+/// the raw weights, and the averages want their own, from some batches in training.
 ///
 /// # Source
 /// Polyak, Juditsky: Acceleration of stochastic approximation by averaging (1992), β = 1; the limit on βₜ as
@@ -49,9 +50,9 @@ const MOMENTS: &[&str] = &["average"];
 ///     optimizer.step(&mut layer);
 ///     layer.zero_grad();
 /// }
-/// optimizer.swap_averages(&mut layer);
+/// optimizer.show_averages(&mut layer, true);
 /// assert_eq!(layer.weight().value().item().unwrap(), 3.0);
-/// optimizer.swap_averages(&mut layer);
+/// optimizer.show_averages(&mut layer, false);
 /// assert_eq!(layer.weight().value().item().unwrap(), 4.0);
 /// ```
 ///
@@ -62,7 +63,7 @@ pub struct Ema {
     decay: f64,
     memory: Memory,
     /// Whether the averages are in the model's place, and its own numbers here.
-    swapped: bool,
+    shown: bool,
 }
 
 impl Ema {
@@ -74,16 +75,14 @@ impl Ema {
     #[track_caller]
     pub fn new(optimizer: impl Optimizer + 'static, decay: f64) -> Self {
         assert!((0.0..=1.0).contains(&decay), "ema: the decay {decay} is not in 0..=1");
-        Ema { optimizer: Box::new(optimizer), decay, memory: Memory::default(), swapped: false }
+        Ema { optimizer: Box::new(optimizer), decay, memory: Memory::default(), shown: false }
     }
 }
 
 impl Optimizer for Ema {
     #[track_caller]
     fn step(&mut self, model: &mut dyn Module) {
-        if self.swapped {
-            self.swap_averages(model);
-        }
+        self.show_averages(model, false);
         self.optimizer.step(model);
         let t = self.memory.next_step() as f64;
         let rest = 1.0 - self.decay.min((t - 1.0) / t);
@@ -102,6 +101,10 @@ impl Optimizer for Ema {
         self.optimizer.lr()
     }
 
+    fn lr_of(&self, name: &str, parameter: &Tensor) -> f64 {
+        self.optimizer.lr_of(name, parameter)
+    }
+
     fn set_lr(&mut self, lr: f64) {
         self.optimizer.set_lr(lr);
     }
@@ -111,13 +114,9 @@ impl Optimizer for Ema {
     }
 
     fn state(&self) -> State {
-        let under = |prefix: &'static str, state: State| {
-            state.into_iter().map(move |(name, tensor)| (format!("{prefix}{name}"), tensor))
-        };
-        let mut state: State = under(INNER, self.optimizer.state()).collect();
-        state.extend(under(PREFIX, self.memory.state(MOMENTS)));
-        state.insert(SWAPPED.to_owned(), Tensor::scalar(i32::from(self.swapped)));
-        state
+        let mut own = self.memory.state(MOMENTS);
+        own.insert(SHOWN.to_owned(), Tensor::scalar(i32::from(self.shown)));
+        under(INNER, self.optimizer.state()).chain(under(OWN, own)).collect()
     }
 
     fn load_state(
@@ -125,28 +124,29 @@ impl Optimizer for Ema {
         mut state: State,
         parameters: &BTreeMap<String, Tensor>,
     ) -> Result<(), CheckpointError> {
-        let (mut own, mut inner, mut swapped) = (State::new(), State::new(), false);
-        if let Some(flag) = state.remove(SWAPPED) {
-            swapped = flag.elem_count() == 1 && flag.item()? != 0.0;
+        let (mut own, inner) = (take_from(&mut state, OWN), take_from(&mut state, INNER));
+        if let Some(key) = state.keys().next() {
+            let reason = format!("{key} is neither under {OWN} nor under {INNER}");
+            return Err(CheckpointError::State { reason });
         }
-        for (key, tensor) in state {
-            if let Some(name) = key.strip_prefix(PREFIX) {
-                own.insert(name.to_owned(), tensor);
-            } else if let Some(name) = key.strip_prefix(INNER) {
-                inner.insert(name.to_owned(), tensor);
-            } else {
-                let reason = format!("{key} is neither under {PREFIX} nor under {INNER}");
-                return Err(CheckpointError::State { reason });
-            }
-        }
+        let shown = match own.remove(SHOWN) {
+            Some(flag) => flag.elem_count() == 1 && flag.item()? != 0.0,
+            None => false,
+        };
         let memory = Memory::from_state(MOMENTS, own, parameters)?;
         self.optimizer.load_state(inner, parameters)?;
-        (self.memory, self.swapped) = (memory, swapped);
+        (self.memory, self.shown) = (memory, shown);
         Ok(())
     }
 
-    fn swap_averages(&mut self, model: &mut dyn Module) {
-        self.swapped = !self.swapped;
+    fn shows_averages(&self) -> Option<bool> {
+        Some(self.shown)
+    }
+
+    fn show_averages(&mut self, model: &mut dyn Module, show: bool) {
+        if std::mem::replace(&mut self.shown, show) == show {
+            return;
+        }
         model.for_each_parameter_mut(&mut |name, parameter| {
             if self.memory.knows(name) {
                 let p = parameter.value_mut();

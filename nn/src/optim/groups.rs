@@ -6,6 +6,7 @@ use plies_autograd::Var;
 use plies_tensor::Tensor;
 
 use super::{Optimizer, State};
+use crate::checkpoint::{take_from, under};
 use crate::{CheckpointError, Module, Pass, Visitor, VisitorMut};
 
 /// Whether a parameter of this name belongs to a group.
@@ -90,6 +91,10 @@ impl Optimizer for ParameterGroups {
         self.groups[0].optimizer.lr()
     }
 
+    fn lr_of(&self, name: &str, parameter: &Tensor) -> f64 {
+        self.groups[group_of(&self.takes, name, parameter)].optimizer.lr_of(name, parameter)
+    }
+
     fn set_lr(&mut self, lr: f64) {
         for Group { optimizer, proportion } in &mut self.groups {
             optimizer.set_lr(lr * *proportion);
@@ -102,25 +107,19 @@ impl Optimizer for ParameterGroups {
 
     /// The state of each group under its number.
     fn state(&self) -> State {
-        let of = |(i, optimizer): (usize, &dyn Optimizer)| {
-            optimizer.state().into_iter().map(move |(name, tensor)| (format!("{i}.{name}"), tensor))
-        };
-        self.optimizers().enumerate().flat_map(of).collect()
+        let numbered = self.optimizers().enumerate();
+        numbered.flat_map(|(i, optimizer)| under(&i.to_string(), optimizer.state())).collect()
     }
 
     fn load_state(
         &mut self,
-        state: State,
+        mut state: State,
         parameters: &BTreeMap<String, Tensor>,
     ) -> Result<(), CheckpointError> {
-        let mut states = vec![State::new(); self.groups.len()];
-        for (key, tensor) in state {
-            let parts = key.split_once('.');
-            let group = parts.and_then(|(i, _)| states.get_mut(i.parse::<usize>().ok()?));
-            let (Some(group), Some((_, name))) = (group, parts) else {
-                return Err(CheckpointError::State { reason: format!("{key} is of no group") });
-            };
-            group.insert(name.to_owned(), tensor);
+        let groups = 0..self.groups.len();
+        let states = groups.map(|i| take_from(&mut state, &i.to_string())).collect();
+        if let Some(key) = state.keys().next() {
+            return Err(CheckpointError::State { reason: format!("{key} is of no group") });
         }
         let before = self.optimizers().map(Optimizer::state).collect();
         self.take_up(states, parameters).inspect_err(|_| {
@@ -129,9 +128,13 @@ impl Optimizer for ParameterGroups {
         })
     }
 
-    fn swap_averages(&mut self, model: &mut dyn Module) {
+    fn shows_averages(&self) -> Option<bool> {
+        self.optimizers().filter_map(Optimizer::shows_averages).max()
+    }
+
+    fn show_averages(&mut self, model: &mut dyn Module, show: bool) {
         for (group, Group { optimizer, .. }) in self.groups.iter_mut().enumerate() {
-            optimizer.swap_averages(&mut Part { model, group, takes: &self.takes });
+            optimizer.show_averages(&mut Part { model, group, takes: &self.takes }, show);
         }
     }
 }
@@ -143,9 +146,8 @@ struct Part<'a> {
     takes: &'a [Box<Takes>],
 }
 
-fn belongs(takes: &[Box<Takes>], group: usize, name: &str, parameter: &Var) -> bool {
-    let taken = takes.iter().position(|takes| takes(name, parameter.value()));
-    taken.map_or(0, |i| i + 1) == group
+fn group_of(takes: &[Box<Takes>], name: &str, parameter: &Tensor) -> usize {
+    takes.iter().position(|takes| takes(name, parameter)).map_or(0, |i| i + 1)
 }
 
 impl Module for Part<'_> {
@@ -155,7 +157,7 @@ impl Module for Part<'_> {
 
     fn visit(&self, visitor: &mut Visitor<'_>) {
         self.model.for_each_parameter(&mut |name, parameter| {
-            if belongs(self.takes, self.group, name, parameter) {
+            if group_of(self.takes, name, parameter.value()) == self.group {
                 visitor.parameter(name, parameter);
             }
         });
@@ -164,7 +166,7 @@ impl Module for Part<'_> {
     fn visit_mut(&mut self, visitor: &mut VisitorMut<'_>) {
         let Part { model, group, takes } = self;
         model.for_each_parameter_mut(&mut |name, parameter| {
-            if belongs(takes, *group, name, parameter) {
+            if group_of(takes, name, parameter.value()) == *group {
                 visitor.parameter(name, parameter);
             }
         });

@@ -60,6 +60,20 @@ pub use rule::{Memory, Rule};
 pub use schedule::Schedule;
 pub use sgd::Sgd;
 
+/// Looks at a model with the running averages in its place, where the optimiser keeps any; then all is as
+/// it was.
+pub(crate) fn by_averages<T>(
+    optimizer: &mut dyn Optimizer,
+    model: &mut dyn Module,
+    look: impl FnOnce(&dyn Optimizer, &dyn Module) -> T,
+) -> T {
+    let shown = optimizer.shows_averages().unwrap_or(false);
+    optimizer.show_averages(model, true);
+    let seen = look(optimizer, model);
+    optimizer.show_averages(model, shown);
+    seen
+}
+
 /// What an optimiser remembers from step to step, by name: `exp_avg.layers.0.weight`, `step`.
 pub type State = BTreeMap<String, Tensor>;
 
@@ -89,6 +103,12 @@ pub trait Optimizer: Send {
     /// The learning rate.
     fn lr(&self) -> f64;
 
+    /// The learning rate of a parameter, by its name and value: not the same for all in
+    /// [`ParameterGroups`].
+    fn lr_of(&self, _name: &str, _parameter: &Tensor) -> f64 {
+        self.lr()
+    }
+
     /// Changes the learning rate.
     fn set_lr(&mut self, lr: f64);
 
@@ -109,7 +129,13 @@ pub trait Optimizer: Send {
         parameters: &BTreeMap<String, Tensor>,
     ) -> Result<(), CheckpointError>;
 
-    /// Exchanges the parameters with their running averages, if this optimiser keeps any ([`Ema`]). Once
-    /// more, and they are back. A step puts them back first.
-    fn swap_averages(&mut self, _model: &mut dyn Module) {}
+    /// Whether the running averages are in the model's place; nothing where none are kept.
+    fn shows_averages(&self) -> Option<bool> {
+        None
+    }
+
+    /// Puts the running averages in the model's place, if this optimiser keeps any ([`Ema`]), or the parameters
+    /// back; what is so already stays so. A step puts the parameters back first, and
+    /// [`fit`](crate::train::fit) does so before each batch.
+    fn show_averages(&mut self, _model: &mut dyn Module, _show: bool) {}
 }

@@ -21,9 +21,8 @@ use crate::{CheckpointError, Module};
 /// whatever the optimiser makes of the gradient: L2 is then weight decay as in AdamW, and L1 sets weights to
 /// exactly 0.
 ///
-/// It stands inside [`Ema`](super::Ema) and [`ParameterGroups`](super::ParameterGroups), never around them. Around
-/// an `Ema` it would shrink and limit weights after they were averaged, and decay the averages when they are in
-/// the model's place; around groups it would take the learning rate of the rest for that of all.
+/// Around [`ParameterGroups`](super::ParameterGroups) it takes each parameter's own learning rate. It stands inside
+/// an [`Ema`](super::Ema), never around one: weights would be shrunk and limited after they were averaged.
 ///
 /// # Source
 /// L2: Hoerl, Kennard: Ridge regression (1970); L1: Tibshirani: Regression shrinkage and selection via the
@@ -57,7 +56,16 @@ pub struct Regularized {
 
 impl Regularized {
     /// An optimiser without penalties or limits so far.
+    ///
+    /// # Panics
+    /// When the optimiser keeps running averages.
+    #[track_caller]
     pub fn new(optimizer: impl Optimizer + 'static) -> Self {
+        assert!(
+            optimizer.shows_averages().is_none(),
+            "regularized: around {}; put it inside the averages, for they are of what it has limited",
+            optimizer.describe()
+        );
         Regularized {
             optimizer: Box::new(optimizer),
             takes: Box::new(|_, parameter| parameter.rank() >= 2),
@@ -129,37 +137,40 @@ impl Optimizer for Regularized {
     #[track_caller]
     fn step(&mut self, model: &mut dyn Module) {
         let Regularized { l1, l2, decoupled_l1, decoupled_l2, max_norm, .. } = *self;
-        let (lr, takes) = (self.optimizer.lr(), &self.takes);
-        let each = |model: &mut dyn Module, f: &mut dyn FnMut(&mut Var)| {
+        let takes = &self.takes;
+        let each = |optimizer: &dyn Optimizer,
+                    model: &mut dyn Module,
+                    f: &mut dyn FnMut(&mut Var, f64)| {
             model.for_each_parameter_mut(&mut |name, p| {
                 if p.gradient().is_some() && takes(name, p.value()) {
-                    f(p);
+                    let lr = optimizer.lr_of(name, p.value());
+                    f(p, lr);
                 }
             });
         };
         if (l1, l2) != (0.0, 0.0) {
             let add = formula!(|g, p; l1, l2| g + l1 * p.sign() + l2 * p);
-            each(model, &mut |p| {
+            each(&*self.optimizer, model, &mut |p, _| {
                 let sum = p.grad().map(|g| Tensor::map(add, &[g.value(), p.value()], &[l1, l2]));
                 p.set_grad(sum.map(Var::constant));
             });
         }
         if decoupled_l2 != 0.0 {
-            let keep = [1.0 - lr * decoupled_l2];
-            each(model, &mut |p| {
+            each(&*self.optimizer, model, &mut |p, lr| {
+                let keep = [1.0 - lr * decoupled_l2];
                 Tensor::update(&mut [p.value_mut()], formula!(|p; keep| keep * p), &[], &keep);
             });
         }
         self.optimizer.step(model);
         if decoupled_l1 != 0.0 {
             let shrink = formula!(|p; by| p.sign() * (p.abs() - by).max(0.0));
-            each(model, &mut |p| {
+            each(&*self.optimizer, model, &mut |p, lr| {
                 Tensor::update(&mut [p.value_mut()], shrink, &[], &[lr * decoupled_l1]);
             });
         }
         if max_norm < f64::INFINITY {
             let limit = formula!(|p, norm; most| norm.gt(most).select(p * (most / norm), p));
-            each(model, &mut |p| {
+            each(&*self.optimizer, model, &mut |p, _| {
                 let p = p.value_mut();
                 let inputs: Vec<isize> = (1..p.rank() as isize).collect();
                 let norms = if inputs.is_empty() { p.abs() } else { p.norm(&inputs, true) };
@@ -170,6 +181,10 @@ impl Optimizer for Regularized {
 
     fn lr(&self) -> f64 {
         self.optimizer.lr()
+    }
+
+    fn lr_of(&self, name: &str, parameter: &Tensor) -> f64 {
+        self.optimizer.lr_of(name, parameter)
     }
 
     fn set_lr(&mut self, lr: f64) {
@@ -195,9 +210,5 @@ impl Optimizer for Regularized {
         parameters: &BTreeMap<String, Tensor>,
     ) -> Result<(), CheckpointError> {
         self.optimizer.load_state(state, parameters)
-    }
-
-    fn swap_averages(&mut self, model: &mut dyn Module) {
-        self.optimizer.swap_averages(model);
     }
 }

@@ -15,6 +15,9 @@ pub enum Flow {
     Stop,
 }
 
+/// The number by which an epoch is judged; smaller is better.
+pub(super) type Measure<'a> = dyn FnMut(&EpochEvent, &dyn Module) -> Result<f64, TrainError> + 'a;
+
 /// How far a training is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Position {
@@ -92,7 +95,8 @@ impl EpochEvent {
 /// training.
 ///
 /// What a callback has to remember for a training to be resumed it gives out as
-/// [`state`](Callback::state); [`fit`](super::fit) puts it into every checkpoint and hands it back.
+/// [`state`](Callback::state); [`fit`](super::fit) puts it into every checkpoint and hands it back to the
+/// callback of the same place and [`name`](Callback::name).
 ///
 /// # Example
 /// ```
@@ -175,6 +179,13 @@ pub trait Callback {
         _checkpoint: &Checkpoint,
     ) -> Result<(), TrainError> {
         Ok(())
+    }
+
+    /// What tells it from others when a training is resumed: the name of its type, unless it has another.
+    fn name(&self) -> &str {
+        let path = std::any::type_name::<Self>();
+        let path = path.split('<').next().unwrap_or(path);
+        path.rsplit("::").next().unwrap_or(path)
     }
 
     /// What has to be remembered for a training to be resumed; nothing for a callback that remembers

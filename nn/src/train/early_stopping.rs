@@ -1,5 +1,6 @@
 //! The end of a training that gets no better.
 
+use super::patience::Patience;
 use super::{Callback, EpochEvent, Flow, Position, TrainError, Training};
 use crate::{Checkpoint, CheckpointError};
 
@@ -20,33 +21,24 @@ use crate::{Checkpoint, CheckpointError};
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub struct EarlyStopping {
-    patience: usize,
-    min_delta: f64,
-    best: f64,
-    waited: usize,
+    patience: Patience,
 }
 
 impl EarlyStopping {
     /// Lets `patience` epochs pass without an improvement of more than `min_delta`; the next stops.
     pub fn new(patience: usize, min_delta: f64) -> Self {
-        EarlyStopping { patience, min_delta, best: f64::INFINITY, waited: 0 }
+        EarlyStopping { patience: Patience::new(patience, min_delta) }
     }
 
     /// Takes the number of this epoch; says whether it is the best so far, and whether to go on. NaN
     /// is no improvement.
     pub fn observe(&mut self, value: f64) -> (bool, Flow) {
-        let better = value < self.best - self.min_delta;
-        if better {
-            (self.best, self.waited) = (value, 0);
-        } else {
-            self.waited += 1;
-        }
-        (better, self.flow())
+        (self.patience.observe(value), self.flow())
     }
 
     /// Whether to go on after what was observed.
     pub(super) fn flow(&self) -> Flow {
-        if self.waited > self.patience { Flow::Stop } else { Flow::Continue }
+        if self.patience.is_over() { Flow::Stop } else { Flow::Continue }
     }
 }
 
@@ -61,14 +53,10 @@ impl Callback for EarlyStopping {
     }
 
     fn state(&self) -> Option<Checkpoint> {
-        let mut state = Checkpoint::new();
-        state.set("best", self.best.to_string());
-        state.set("waited", self.waited.to_string());
-        Some(state)
+        Some(self.patience.state())
     }
 
     fn load_state(&mut self, state: &Checkpoint) -> Result<(), CheckpointError> {
-        (self.best, self.waited) = (state.number("best")?, state.number("waited")?);
-        Ok(())
+        self.patience.load_state(state)
     }
 }

@@ -2,12 +2,10 @@
 
 use std::path::PathBuf;
 
+use super::callback::Measure;
 use super::{Callback, EarlyStopping, EpochEvent, Flow, Position, TrainError, Training};
-use crate::optim::Optimizer;
+use crate::optim::{Optimizer, by_averages};
 use crate::{Checkpoint, CheckpointError, Module};
-
-/// The number by which [`KeepBest`] judges an epoch.
-type Measure<'a> = dyn FnMut(&EpochEvent, &dyn Module) -> Result<f64, TrainError> + 'a;
 
 /// Measures the model after each epoch, keeps a checkpoint of the one with the smallest number, in
 /// memory and if wanted in a file, and stops when none was better for a while. Where the optimiser keeps
@@ -150,11 +148,9 @@ impl Callback for KeepBest<'_> {
         event: &EpochEvent,
         training: &mut Training<'_>,
     ) -> Result<Flow, TrainError> {
-        let Training { model, optimizer } = training;
-        optimizer.swap_averages(*model);
-        let flow = self.observe(event, *model, *optimizer);
-        optimizer.swap_averages(*model);
-        flow
+        by_averages(training.optimizer, training.model, |optimizer, model| {
+            self.observe(event, model, optimizer)
+        })
     }
 
     fn state(&self) -> Option<Checkpoint> {

@@ -10,6 +10,7 @@ mod history;
 mod keep_best;
 mod lr_finder;
 mod means;
+mod patience;
 mod plateau;
 mod run;
 mod statistics;

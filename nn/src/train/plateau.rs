@@ -1,11 +1,10 @@
 //! A learning rate that falls when training gets no better.
 
+use super::callback::Measure;
+use super::patience::Patience;
 use super::{Callback, EpochEvent, Flow, Position, TrainError, Training};
 use crate::optim::Optimizer;
 use crate::{Checkpoint, CheckpointError, Module};
-
-/// The number by which [`Plateau`] judges an epoch.
-type Measure<'a> = dyn FnMut(&EpochEvent, &dyn Module) -> Result<f64, TrainError> + 'a;
 
 /// Multiplies the optimiser's learning rate by a factor when a number has not become smaller for some
 /// epochs; as PyTorch's `ReduceLROnPlateau` with an absolute threshold.
@@ -24,8 +23,6 @@ type Measure<'a> = dyn FnMut(&EpochEvent, &dyn Module) -> Result<f64, TrainError
 #[doc(alias("ReduceLROnPlateau", "reduce on plateau"))]
 pub struct Plateau<'a> {
     factor: f64,
-    patience: usize,
-    min_delta: f64,
     cooldown: usize,
     min_lr: f64,
     measure: Box<Measure<'a>>,
@@ -35,8 +32,7 @@ pub struct Plateau<'a> {
 /// What an epoch leaves to the next ones.
 #[derive(Clone, Copy)]
 struct State {
-    best: f64,
-    waited: usize,
+    patience: Patience,
     /// Epochs left in which nothing is counted.
     cooling: usize,
     /// The learning rate that was set last.
@@ -54,18 +50,16 @@ impl<'a> Plateau<'a> {
         assert!((0.0..1.0).contains(&factor), "plateau: the factor {factor} is not in 0..1");
         Plateau {
             factor,
-            patience,
-            min_delta: 0.0,
             cooldown: 0,
             min_lr: 0.0,
             measure: Box::new(|event, _| Ok(event.judged_loss())),
-            state: State { best: f64::INFINITY, waited: 0, cooling: 0, lr: None },
+            state: State { patience: Patience::new(patience, 0.0), cooling: 0, lr: None },
         }
     }
 
     /// Takes for better only what is so by more than this.
     pub fn min_delta(mut self, min_delta: f64) -> Self {
-        self.min_delta = min_delta;
+        self.state.patience.min_delta = min_delta;
         self
     }
 
@@ -93,20 +87,16 @@ impl<'a> Plateau<'a> {
     /// Takes the number of an epoch, and lowers the learning rate if it is time. NaN is no improvement.
     pub fn observe(&mut self, value: f64, optimizer: &mut dyn Optimizer) {
         let state = &mut self.state;
-        if value < state.best - self.min_delta {
-            (state.best, state.waited) = (value, 0);
-        } else {
-            state.waited += 1;
-        }
+        state.patience.observe(value);
         if state.cooling > 0 {
             state.cooling -= 1;
-            state.waited = 0;
+            state.patience.waited = 0;
         }
-        if state.waited > self.patience {
+        if state.patience.is_over() {
             let before = optimizer.lr();
             let lr = (before * self.factor).max(self.min_lr).min(before);
             optimizer.set_lr(lr);
-            (state.waited, state.cooling, state.lr) = (0, self.cooldown, Some(lr));
+            (state.patience.waited, state.cooling, state.lr) = (0, self.cooldown, Some(lr));
         }
     }
 }
@@ -135,10 +125,8 @@ impl Callback for Plateau<'_> {
     }
 
     fn state(&self) -> Option<Checkpoint> {
-        let State { best, waited, cooling, lr } = self.state;
-        let mut state = Checkpoint::new();
-        state.set("best", best.to_string());
-        state.set("waited", waited.to_string());
+        let State { patience, cooling, lr } = self.state;
+        let mut state = patience.state();
         state.set("cooling", cooling.to_string());
         if let Some(lr) = lr {
             state.set("lr", lr.to_string());
@@ -147,12 +135,10 @@ impl Callback for Plateau<'_> {
     }
 
     fn load_state(&mut self, state: &Checkpoint) -> Result<(), CheckpointError> {
-        self.state = State {
-            best: state.number("best")?,
-            waited: state.number("waited")?,
-            cooling: state.number("cooling")?,
-            lr: state.get("lr").map(|_| state.number("lr")).transpose()?,
-        };
+        let mut patience = self.state.patience;
+        patience.load_state(state)?;
+        let lr = state.get("lr").map(|_| state.number("lr")).transpose()?;
+        self.state = State { patience, cooling: state.number("cooling")?, lr };
         Ok(())
     }
 }

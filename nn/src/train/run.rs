@@ -10,7 +10,7 @@ use super::means::{Sums, count_correct, measure};
 use super::{BatchEvent, Callback, EpochEvent, Fit, Flow, Position, Report, TrainError, Training};
 use crate::checkpoint::TRAINING;
 use crate::data::{Batch, Loader};
-use crate::optim::{Optimizer, change_gradients};
+use crate::optim::{Optimizer, by_averages, change_gradients};
 use crate::stream::{Purpose, stream};
 use crate::{Checkpoint, CheckpointError, Module, Pass};
 
@@ -125,6 +125,7 @@ impl<'a, 'c> Run<'a, 'c> {
     #[track_caller]
     fn batch(&mut self, batch: Batch) -> Result<(), TrainError> {
         let Position { epoch, batch: i, .. } = self.at;
+        self.optimizer.show_averages(self.model, false);
         let settings = self.settings;
         let accumulate = settings.accumulate.max(1);
         let n = batch.len();
@@ -190,12 +191,9 @@ impl<'a, 'c> Run<'a, 'c> {
         let lr = self.optimizer.lr();
         self.optimizer.set_lr(self.base_lr);
         let held_out = match &self.settings.held_out {
-            Some(loader) => {
-                self.optimizer.swap_averages(self.model);
-                let means = measure(self.model, loader, self.loss);
-                self.optimizer.swap_averages(self.model);
-                Some(means?)
-            }
+            Some(loader) => Some(by_averages(self.optimizer, self.model, |_, model| {
+                measure(model, loader, self.loss)
+            })?),
             None => None,
         };
         let means = self.sums.means();
@@ -252,10 +250,10 @@ impl<'a, 'c> Run<'a, 'c> {
         self.sums.save(&mut sums);
         training.nest("sums", &sums);
         training.put_gradients(self.model);
-        let states: Vec<_> =
-            self.callbacks.iter().filter_map(|callback| callback.state()).collect();
-        training.set("callbacks", states.len().to_string());
-        for (i, state) in states.iter().enumerate() {
+        let states: Vec<(&str, Checkpoint)> =
+            self.callbacks.iter().filter_map(|c| Some((c.name(), c.state()?))).collect();
+        training.set("callbacks", names(states.iter().map(|(name, _)| *name)));
+        for (i, (_, state)) in states.iter().enumerate() {
             training.nest(&format!("callback.{i}"), state);
         }
         let mut checkpoint = Checkpoint::new();
@@ -285,9 +283,10 @@ impl<'a, 'c> Run<'a, 'c> {
         training.load_gradients(self.model)?;
         let stateful = self.callbacks.iter_mut().filter(|callback| callback.state().is_some());
         let stateful: Vec<_> = stateful.collect();
-        let (n, saved) = (stateful.len(), training.number::<usize>("callbacks")?);
-        if n != saved {
-            let reason = format!("holds what {saved} callbacks remember, here are {n} that do");
+        let found = names(stateful.iter().map(|callback| callback.name()));
+        let saved = training.text("callbacks")?;
+        if found != saved {
+            let reason = format!("holds what callbacks remember: {saved}; here are {found}");
             return Err(checkpoint.mismatch(reason));
         }
         for (i, callback) in stateful.into_iter().enumerate() {
@@ -295,6 +294,12 @@ impl<'a, 'c> Run<'a, 'c> {
         }
         Ok(())
     }
+}
+
+/// Those of callbacks, in their order.
+fn names<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    let names: Vec<&str> = names.collect();
+    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
 }
 
 impl Position {
