@@ -3,7 +3,7 @@
 use std::{num::IntErrorKind, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand};
-use plies_digits::network::Settings;
+use plies_digits::{network::Settings, recipes::LADDER};
 use plies_nn::Activation;
 
 /// Where a network is saved, and looked for, unless the command line says otherwise.
@@ -40,6 +40,9 @@ Examples:
   plies-digits predict < seven.png           the same, from standard input
   plies-digits train --data fashion/         other IDX files: Fashion-MNIST
   plies-digits --json - --quiet              one JSON object for a script
+  plies-digits compare --quick               published methods side by side
+  plies-digits effects --only dropout        what is said about networks, tested
+  plies-digits serve                         a page to draw on
   plies-digits info                          what is there to work with
 
 In a clone of the repository, `cargo digits` stands for `plies-digits`.
@@ -63,6 +66,26 @@ pub(crate) enum Command {
     ///
     /// Shows the picture as the network gets it, and the probability of each digit.
     Predict(PredictArgs),
+    /// Measure the methods that have been published for MNIST
+    ///
+    /// From hard-coded rules over nearest neighbours to deep networks: the test error of each with
+    /// its 95 % interval, the time it takes, and the figure that was published. Each is a few lines
+    /// of src/recipes.rs. All of them take hours; --quick takes minutes, on a tenth of the training
+    /// set and of the epochs.
+    Compare(CompareArgs),
+    /// Test what is said about networks
+    ///
+    /// Small experiments, each with a claim, a measurement over seeds, and a verdict: activations,
+    /// dropout, remedies against overfitting, first weights, depth, the number of examples, units
+    /// that are cut out, what the layers have learnt. Each is a few lines of src/effects.rs.
+    Effects(EffectsArgs),
+    /// Serve a page to draw on, and answer as the pen moves
+    ///
+    /// The page shows the probability of each digit, the units of each layer, what speaks for the
+    /// answer, and the training images that look most like the drawing. It needs nothing from
+    /// elsewhere. Only this machine can reach it, unless --host says otherwise. Ctrl-C ends it.
+    #[cfg(feature = "serve")]
+    Serve(ServeArgs),
     /// Show what is in the program, and in a saved network
     ///
     /// The embedded examples, the processor and its threads, and a network's layers and settings.
@@ -246,6 +269,127 @@ pub(crate) struct PredictArgs {
 
     #[command(flatten)]
     pub(crate) common: CommonArgs,
+}
+
+#[derive(Args, Debug)]
+#[command(
+    allow_negative_numbers = true,
+    after_help = compared()
+)]
+pub(crate) struct CompareArgs {
+    /// Measure these rows only, by their names, separated by commas
+    #[arg(long, value_name = "ROWS", value_delimiter = ',')]
+    pub(crate) only: Vec<String>,
+
+    /// Try each row with seeds 1 to N; intervals are then those over seeds
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = whole::<u64>)]
+    pub(crate) seeds: u64,
+
+    /// Learn from 6,000 examples, in a tenth of the epochs: minutes, and larger errors
+    #[arg(long)]
+    pub(crate) quick: bool,
+
+    /// Keep what is measured here; what is in it is not measured again
+    #[arg(long, value_name = "FILE", default_value = "plies-digits-compare.json")]
+    pub(crate) results: PathBuf,
+
+    /// Measure again what is known
+    #[arg(long)]
+    pub(crate) again: bool,
+
+    /// Draw the table: FILE ends in .svg or .png
+    #[arg(long, value_name = "FILE")]
+    pub(crate) plot: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) data: DataArgs,
+
+    #[command(flatten)]
+    pub(crate) common: CommonArgs,
+}
+
+#[derive(Args, Debug)]
+#[command(
+    allow_negative_numbers = true,
+    after_help = "\
+Effects: activations, dropout, remedies, starts, depth, size, lesions, probes,
+weights.
+
+Examples:
+  plies-digits effects --quick
+  plies-digits effects --only dropout,depth --seeds 5 --plots figures/"
+)]
+pub(crate) struct EffectsArgs {
+    /// Test these only, by their names, separated by commas
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    pub(crate) only: Vec<String>,
+
+    /// Train each network from seeds 1 to N; one seed shows nothing
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = whole::<u64>)]
+    pub(crate) seeds: u64,
+
+    /// A tenth of the examples, in smaller batches: as many steps, and other numbers
+    #[arg(long)]
+    pub(crate) quick: bool,
+
+    /// Draw a figure of each in this folder, as SVG, and weights as PNG
+    #[arg(long, value_name = "DIR")]
+    pub(crate) plots: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) data: DataArgs,
+
+    #[command(flatten)]
+    pub(crate) common: CommonArgs,
+}
+
+#[cfg(feature = "serve")]
+#[derive(Args, Debug)]
+#[command(
+    allow_negative_numbers = true,
+    after_help = "\
+Examples:
+  plies-digits serve                         then open http://127.0.0.1:7028/
+  plies-digits serve --model large.st --port 8080
+  plies-digits serve --host 0.0.0.0          for a phone in the same network"
+)]
+pub(crate) struct ServeArgs {
+    /// The network [default: plies-digits.safetensors, which is trained first if it is not there]
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) model: Option<PathBuf>,
+
+    /// Listen on this port; 0 for any that is free
+    #[arg(long, value_name = "N", default_value_t = 7028, value_parser = whole::<u16>)]
+    pub(crate) port: u16,
+
+    /// Listen on this address; 0.0.0.0 for all of this machine's
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1", value_parser = crate::commands::serve::host)]
+    pub(crate) host: std::net::IpAddr,
+
+    #[command(flatten)]
+    pub(crate) data: DataArgs,
+
+    #[command(flatten)]
+    pub(crate) common: CommonArgs,
+}
+
+fn compared() -> String {
+    let mut rows = String::new();
+    for names in LADDER.chunks(3) {
+        let names: Vec<String> = names.iter().map(|row| format!("{:<25}", row.name)).collect();
+        rows.push_str(&format!("  {}\n", names.concat().trim_end()));
+    }
+    format!(
+        "\
+Rows:
+{rows}
+Examples:
+  plies-digits compare --quick --plot ladder.svg
+  plies-digits compare --only knn-l2,knn-l3,lenet-5
+  plies-digits compare --only 800,800-elastic --seeds 3 --json -
+
+Ctrl-C ends with the rows that are finished; the same command goes on from there."
+    )
 }
 
 #[derive(Args, Debug)]

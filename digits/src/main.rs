@@ -27,6 +27,10 @@ fn main() -> ExitCode {
         Some(Command::Train(args)) => commands::train::run(&args),
         Some(Command::Evaluate(args)) => commands::evaluate::run(&args),
         Some(Command::Predict(args)) => commands::predict::run(&args),
+        Some(Command::Compare(args)) => commands::compare::run(&args),
+        Some(Command::Effects(args)) => commands::effects::run(&args),
+        #[cfg(feature = "serve")]
+        Some(Command::Serve(args)) => commands::serve::run(&args),
         Some(Command::Info(args)) => commands::info::run(&args),
     };
     let Err(failure) = ended else { return ExitCode::SUCCESS };

@@ -131,9 +131,26 @@ pub fn digit(picture: &DynamicImage) -> Result<Digit, PictureError> {
     } else {
         flatten(picture)
     };
-    let ink = crop(&ink(&grey)?)?;
-    let ink = fit(&thicken(&shrink(&ink, WORKING_SIDE)), BOX);
-    Ok(place(&ink))
+    made_like_mnist(&ink(&grey)?)
+}
+
+/// Makes ink that was drawn on a screen, 0 nothing and 255 all of it, look like MNIST's digits: there is no
+/// paper to be found and no light.
+///
+/// # Errors
+/// [`PictureError::Blank`] when nothing is drawn.
+///
+/// # Panics
+/// Unless there are `width` times `height` bytes.
+pub fn digit_of_ink(width: u32, height: u32, ink: &[u8]) -> Result<Digit, PictureError> {
+    assert_eq!(ink.len() as u64, u64::from(width) * u64::from(height), "one byte a pixel");
+    let ink = plane(width, height, ink.iter().map(|&ink| f32::from(ink) / 255.0).collect());
+    made_like_mnist(&ink)
+}
+
+fn made_like_mnist(ink: &Plane) -> Result<Digit, PictureError> {
+    let ink = crop(ink)?;
+    Ok(place(&fit(&thicken(&shrink(&ink, WORKING_SIDE)), BOX)))
 }
 
 type Plane = ImageBuffer<Luma<f32>, Vec<f32>>;

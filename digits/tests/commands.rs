@@ -13,7 +13,13 @@ use std::{
     process::{Child, ChildStderr},
 };
 
-use plies_digits::{embedded, idx::Examples, preprocess};
+use plies_digits::{
+    embedded,
+    idx::Examples,
+    preprocess,
+    recipes::LADDER,
+    results::{Measured, Results, Summary, duration},
+};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -630,6 +636,120 @@ fn ctrl_c_ends_the_program_at_once_when_all_is_saved() {
 }
 
 #[test]
+fn what_has_been_compared_is_known_and_not_measured_again() {
+    let folder = folder();
+    let at = folder.path();
+    let rows = ["compare", "--data", "data", "--quick", "--only", "knn-l2,rules,linear"];
+    let report = json(at, &[&rows[..], &["--seeds", "2", "--plot", "ladder.svg"]].concat());
+    assert_eq!((&report["train_examples"], &report["test_examples"]), (&1000.into(), &300.into()));
+    let found = report["rows"].as_array().unwrap();
+    let names: Vec<&str> = found.iter().map(|row| row["row"].as_str().unwrap()).collect();
+    assert_eq!(names, ["rules", "linear", "knn-l2"]); // in the table's order
+    let trials: Vec<u64> = found.iter().map(|row| row["trials"].as_u64().unwrap()).collect();
+    assert_eq!(trials, [1, 2, 1]); // nothing in the others is random
+    assert!(found[2]["error"].as_f64().unwrap() < 20.0, "{report}");
+    assert!(fs::read_to_string(at.join("ladder.svg")).unwrap().contains("linear classifier"));
+    let kept = fs::read_to_string(at.join("plies-digits-compare.json")).unwrap();
+    assert_eq!(kept.lines().count(), 2 + 4);
+
+    // Known errors are shown as they were, even if they are not true.
+    let changed = kept.replace("\"seconds\":", "\"seconds\":1");
+    fs::write(at.join("plies-digits-compare.json"), &changed).unwrap();
+    let shown = answer(at, &[&rows[..], &["--seeds", "2"]].concat());
+    assert!(shown.contains("hard-coded rules") && shown.contains("12.00 [1]"), "{shown}");
+    assert!(shown.lines().all(|line| line.len() <= 80), "{shown}");
+    let file = || fs::read_to_string(at.join("plies-digits-compare.json")).unwrap();
+    assert_eq!(file(), changed);
+    answer(at, &["compare", "--data", "data", "--quick", "--only", "rules", "--again"]);
+    assert_ne!(file(), changed);
+}
+
+/// The README's table of `compare`, from what was measured on all of MNIST.
+#[test]
+fn the_readme_has_the_figures_that_were_measured() {
+    let results = Results::parse(include_str!("../results/compare.json")).unwrap();
+    let mut table = String::from(
+        "\n| row | method | test error % | 95 % interval | seeds | published % | time |\n\
+         |---|---|---|---|---|---|---|\n",
+    );
+    for row in LADDER {
+        let is_whole = |m: &&Measured| (m.train_examples, m.effort) == (60_000, 1.0);
+        let trials: Vec<&Measured> =
+            results.all.iter().filter(|m| m.row == row.name).filter(is_whole).collect();
+        let number = row.published.map_or(String::new(), |percent| format!("{percent:.2}"));
+        let published =
+            if number.is_empty() { number.clone() } else { format!("{number}, {}", row.source) };
+        let Some(found) = Summary::of(row, &trials) else {
+            let (name, method) = (row.name, row.method);
+            table +=
+                &format!("| `{name}` | {method} | not yet run in full | | | {published} | |\n");
+            continue;
+        };
+        let notes = found.notes.iter().map(|(what, percent)| format!("; {what}: {percent:.1} %"));
+        let method = format!("{}{}", row.method, notes.collect::<String>());
+        let ([low, high], seconds) = (found.interval, duration(found.seconds));
+        let published = match found.meets() {
+            Some(false) => published.replacen(&number, &format!("**{number}**"), 1),
+            _ => published,
+        };
+        table += &format!(
+            "| `{}` | {method} | {:.2} | {low:.2} to {high:.2} | {} | {published} | {seconds} |\n",
+            row.name, found.error, found.trials
+        );
+    }
+    let readme = include_str!("../README.md");
+    let (_, rest) = readme.split_once("<!-- compare: results/compare.json -->\n").unwrap();
+    let (written, _) = rest.split_once("<!-- end -->").unwrap();
+    assert!(written == format!("{table}\n"), "between the two comments belongs:\n{table}");
+}
+
+#[test]
+fn a_comparison_refuses_what_it_cannot_use() {
+    let folder = folder();
+    let at = folder.path();
+    fs::write(at.join("other.json"), "{}").unwrap();
+    for (arguments, part) in [
+        (&["--only", "knn"][..], "--only knn: no such row; there are rules, perceptron,"),
+        (&["--plot", "ladder.gif"], "ladder.gif: a figure ends in .svg or .png"),
+        (&["--seeds", "0"], "--seeds 0"),
+        (&["--results", "other.json"], "other.json: does not hold results"),
+        (&["--results", "a", "--json", "a"], "both --json and --results"),
+    ] {
+        let line = mistake(at, &[&["compare", "--data", "data"], arguments].concat());
+        assert!(line.contains(part), "{line}");
+    }
+    assert_eq!(fs::read_to_string(at.join("other.json")).unwrap(), "{}");
+    assert_eq!(files(at), ["data", "other.json"]);
+}
+
+#[test]
+#[cfg(unix)]
+fn ctrl_c_ends_a_comparison_with_the_rows_that_are_finished() {
+    let folder = folder();
+    let at = folder.path();
+    let rows = ["compare", "--data", "data", "--only", "rules,800-elastic"];
+    let mut command = program(at, &rows);
+    let mut child = command.stderr(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut stderr = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
+    assert!(stderr.any(|line| line.starts_with("hard-coded rules")));
+    signal(&child, "-INT");
+    let last = stderr.last().unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130), "{last}");
+    assert!(last.contains("is kept in plies-digits-compare.json"), "{last}");
+    let table = text(&output.stdout);
+    assert!(table.contains("hard-coded rules") && !table.contains("elastic"), "{table}");
+    // It goes on from there.
+    let rules = ["compare", "--data", "data", "--only", "rules"];
+    let again = run(at, &rules);
+    assert!(
+        text(&again.stderr).contains("known from plies-digits-compare.json: 1\n"),
+        "{}",
+        text(&again.stderr)
+    );
+}
+
+#[test]
 fn a_resumed_training_goes_on_in_its_file_unless_another_is_named() {
     let folder = folder();
     let at = folder.path();
@@ -761,4 +881,101 @@ fn training_goes_on_when_nobody_reads_its_progress() {
         .unwrap();
     assert!(status.success());
     assert!(folder.path().join("net.st").exists());
+}
+
+/// `cargo test -p plies-digits --features serve`
+#[cfg(feature = "serve")]
+mod serve {
+    use std::{
+        io::{BufRead, BufReader, Read, Write},
+        net::TcpStream,
+        process::{Child, Stdio},
+    };
+
+    use plies_digits::reader::DRAWING;
+    use serde_json::Value;
+
+    use super::{folder, program, signal, text, train};
+
+    struct Server(Child, String);
+
+    impl Drop for Server {
+        fn drop(&mut self) {
+            let _ = self.0.kill();
+            let _ = self.0.wait();
+        }
+    }
+
+    fn server(at: &std::path::Path) -> Server {
+        train(at, &[]);
+        let arguments = ["serve", "--port", "0", "--data", "data", "--quiet"];
+        let mut child = program(at, &arguments).stdout(Stdio::piped()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let address = line.strip_prefix("draw on http://").unwrap().trim_end_matches("/\n");
+        assert!(address.starts_with("127.0.0.1:"), "{line}");
+        Server(child, address.to_owned())
+    }
+
+    /// Status and body of the answer to a request.
+    fn ask(server: &Server, head: &str, body: &[u8]) -> (u16, Vec<u8>) {
+        let mut stream = TcpStream::connect(&server.1).unwrap();
+        let length = if head.contains("ength:") {
+            String::new()
+        } else {
+            format!("Content-Length: {}\r\n", body.len())
+        };
+        write!(stream, "{head}\r\nHost: x\r\nConnection: close\r\n{length}\r\n").unwrap();
+        // It may have answered, and closed, before it has read all.
+        let _ = stream.write_all(body);
+        let mut answer = Vec::new();
+        let _ = stream.read_to_end(&mut answer);
+        let end = answer.windows(4).position(|w| w == b"\r\n\r\n").expect("an answer");
+        let status = text(&answer[9..12]).parse().unwrap();
+        (status, answer[end + 4..].to_vec())
+    }
+
+    #[test]
+    fn a_drawing_is_read_and_everything_else_refused() {
+        let folder = folder();
+        let mut server = server(folder.path());
+        let mut drawing = vec![0; DRAWING];
+        for y in 15..70 {
+            drawing[y * 84 + 40..y * 84 + 46].fill(255); // a one
+        }
+        let read = |body: &[u8]| ask(&server, "POST /read HTTP/1.1", body);
+        let (status, body) = read(&drawing);
+        assert_eq!(status, 200);
+        let reading: Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!(reading["digit"], 1);
+        assert_eq!(reading["probabilities"].as_array().unwrap().len(), 10);
+        assert_eq!(reading["nearest"][0]["label"], 1);
+        assert_eq!(reading["image"].as_str().unwrap().len(), 2 * 784);
+
+        let refused = |(status, body): (u16, Vec<u8>), expected: u16, part: &str| {
+            let body = text(&body);
+            assert_eq!(status, expected, "{body}");
+            assert!(body.contains(part) && body.ends_with('\n'), "{expected}: {body}");
+        };
+        refused(read(b"short"), 400, "7056 bytes");
+        refused(read(&[1; DRAWING + 1]), 413, "7056 bytes");
+        refused(read(&[0; DRAWING]), 422, "blank");
+        refused(
+            ask(&server, "POST /read HTTP/1.1\r\nContent-Length: 999999999999", b"x"),
+            413,
+            "7056",
+        );
+        refused(ask(&server, "GET /read HTTP/1.1", b""), 405, "GET");
+        refused(ask(&server, "GET /nothing HTTP/1.1", b""), 404, "/nothing");
+        refused(ask(&server, "GET /image/1000 HTTP/1.1", b""), 404, "0 to 999");
+        refused(ask(&server, "GET /image/-1 HTTP/1.1", b""), 404, "0 to 999");
+        assert_eq!(ask(&server, "GET /image/999 HTTP/1.1", b"").1.len(), 784);
+        let (status, page) = ask(&server, "GET / HTTP/1.1", b"");
+        assert!(status == 200 && text(&page).starts_with("<!doctype html>"));
+        assert!(!text(&page).contains("http"), "something comes from elsewhere");
+        assert_eq!(read(&drawing).0, 200);
+
+        signal(&server.0, "-INT");
+        assert_eq!(server.0.wait().unwrap().code(), Some(0));
+    }
 }

@@ -1,8 +1,12 @@
 //! One file for each command, and what several of them share.
 
+pub(crate) mod compare;
+pub(crate) mod effects;
 pub(crate) mod evaluate;
 pub(crate) mod info;
 pub(crate) mod predict;
+#[cfg(feature = "serve")]
+pub(crate) mod serve;
 pub(crate) mod train;
 
 use std::path::Path;

@@ -1,0 +1,351 @@
+//! `compare`: the methods that have been published, measured side by side.
+
+use std::{
+    cell::Cell,
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use plies_digits::{
+    idx::Examples,
+    plot::{self, Bar},
+    recipes::{LADDER, Row},
+    results::{Measured, Results, Summary, duration, table},
+    trial::{Trial, TrialError},
+};
+use serde::Serialize;
+
+use super::examples;
+use crate::{
+    cli::CompareArgs,
+    console::{Console, Failure, check_writable, thousands},
+    interrupt::Interrupt,
+};
+
+/// With `--quick`: training examples, and the share of the epochs.
+const QUICK: (usize, f64) = (6000, 0.1);
+
+#[derive(Serialize)]
+struct Report<'a> {
+    command: &'static str,
+    version: &'static str,
+    /// "MNIST", or the folder.
+    data: &'a str,
+    train_examples: usize,
+    test_examples: usize,
+    effort: f64,
+    threads: usize,
+    rows: &'a [Summary],
+}
+
+pub(crate) fn run(args: &CompareArgs) -> Result<(), Failure> {
+    let console = Console::new(&args.common)?;
+    let rows = chosen(&args.only)?;
+    if args.seeds == 0 {
+        return Err(Failure::BadInput("--seeds 0 measures nothing; it starts at 1".to_owned()));
+    }
+    if let Some(file) = &args.plot {
+        plot::check_name(file)?;
+        check_writable(file)?;
+        console.keep_apart("--plot", file)?;
+    }
+    console.keep_apart("--results", &args.results)?;
+    let mut results = Results::load(&args.results)?;
+    check_writable(&args.results)?;
+    let (mut train, test, data) = examples(&args.data)?;
+    let effort = if args.quick { QUICK.1 } else { 1.0 };
+    if args.quick {
+        train.truncate(QUICK.0);
+    }
+
+    let trials: Vec<(&Row, Measured)> = rows
+        .iter()
+        .flat_map(|&row| {
+            let seeds = if row.random { 1..=args.seeds } else { 0..=0 };
+            seeds.map(move |seed| (row, seed))
+        })
+        .map(|(row, seed)| (row, unmeasured(row, seed, &data, [&train, &test], effort)))
+        .collect();
+    let is_known = |results: &Results, trial: &Measured| {
+        !args.again && results.all.iter().any(|known| known.is_trial(trial))
+    };
+    let todo: Vec<&(&Row, Measured)> =
+        trials.iter().filter(|(_, trial)| !is_known(&results, trial)).collect();
+    let guess = |row: &Row| 0.3 + row.seconds * effort * train.len() as f64 / 60_000.0;
+    let whole: f64 = todo.iter().map(|(row, _)| guess(row)).sum();
+    console.progress(&format!(
+        "{data}: {} training and {} test examples, {} of the epochs, {} threads",
+        thousands(train.len()),
+        thousands(test.len()),
+        if args.quick { "a tenth" } else { "all" },
+        plies_tensor::threads()
+    ));
+    let known = trials.len() - todo.len();
+    if known > 0 {
+        console.progress(&format!("known from {}: {known}", args.results.display()));
+    }
+    if !todo.is_empty() {
+        console.progress(&format!("to be measured: {}, about {}", todo.len(), duration(whole)));
+    }
+
+    let interrupt = Interrupt::handle();
+    let stop = interrupt.stop();
+    let progress = Progress::new(&console, whole);
+    let mut is_stopped = false;
+    for (row, trial) in &todo {
+        progress.begin(row, trial.seed, guess(row));
+        let kept = Kept::of(trial, &args.results);
+        let attempt = Trial {
+            train: &train,
+            test: &test,
+            seed: trial.seed,
+            effort,
+            stop: &stop,
+            progress: &|share| {
+                kept.note();
+                progress.done(share);
+            },
+            folder: Some(&kept.folder),
+        };
+        match measure(row, trial, &attempt, &kept) {
+            Ok(measured) => {
+                progress.line(&format!(
+                    "{:<33}{:>7.2} %  {:>10}{}",
+                    row.method,
+                    measured.error(),
+                    duration(measured.seconds),
+                    if row.random { format!("  seed {}", trial.seed) } else { String::new() }
+                ));
+                results.add(measured, &args.results).map_err(|error| {
+                    Failure::at(&args.results, format_args!("cannot be written ({error})"))
+                })?;
+                kept.remove();
+            }
+            Err(TrialError::Stopped) => is_stopped = true,
+            Err(error) => return Err(Failure::BadInput(format!("row {}: {error}", row.name))),
+        }
+        progress.end();
+        if is_stopped {
+            break;
+        }
+    }
+    drop(progress);
+
+    let summaries = summaries(&rows, &trials, &results);
+    if !summaries.is_empty() {
+        console.result(table(&summaries).trim_end())?;
+    }
+    if let Some(file) = &args.plot
+        && !summaries.is_empty()
+    {
+        draw(file, &summaries)?;
+        console.say(&format!("\ndrawn in {}", file.display()))?;
+    }
+    console.json(&Report {
+        command: "compare",
+        version: env!("CARGO_PKG_VERSION"),
+        data: &data,
+        train_examples: train.len(),
+        test_examples: test.len(),
+        effort,
+        threads: plies_tensor::threads(),
+        rows: &summaries,
+    })?;
+    let file = args.results.display();
+    match (is_stopped, summaries.is_empty()) {
+        (false, _) => Ok(()),
+        (true, true) => Err(Failure::Interrupted(
+            "stopped before a row was finished; the same command goes on from there".to_owned(),
+        )),
+        (true, false) => Err(Failure::Interrupted(format!(
+            "stopped; what is finished is kept in {file}, and the same command goes on from there"
+        ))),
+    }
+}
+
+/// The rows with these names, in the table's order; all if there are none.
+fn chosen(names: &[String]) -> Result<Vec<&'static Row>, Failure> {
+    let known = |name: &str| LADDER.iter().any(|row| row.name == name);
+    if let Some(name) = names.iter().find(|name| !known(name)) {
+        let all: Vec<&str> = LADDER.iter().map(|row| row.name).collect();
+        let reason = format!("--only {name}: no such row; there are {}", all.join(", "));
+        return Err(Failure::BadInput(reason));
+    }
+    let is_chosen = |row: &&Row| names.is_empty() || names.iter().any(|name| name == row.name);
+    Ok(LADDER.iter().filter(is_chosen).collect())
+}
+
+/// A trial before it has been made.
+fn unmeasured(
+    row: &Row,
+    seed: u64,
+    data: &str,
+    [train, test]: [&Examples; 2],
+    effort: f64,
+) -> Measured {
+    Measured {
+        row: row.name.to_owned(),
+        seed,
+        data: data.to_owned(),
+        train_examples: train.len(),
+        test_examples: test.len(),
+        effort,
+        misread: 0,
+        seconds: 0.0,
+        threads: plies_tensor::threads(),
+        notes: BTreeMap::new(),
+    }
+}
+
+fn measure(
+    row: &Row,
+    trial: &Measured,
+    attempt: &Trial<'_>,
+    kept: &Kept,
+) -> Result<Measured, TrialError> {
+    let outcome = (row.recipe)(attempt)?;
+    let wrong = outcome.read.iter().zip(&attempt.test.labels).filter(|(a, b)| a != b).count();
+    Ok(Measured {
+        misread: wrong,
+        seconds: (kept.seconds() * 100.0).round() / 100.0,
+        notes: outcome.notes.into_iter().map(|(what, n)| (what.to_owned(), n)).collect(),
+        ..trial.clone()
+    })
+}
+
+/// A folder beside the results for a trial that is being made: its trainings, and the seconds that it has taken.
+struct Kept {
+    folder: PathBuf,
+    began: Instant,
+    /// Seconds of earlier runs, and of this one when they were last written.
+    past: f64,
+    noted: Cell<f64>,
+}
+
+impl Kept {
+    fn of(trial: &Measured, results: &Path) -> Kept {
+        let name =
+            format!("{}-{}-{}-{}", trial.row, trial.seed, trial.train_examples, trial.effort);
+        let mut folder = results.as_os_str().to_owned();
+        folder.push(".unfinished");
+        let folder = PathBuf::from(folder).join(name);
+        let noted = fs::read_to_string(folder.join("seconds")).unwrap_or_default();
+        let past = noted.parse().ok().filter(|s: &f64| s.is_finite() && *s >= 0.0).unwrap_or(0.0);
+        Kept { folder, began: Instant::now(), past, noted: Cell::new(0.0) }
+    }
+
+    fn seconds(&self) -> f64 {
+        self.past + self.began.elapsed().as_secs_f64()
+    }
+
+    /// Writes the seconds now and then; that they cannot be written matters little.
+    fn note(&self) {
+        let elapsed = self.began.elapsed().as_secs_f64();
+        if elapsed > self.noted.get() + 1.0 && self.folder.exists() {
+            self.noted.set(elapsed);
+            let _ = fs::write(self.folder.join("seconds"), self.seconds().to_string());
+        }
+    }
+
+    /// The trial is finished; the folder of all goes with the last one.
+    fn remove(&self) {
+        let _ = fs::remove_dir_all(&self.folder);
+        let _ = self.folder.parent().map(fs::remove_dir);
+    }
+}
+
+/// Of each row that has been measured, over all seeds that were asked for.
+fn summaries(rows: &[&Row], trials: &[(&Row, Measured)], results: &Results) -> Vec<Summary> {
+    let of = |row: &&Row| {
+        let mine = trials.iter().filter(|(other, _)| other.name == row.name);
+        let known: Vec<&Measured> = mine
+            .filter_map(|(_, trial)| results.all.iter().find(|known| known.is_trial(trial)))
+            .collect();
+        Summary::of(row, &known)
+    };
+    rows.iter().filter_map(of).collect()
+}
+
+fn draw(file: &Path, summaries: &[Summary]) -> Result<(), Failure> {
+    let bars: Vec<Bar> = summaries
+        .iter()
+        .map(|s| Bar {
+            label: s.method.to_owned(),
+            value: s.error,
+            interval: s.interval,
+            published: s.published,
+        })
+        .collect();
+    let title = "MNIST test error: measured, with its 95 % interval, and published (ticks)";
+    Ok(plot::ladder(file, title, &bars)?)
+}
+
+/// A bar with what is being done and how long the rest takes; lines where there is no terminal.
+struct Progress<'a> {
+    console: &'a Console,
+    bar: Option<ProgressBar>,
+    began: Instant,
+    /// Seconds by the table, of all trials, of those that are done, and of the one that is being made.
+    whole: f64,
+    past: Cell<f64>,
+    present: Cell<f64>,
+}
+
+impl<'a> Progress<'a> {
+    fn new(console: &'a Console, whole: f64) -> Progress<'a> {
+        let target = match console.quiet() {
+            true => ProgressDrawTarget::hidden(),
+            false => ProgressDrawTarget::stderr(),
+        };
+        let bar = ProgressBar::with_draw_target(Some(1000), target);
+        let bar = (!bar.is_hidden()).then_some(bar);
+        if let Some(bar) = &bar {
+            let style = ProgressStyle::with_template("{prefix} {wide_bar} {msg}");
+            bar.set_style(style.expect("a fixed template"));
+            bar.enable_steady_tick(Duration::from_millis(200));
+        }
+        let [past, present] = [Cell::new(0.0), Cell::new(0.0)];
+        Progress { console, bar, began: Instant::now(), whole, past, present }
+    }
+
+    fn begin(&self, row: &Row, seed: u64, guess: f64) {
+        self.present.set(guess);
+        if let Some(bar) = &self.bar {
+            let seed = if row.random { format!(" seed {seed}") } else { String::new() };
+            bar.set_prefix(format!("{}{seed}", row.name));
+        }
+        self.done(0.0);
+    }
+
+    /// So much of the present trial. As long as the past took longer than the table says, the rest will.
+    fn done(&self, share: f64) {
+        let Some(bar) = &self.bar else { return };
+        let done = self.past.get() + share * self.present.get();
+        let elapsed = self.began.elapsed().as_secs_f64();
+        let pace = if done > 2.0 { elapsed / done } else { 1.0 };
+        bar.set_position((1000.0 * done / self.whole) as u64);
+        bar.set_message(format!("{} left", duration(pace * (self.whole - done).max(0.0))));
+    }
+
+    fn end(&self) {
+        self.past.set(self.past.get() + self.present.get());
+    }
+
+    fn line(&self, text: &str) {
+        match &self.bar {
+            Some(bar) => bar.println(text),
+            None => self.console.progress(text),
+        }
+    }
+}
+
+impl Drop for Progress<'_> {
+    fn drop(&mut self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
