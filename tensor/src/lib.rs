@@ -26,7 +26,7 @@ pub use backend::{
     ArgReduce, Backend, Buffer, Contraction, Distribution, Epilogue, MemoryUse, OtherRows,
     OutOfRange, Reduce, Target, View, Windows,
 };
-pub use cpu::{instruction_set, set_threads, threads};
+pub use cpu::{Loop, instruction_set, set_threads, threads, vectorised};
 pub use device::Device;
 pub use dtype::{DType, Element};
 pub use error::{Error, Result};

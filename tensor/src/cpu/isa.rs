@@ -148,16 +148,40 @@ impl Isa {
     }
 }
 
-/// A loop that is compiled once for each instruction set. `run` is `#[inline(always)]`, so that
-/// it takes on the instruction set of the function it is inlined into.
-pub(super) trait Loop {
-    /// The loop; `FMA` says whether a fused multiply-add is an instruction.
+/// Work that is compiled once for each instruction set, for [`vectorised`].
+///
+/// What it calls takes on the instruction set only where it is inlined, so `run` and whatever has loops
+/// below it are `#[inline(always)]`.
+pub trait Loop {
+    /// Does the work; `FMA` says whether a fused multiply-add is an instruction, rather than a call.
     fn run<const FMA: bool>(self);
 }
 
-/// Runs a loop with the best instruction set.
+/// Runs a loop with the best vector instructions of this processor (see
+/// [`instruction_set`]): plain Rust over slices, which the compiler vectorises for each of them.
+///
+/// It is for loops of one's own that no [`Formula`](crate::Formula) and no matrix product says. To find out which
+/// instructions there are takes a nanosecond, so a loop should be worth some hundreds.
+///
+/// # Example
+/// ```
+/// use plies_tensor::{Loop, vectorised};
+/// struct Axpy<'a>(f32, &'a [f32], &'a mut [f32]);
+/// impl Loop for Axpy<'_> {
+///     #[inline(always)]
+///     fn run<const FMA: bool>(self) {
+///         let Axpy(a, x, y) = self;
+///         for (y, &x) in y.iter_mut().zip(x) {
+///             *y = if FMA { a.mul_add(x, *y) } else { a * x + *y };
+///         }
+///     }
+/// }
+/// let mut y = [1.0; 100];
+/// vectorised(Axpy(2.0, &[3.0; 100], &mut y));
+/// assert_eq!(y, [7.0; 100]);
+/// ```
 #[inline]
-pub(super) fn vectorised(work: impl Loop) {
+pub fn vectorised(work: impl Loop) {
     #[cfg(target_arch = "x86_64")]
     match Isa::detected() {
         // SAFETY: `Isa` names only instruction sets that this processor was found to have.

@@ -50,7 +50,7 @@ mod philox;
 use std::any::Any;
 
 pub(crate) use isa::Isa;
-pub use isa::instruction_set;
+pub use isa::{Loop, instruction_set, vectorised};
 pub use parallel::{set_threads, threads};
 pub(crate) use philox::philox;
 
