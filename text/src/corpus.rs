@@ -127,7 +127,6 @@ impl Source {
     pub fn chunks(&self) -> Result<Chunks> {
         Ok(Chunks {
             name: self.name.clone(),
-            lossy: self.lossy,
             stream: self.open()?,
             carry: Vec::new(),
             line: 1,
@@ -136,8 +135,8 @@ impl Source {
         })
     }
 
-    /// The text's bytes, decompressed, without a byte order mark.
-    fn open(&self) -> Result<Box<dyn Read + Send>> {
+    /// The bytes, decompressed.
+    pub(crate) fn open_bytes(&self) -> Result<Box<dyn Read + Send>> {
         let failed = |source| Error::Io { path: PathBuf::from(&self.name), source };
         let raw: Box<dyn Read + Send> = match &self.place {
             Place::File(path) => {
@@ -150,12 +149,16 @@ impl Source {
             Place::Program(bytes) => Box::new(*bytes),
         };
         let (start, raw) = peek::<2>(raw).map_err(failed)?;
-        let plain: Box<dyn Read + Send> = if start == GZIP {
-            Box::new(MultiGzDecoder::new(BufReader::with_capacity(1 << 16, raw)))
-        } else {
-            raw
-        };
-        let (start, plain) = peek::<3>(plain).map_err(failed)?;
+        if start == GZIP {
+            return Ok(Box::new(MultiGzDecoder::new(BufReader::with_capacity(1 << 16, raw))));
+        }
+        Ok(raw)
+    }
+
+    /// The text's bytes, without a byte order mark.
+    fn open(&self) -> Result<Box<dyn Read + Send>> {
+        let failed = |source| Error::Io { path: PathBuf::from(&self.name), source };
+        let (start, plain) = peek::<3>(self.open_bytes()?).map_err(failed)?;
         if start.starts_with(&[0xff, 0xfe]) || start.starts_with(&[0xfe, 0xff]) {
             let advice = "is UTF-16; make UTF-8 of it: iconv -f UTF-16 -t UTF-8";
             return Err(Error::format(&self.name, advice));
@@ -238,7 +241,6 @@ impl Lines {
 /// otherwise after a word, otherwise after a character.
 pub struct Chunks {
     name: String,
-    lossy: bool,
     stream: Box<dyn Read + Send>,
     /// Read, but part of the next chunk.
     carry: Vec<u8>,
@@ -278,14 +280,6 @@ impl Chunks {
         self.line += chunk.bytes.iter().filter(|&&b| b == b'\n').count() as u64;
         Ok(!chunk.bytes.is_empty())
     }
-
-    /// The text of a chunk of this text.
-    ///
-    /// # Errors
-    /// Bytes that are not UTF-8, or 0, with their line.
-    pub fn text<'c>(&self, chunk: &'c Chunk) -> Result<Cow<'c, str>> {
-        chunk.text(&self.name, self.lossy)
-    }
 }
 
 impl Chunk {
@@ -294,9 +288,12 @@ impl Chunk {
         self.index
     }
 
-    /// Its text; `name` stands in errors.
-    pub(crate) fn text(&self, name: &str, lossy: bool) -> Result<Cow<'_, str>> {
-        decode(&self.bytes, name, self.first_line, lossy)
+    /// Its text; `source` is where it came from.
+    ///
+    /// # Errors
+    /// Bytes that are not UTF-8, or 0, with their line.
+    pub fn text(&self, source: &Source) -> Result<Cow<'_, str>> {
+        decode(&self.bytes, &source.name, self.first_line, source.lossy)
     }
 }
 
@@ -363,7 +360,7 @@ mod tests {
         let (mut chunks, mut chunk) = (source.chunks()?, Chunk::default());
         let mut all = Vec::new();
         while chunks.next(&mut chunk)? {
-            all.push(chunks.text(&chunk)?.into_owned());
+            all.push(chunk.text(source)?.into_owned());
         }
         Ok(all)
     }
@@ -417,7 +414,8 @@ mod tests {
         let (mut chunks, mut chunk, mut words) = (endless.chunks().unwrap(), Chunk::default(), 0);
         while chunks.next(&mut chunk).unwrap() {
             assert!(chunk.bytes.len() <= CHUNK && chunk.bytes.capacity() <= 2 * CHUNK);
-            words += chunks.text(&chunk).unwrap().split(' ').filter(|word| *word == "word").count();
+            words +=
+                chunk.text(&endless).unwrap().split(' ').filter(|word| *word == "word").count();
         }
         assert_eq!(words, LONGEST_LINE / 5 + 10);
     }

@@ -64,7 +64,6 @@ impl Error {
         Error::Line { origin: origin.to_owned(), line, reason: reason.into() }
     }
 
-    #[allow(dead_code)] // The trainings have settings.
     pub(crate) fn setting(name: &'static str, reason: impl Into<String>) -> Error {
         Error::Setting { name, reason: reason.into() }
     }

@@ -4,8 +4,13 @@
 pub mod corpus;
 pub mod embedded;
 mod error;
+pub mod evaluate;
 pub mod hash;
+mod random;
+pub mod similarity;
 pub mod tokenize;
+pub mod vectors;
 pub mod vocabulary;
+pub mod word2vec;
 
 pub use error::{Error, Result};

@@ -1,7 +1,7 @@
 //! Words and their numbers.
 //!
 //! Words are counted while a text streams by, then sorted: number 0 is the most frequent word, and of
-//! words that are as frequent the one that came first. Their letters lie in one string, and a table of
+//! words that are as frequent the first of the alphabet (by bytes). Their letters lie in one string, and a table of
 //! numbers finds a word by its hash, so that a million words take a few tens of megabytes.
 
 use crate::hash::hash;
@@ -103,13 +103,20 @@ impl Vocabulary {
     pub fn from_counts<'w>(words: impl IntoIterator<Item = (&'w str, u64)>) -> Vocabulary {
         let mut vocabulary = Vocabulary::default();
         for (word, count) in words {
-            if vocabulary.words.find(word).is_none() {
-                vocabulary.words.insert(word);
-                vocabulary.counts.push(count);
-                vocabulary.total += count;
-            }
+            vocabulary.push(word, count);
         }
         vocabulary
+    }
+
+    /// Adds a word with the next number, unless it is there.
+    pub(crate) fn push(&mut self, word: &str, count: u64) -> bool {
+        let (_, is_new) = self.words.find_or_insert(word);
+        if is_new {
+            self.counts.push(count);
+            // Counts of files may be any numbers.
+            self.total = self.total.saturating_add(count);
+        }
+        is_new
     }
 }
 
@@ -214,12 +221,16 @@ impl Counter {
         }
     }
 
-    /// The words that occur at least `min_count` times, the most frequent first.
+    /// The words that occur at least `min_count` times, the most frequent first, equally frequent ones in
+    /// the order of their bytes.
     pub fn vocabulary(&self, min_count: u64) -> Vocabulary {
         let mut order: Vec<usize> =
             (0..self.len()).filter(|&number| self.counts[number] >= min_count).collect();
-        // The sort is stable, so of equally frequent words the first one to come stays first.
-        order.sort_by_key(|&number| std::cmp::Reverse(self.counts[number]));
+        // Not by who came first, which depends on the thread that counted.
+        order.sort_unstable_by(|&a, &b| {
+            let by_count = self.counts[b].cmp(&self.counts[a]);
+            by_count.then_with(|| self.words.word(a).cmp(self.words.word(b)))
+        });
         let mut vocabulary = Vocabulary::from_counts(
             order.iter().map(|&number| (self.words.word(number), self.counts[number])),
         );
@@ -330,14 +341,14 @@ mod tests {
     }
 
     #[test]
-    fn words_are_numbered_by_count_then_by_first_occurrence() {
+    fn words_are_numbered_by_count_then_by_the_alphabet() {
         let vocabulary = count("c b a a b d").vocabulary(1);
-        assert_eq!(vocabulary.words().collect::<Vec<_>>(), ["b", "a", "c", "d"]);
+        assert_eq!(vocabulary.words().collect::<Vec<_>>(), ["a", "b", "c", "d"]);
         assert_eq!(vocabulary.counts(), [2, 2, 1, 1]);
         assert_eq!((vocabulary.total(), vocabulary.dropped()), (6, 0));
         let vocabulary = count("c b a a b d").vocabulary(2);
         assert_eq!((vocabulary.len(), vocabulary.total(), vocabulary.dropped()), (2, 4, 2));
-        assert_eq!((vocabulary.find("a"), vocabulary.find("c")), (Some(1), None));
+        assert_eq!((vocabulary.find("a"), vocabulary.find("c")), (Some(0), None));
         assert_eq!(Vocabulary::default().find("a"), None);
     }
 

@@ -13,9 +13,6 @@ use serde::Serialize;
 
 use super::CommonArgs;
 
-/// As wide as lines may be, but for the names that they quote.
-pub(crate) const MAX_COLUMNS: usize = 80;
-
 /// Why the program ends early.
 #[derive(Debug)]
 pub(crate) enum Failure {
@@ -110,6 +107,7 @@ impl Console {
     }
 
     /// Whether colours and Unicode lines make sense where the report goes.
+    #[allow(dead_code)] // For predictions that are explained in colour.
     pub(crate) fn has_colour(&self) -> bool {
         let is_terminal = if self.json_on_stdout() {
             io::stderr().is_terminal()

@@ -2,12 +2,8 @@
 //! what several of them share.
 
 mod commands;
-// The trainings use all of these three.
-#[allow(dead_code)]
 pub(crate) mod console;
-#[allow(dead_code)]
 pub(crate) mod interrupt;
-#[allow(dead_code)]
 pub(crate) mod progress;
 pub(crate) mod text;
 
@@ -15,7 +11,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use commands::info;
+use commands::{analogies, evaluate, info, nn, skipgram};
 use console::Failure;
 
 /// Word vectors, text classification and language models.
@@ -39,12 +35,22 @@ pub(crate) struct Cli {
 /// The commands: a variant and a row in `run` for each.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    Skipgram(skipgram::Skipgram),
+    Cbow(skipgram::Cbow),
+    Nn(nn::Nn),
+    Analogies(analogies::Analogies),
+    Evaluate(evaluate::Evaluate),
     Info(info::Info),
 }
 
 impl Command {
     pub(crate) fn run(&self) -> Result<(), Failure> {
         match self {
+            Command::Skipgram(args) => args.run(),
+            Command::Cbow(args) => args.run(),
+            Command::Nn(args) => args.run(),
+            Command::Analogies(args) => args.run(),
+            Command::Evaluate(args) => args.run(),
             Command::Info(args) => args.run(),
         }
     }
@@ -72,7 +78,6 @@ fn threads(text: &str) -> Result<usize, String> {
 }
 
 /// A finite number.
-#[allow(dead_code)]
 pub(crate) fn number(text: &str) -> Result<f64, String> {
     let number = text.parse().ok().filter(|x: &f64| x.is_finite());
     number.ok_or_else(|| "it takes a number, such as 0.05".to_owned())

@@ -12,6 +12,7 @@ const STEPS: u64 = 10_000;
 
 /// A bar on a terminal; lines that stay, elsewhere too; nothing when only results are wanted.
 pub(crate) struct Progress<'a> {
+    #[allow(dead_code)] // Where lines go.
     console: &'a Console,
     bar: Option<ProgressBar>,
     began: Instant,
@@ -47,6 +48,7 @@ impl<'a> Progress<'a> {
     }
 
     /// A line that stays, above the bar.
+    #[allow(dead_code)] // For epochs with figures of their own.
     pub(crate) fn line(&self, text: &str) {
         match &self.bar {
             Some(bar) => bar.println(text),

@@ -1,11 +1,15 @@
-//! `info`: what is in a file.
+//! `info`: what is in a file, of vectors or of text.
 
-use std::{fmt::Write as _, path::PathBuf};
+use std::{
+    fmt::Write as _,
+    path::{Path, PathBuf},
+};
 
 use clap::Args;
 use plies_text::{
     corpus::{Chunk, Source},
     embedded,
+    vectors::WordVectors,
     vocabulary::Counter,
 };
 use serde::Serialize;
@@ -16,11 +20,12 @@ use crate::cli::{
     text::WordArgs,
 };
 
-/// Show what is in a file: lines, words, the most frequent ones
+/// Show what is in a file of word vectors or of text
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
   plies-text info
+  plies-text info vectors.bin
   plies-text info corpus.txt.gz --tokens words --lowercase")]
 pub(crate) struct Info {
     /// The file, compressed by gzip or not; - is standard input [default: the embedded novel]
@@ -47,6 +52,11 @@ struct Report<'a> {
 impl Info {
     pub(crate) fn run(&self) -> Result<(), Failure> {
         let console = Console::new(&self.common)?;
+        if let Some(file) = &self.file
+            && let Ok(vectors) = WordVectors::load(file)
+        {
+            return describe_vectors(&console, file, &vectors);
+        }
         let source = self.words.source(self.file.as_deref(), embedded::novel)?;
         let (counter, lines) = self.count(&source)?;
         let vocabulary = counter.vocabulary(1);
@@ -69,13 +79,49 @@ impl Info {
         let (mut counter, mut lines, mut buffer) = (Counter::new(), 0, String::new());
         let (mut chunks, mut chunk) = (source.chunks()?, Chunk::default());
         while chunks.next(&mut chunk)? {
-            for line in chunks.text(&chunk)?.split_inclusive('\n') {
+            for line in chunk.text(source)?.split_inclusive('\n') {
                 lines += 1;
                 words.for_each(line, &mut buffer, &mut |word| counter.add(word));
             }
         }
         Ok((counter, lines))
     }
+}
+
+#[derive(Serialize)]
+struct VectorsReport<'a> {
+    command: &'static str,
+    version: &'static str,
+    file: String,
+    words: usize,
+    dim: usize,
+    first_words: Vec<&'a str>,
+    /// Shortest and longest vector.
+    lengths: [f32; 2],
+}
+
+fn describe_vectors(console: &Console, file: &Path, vectors: &WordVectors) -> Result<(), Failure> {
+    let lengths = vectors.rows().chunks_exact(vectors.dim());
+    let lengths = lengths.map(|row| row.iter().map(|x| x * x).sum::<f32>().sqrt());
+    let lengths = lengths.fold([f32::MAX, 0.0f32], |[low, high], x| [low.min(x), high.max(x)]);
+    let report = VectorsReport {
+        command: "info",
+        version: env!("CARGO_PKG_VERSION"),
+        file: file.display().to_string(),
+        words: vectors.len(),
+        dim: vectors.dim(),
+        first_words: vectors.vocabulary().words().take(10).collect(),
+        lengths,
+    };
+    let [low, high] = lengths;
+    console.result(&format!(
+        "vectors    {}\nwords      {}, of {} numbers each\nlengths    {low:.3} to {high:.3}\nfirst      {}",
+        report.file,
+        thousands(report.words),
+        report.dim,
+        report.first_words.join(" ")
+    ))?;
+    console.json(&report)
 }
 
 fn describe(report: &Report<'_>) -> String {
