@@ -15,7 +15,9 @@ use plies_nn::{
     Sequential, Softmax, TransformerEncoder, TransformerEncoderLayer, Unflatten, loss,
 };
 use plies_tensor::testing::assert_close;
-use plies_tensor::{Conv, DType, Elementwise, Pool, Rng, Tensor};
+use plies_tensor::{DType, Elementwise, Rng, Tensor};
+
+use crate::layers::layers;
 
 /// Where the files are that other libraries' numbers are in.
 pub(crate) fn folder() -> PathBuf {
@@ -107,7 +109,7 @@ impl Golden {
 }
 
 /// A layer of one input x and one output y.
-fn layer<M: Module + 'static>(make: impl Fn() -> M + 'static) -> Run {
+fn layer(make: impl Fn() -> Box<dyn Module> + 'static) -> Run {
     Box::new(move |golden| {
         let layer = golden.fill(make());
         vec![("y", layer.forward(&golden.leaf("x"), &mut Pass::eval()))]
@@ -259,6 +261,7 @@ fn cross_entropy(weighted: bool, ignore_index: Option<i32>, label_smoothing: f64
     })
 }
 
+/// The table of `layers.rs`, and rows for what is more than one pass from x to y.
 fn rows() -> Vec<(String, Run)> {
     let mut rows: Vec<(String, Run)> = Vec::new();
     for (layers, directions, suffix) in [
@@ -273,34 +276,15 @@ fn rows() -> Vec<(String, Run)> {
         rows.push((format!("lstm_{suffix}"), lstm(options)));
         rows.push((format!("gru_{suffix}"), gru(options)));
     }
-    let rng = || Rng::new(1);
-    let (conv, pool) = (Conv::default(), Pool::new([3, 2]).stride([2, 1]).padding([1, 0]));
-    let conv1d = conv.stride(2).padding(2).dilation(2);
-    let conv2d = conv.stride([2, 1]).padding([1, 0]).dilation([1, 2]);
-    let grouped = conv.padding(1).groups(2);
-    let inside = Pool::new(3).stride(2).padding(1).count_padding(false);
-    let others = [
-        ("linear", layer(move || Linear::new(4, 3, &mut rng()))),
-        ("conv1d", layer(move || Conv1d::new(2, 3, 3, conv1d, &mut rng()))),
-        ("conv2d", layer(move || Conv2d::new(3, 4, [3, 2], conv2d, &mut rng()))),
-        ("conv2d_groups", layer(move || Conv2d::new(4, 6, [3, 3], grouped, &mut rng()))),
-        ("max_pool1d", layer(|| MaxPool1d(Pool::new(3).stride(2).padding(1)))),
-        ("max_pool2d", layer(move || MaxPool2d(pool))),
-        ("avg_pool1d", layer(|| AvgPool1d(Pool::new(2)))),
-        ("avg_pool2d", layer(move || AvgPool2d(pool))),
-        ("avg_pool2d_inside", layer(move || AvgPool2d(inside))),
-        (
-            "cross_entropy",
-            Box::new(|golden: &mut Golden| {
-                let (logits, targets) = (golden.leaf("logits"), golden.tensor("targets"));
-                vec![("loss", loss::cross_entropy(&logits, &targets))]
-            }),
-        ),
-    ];
+    let others = [(
+        "cross_entropy",
+        Box::new(|golden: &mut Golden| {
+            let (logits, targets) = (golden.leaf("logits"), golden.tensor("targets"));
+            vec![("loss", loss::cross_entropy(&logits, &targets))]
+        }),
+    )];
     rows.extend(others.map(|(name, run)| (name.to_owned(), run)));
-    rows.extend(
-        of_windows().into_iter().chain(of_features()).map(|(name, run)| (name.to_owned(), run)),
-    );
+    rows.extend(of_features().into_iter().map(|(name, run)| (name.to_owned(), run)));
     for (name, sizes, causal) in [
         ("self", [4, 4], false),
         ("lengths", [4, 4], false),
@@ -338,107 +322,24 @@ fn rows() -> Vec<(String, Run)> {
             rows.push((format!("cross_entropy_{name}{suffix}"), run));
         }
     }
+    let has_run: BTreeSet<String> = rows.iter().map(|(name, _)| name.clone()).collect();
+    let has_file = |name: &str| folder().join(format!("{name}.safetensors")).exists();
+    for (name, make, _) in layers() {
+        if has_file(&name) && !has_run.contains(&name) {
+            rows.push((name, layer(make)));
+        }
+    }
     rows
 }
 
-/// Convolutions and pools beyond the plain ones.
-fn of_windows() -> Vec<(&'static str, Run)> {
-    let rng = || Rng::new(1);
-    let conv = Conv::default();
-    let transposed = conv.stride(2).padding(1);
-    let transposed_2d = conv.stride([2, 1]).padding([1, 0]).dilation([1, 2]);
-    let around = |padding| {
-        let pad = Pad::new(padding, &[[1, 1], [2, 2]]);
-        layer(move || Conv2d::new(2, 2, [3, 3], conv, &mut rng()).pad(pad.clone()))
-    };
-    let pad = |padding, sides: &'static [[usize; 2]]| layer(move || Pad::new(padding, sides));
-    let hanging = Pool::new([2, 3]).stride([3, 2]).padding([1, 0]).round_up(true);
-    let hanging_1d = Pool::new(2).stride(3).padding(1).round_up(true);
-    let inside = Pool::new(3).stride(2).padding(1).round_up(true).count_padding(false);
-    vec![
-        (
-            "conv_transpose1d",
-            layer(move || {
-                let conv = transposed.dilation(2);
-                ConvTranspose1d::new(2, 3, 3, conv, &mut rng()).output_padding(1)
-            }),
-        ),
-        (
-            "conv_transpose2d",
-            layer(move || ConvTranspose2d::new(3, 4, [3, 2], transposed_2d, &mut rng())),
-        ),
-        (
-            "conv_transpose2d_groups",
-            layer(move || {
-                let conv = transposed.groups(2);
-                ConvTranspose2d::new(4, 6, [3, 3], conv, &mut rng()).output_padding([1, 0])
-            }),
-        ),
-        (
-            "conv1d_same",
-            layer(move || {
-                Conv1d::new(2, 3, 4, conv.dilation(3), &mut rng()).same(Padding::Constant(0.0))
-            }),
-        ),
-        (
-            "conv2d_same",
-            layer(move || Conv2d::new(2, 3, [2, 3], conv, &mut rng()).same(Padding::Reflect)),
-        ),
-        ("conv2d_reflect", around(Padding::Reflect)),
-        ("conv2d_replicate", around(Padding::Replicate)),
-        ("conv2d_circular", around(Padding::Circular)),
-        ("pad_constant", pad(Padding::Constant(1.5), &[[1, 2]])),
-        ("pad_reflect", pad(Padding::Reflect, &[[0, 1], [1, 2]])),
-        ("pad_replicate", pad(Padding::Replicate, &[[0, 3], [1, 4]])),
-        ("pad_circular", pad(Padding::Circular, &[[0, 1], [3, 2]])),
-        ("max_pool1d_round_up", layer(|| MaxPool1d(Pool::new(4).stride(2).round_up(true)))),
-        ("max_pool2d_round_up", layer(move || MaxPool2d(hanging))),
-        ("avg_pool1d_round_up", layer(move || AvgPool1d(hanging_1d))),
-        ("avg_pool2d_round_up", layer(move || AvgPool2d(hanging))),
-        ("avg_pool2d_round_up_inside", layer(move || AvgPool2d(inside))),
-        ("adaptive_avg_pool1d", layer(|| AdaptiveAvgPool1d(3))),
-        ("adaptive_avg_pool2d", layer(|| AdaptiveAvgPool2d([3, 2]))),
-        ("adaptive_avg_pool2d_all", layer(|| AdaptiveAvgPool2d([1, 1]))),
-        ("adaptive_max_pool1d", layer(|| AdaptiveMaxPool1d(4))),
-        ("adaptive_max_pool2d", layer(|| AdaptiveMaxPool2d([3, 2]))),
-        ("adaptive_max_pool2d_equals", layer(|| AdaptiveMaxPool2d([2, 3]))),
-        ("max_pool2d_equals", layer(|| MaxPool2d(Pool::new(3).stride(1)))),
-    ]
-}
-
-/// Normalisations, activations, and what changes shapes.
+/// Layers that are more than one pass, and lists of them.
 fn of_features() -> Vec<(&'static str, Run)> {
     vec![
-        ("layer_norm", layer(|| LayerNorm::new([4]))),
-        ("layer_norm_axes", layer(|| LayerNorm::new([3, 2]).eps(1e-3))),
-        ("layer_norm_without_bias", layer(|| LayerNorm::new([4]).without_bias())),
-        ("layer_norm_without_affine", layer(|| LayerNorm::new([4]).without_affine())),
-        ("rms_norm", layer(|| RmsNorm::new([4]))),
-        ("rms_norm_without_affine", layer(|| RmsNorm::new([4]).without_affine())),
-        ("group_norm", layer(|| GroupNorm::new(2, 4))),
-        ("group_norm_of_instances", layer(|| GroupNorm::new(2, 2).without_affine())),
         ("batch_norm", batch_norm(|| BatchNorm::new(3))),
         ("batch_norm_of_images", batch_norm(|| BatchNorm::new(2).momentum(0.3).eps(1e-3))),
         ("batch_norm_cumulative", batch_norm(|| BatchNorm::new(2).cumulative().without_affine())),
         ("batch_norm_by_itself", batch_norm(|| BatchNorm::new(2).without_running_statistics())),
-        ("softmax", layer(|| Softmax(1))),
-        ("log_softmax", layer(|| LogSoftmax(-1))),
-        ("glu", layer(|| Glu(1))),
-        ("prelu", layer(Prelu::new)),
-        ("prelu_of_channels", layer(|| Prelu::of_channels(2))),
-        ("flatten", layer(Flatten::default)),
-        ("flatten_axes", layer(|| Flatten::axes(0, -2))),
-        ("unflatten", layer(|| Unflatten::new(1, [3, 2]))),
-        ("maxout", layer(|| Maxout::new(4, 3, 2, &mut Rng::new(1)))),
-        (
-            "sequential",
-            layer(|| {
-                Sequential::new()
-                    .push_named("first", Linear::new(3, 4, &mut Rng::new(1)))
-                    .push(Activation::Tanh)
-                    .push_named("last", Linear::new(4, 2, &mut Rng::new(1)))
-            }),
-        ),
+        ("flatten_axes", layer(|| Box::new(Flatten::axes(0, -2)))),
         ("embedding", embedding(|table| table)),
         ("embedding_padding", embedding(|table| table.padding(2))),
         ("activation", functions(activations)),

@@ -6,7 +6,7 @@ use std::ops::Range;
 use plies_autograd::{Cell, Var};
 use plies_tensor::{Device, Rng, Tensor};
 
-use crate::cell::{CellWeights, check_states, check_step, stack, zero_state};
+use super::cell::{CellWeights, check_states, check_step, stack, zero_state};
 use crate::lengths::Lengths;
 use crate::onnx::{Graph, Value};
 use crate::{Dropout, Module, Pass, RecurrentState, Visitor, VisitorMut, check};

@@ -7,9 +7,9 @@
 use plies_autograd::{Cell, Var};
 use plies_tensor::Rng;
 
-use crate::cell::Single;
+use super::cell::Single;
+use super::recurrent::{Recurrent, RecurrentOptions};
 use crate::onnx::{self, Graph, Value};
-use crate::recurrent::{Recurrent, RecurrentOptions};
 use crate::{Module, Pass, RecurrentState, Visitor, VisitorMut};
 
 /// The simple recurrent layer over sequences, in layers and both directions if wanted.

@@ -8,7 +8,7 @@
 use plies_autograd::{Var, linear};
 use plies_tensor::{Rng, Shape};
 
-use crate::attention::{attend, check_bias};
+use super::attention::{attend, check_bias};
 use crate::lengths::Lengths;
 use crate::onnx::{self, Graph, Value};
 use crate::{AttentionMask, Dropout, Linear, Module, Pass, Visitor, VisitorMut, check, init};
