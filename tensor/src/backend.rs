@@ -41,7 +41,11 @@ impl Buffer {
                 Some(memory) => Owned::Cpu(memory),
                 None => out_of_memory(format_args!("allocate: shape {shape}"), dtype, len),
             },
-            false => Owned::Other(device.backend().allocate(dtype, len)),
+            false => {
+                let name = device.name();
+                assert!(device.supports(dtype), "{name} has no {dtype}; cast with to_dtype first");
+                Owned::Other(device.backend().allocate(dtype, len))
+            }
         };
         Buffer { device: device.clone(), dtype, len, memory }
     }
@@ -290,6 +294,12 @@ fn map_each_row<B: Backend + ?Sized>(
 pub trait Backend: Send + Sync + 'static {
     /// The device's name, unique in the process, such as `cpu` or the adapter's name.
     fn name(&self) -> &str;
+
+    /// Whether the device has elements of this type. It is asked for no others.
+    fn supports(&self, dtype: DType) -> bool {
+        let _ = dtype;
+        true
+    }
 
     /// Memory for `len` elements, values unspecified; dropping it gives it back.
     fn allocate(&self, dtype: DType, len: usize) -> Box<dyn Any + Send + Sync>;

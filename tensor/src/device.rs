@@ -3,9 +3,9 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::Result;
 use crate::backend::{Backend, MemoryUse};
 use crate::cpu::{Cpu, Isa};
+use crate::{DType, Result};
 
 /// Where tensors live and are computed: a shared [`Backend`]. Cloning is cheap.
 ///
@@ -48,6 +48,11 @@ impl Device {
     /// The backend's name.
     pub fn name(&self) -> &str {
         self.backend().name()
+    }
+
+    /// Whether there are tensors of this type. Few graphics processors have [`DType::F64`].
+    pub fn supports(&self, dtype: DType) -> bool {
+        self.backend().supports(dtype)
     }
 
     /// Bytes in use by tensors, the peak, and what is kept for the next ones.

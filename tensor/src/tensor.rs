@@ -312,8 +312,12 @@ impl Tensor {
             self.shape(),
             self.elem_count()
         );
-        let values = self.to_dtype(DType::F64).to_vec::<f64>()?;
-        Ok(values[0])
+        // On the host: not every device has F64.
+        Ok(match self.dtype() {
+            DType::F32 => self.to_vec::<f32>()?[0].to_f64(),
+            DType::F64 => self.to_vec::<f64>()?[0],
+            DType::I32 => self.to_vec::<i32>()?[0].to_f64(),
+        })
     }
 
     /// The same elements, row-major without gaps; itself when it is so already.

@@ -14,6 +14,7 @@ use plies_tensor::{
 /// With a fault, maximum and minimum are exchanged.
 struct Plain {
     faulty: bool,
+    has_f64: bool,
 }
 
 /// What it allocates.
@@ -76,6 +77,10 @@ fn along(input: View<'_>, axis: usize, length: usize, f: impl Fn(&[f64]) -> Vec<
 impl Backend for Plain {
     fn name(&self) -> &str {
         if self.faulty { "faulty plain" } else { "plain" }
+    }
+
+    fn supports(&self, dtype: DType) -> bool {
+        self.has_f64 || dtype != DType::F64
     }
 
     fn allocate(&self, _: DType, len: usize) -> Box<dyn Any + Send + Sync> {
@@ -276,7 +281,7 @@ impl Backend for Plain {
 }
 
 fn plain(faulty: bool) -> Device {
-    Device::new(Arc::new(Plain { faulty }))
+    Device::new(Arc::new(Plain { faulty, has_f64: true }))
 }
 
 #[test]
@@ -288,6 +293,15 @@ fn a_backend_of_another_crate_conforms() {
 #[should_panic(expected = "faulty plain: reduce")]
 fn a_wrong_backend_is_found_out() {
     conformance(&plain(true));
+}
+
+#[test]
+#[should_panic(expected = "plain has no f64; cast with to_dtype first")]
+fn a_dtype_that_a_backend_has_not_is_refused_and_not_needed_to_read_a_number() {
+    let narrow = Device::new(Arc::new(Plain { faulty: false, has_f64: false }));
+    let x = Tensor::from([2f32]).to_device(&narrow).unwrap();
+    assert_eq!(x.sum_all().item().unwrap(), 2.0);
+    let _ = x.to_dtype(DType::F64);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Comparison with a tolerance.
 
-use crate::{DType, Shape, Tensor};
+use crate::{DType, Device, Shape, Tensor};
 
 /// Checks that two tensors have one shape and that |actual - expected| ≤ atol + rtol · |expected|
 /// everywhere. NaN equals NaN, an infinity equals itself.
@@ -31,7 +31,10 @@ pub(super) fn compare(
     if actual.shape() != expected.shape() {
         return Err(format!("shape {} instead of {}", actual.shape(), expected.shape()));
     }
-    let read = |t: &Tensor| t.to_dtype(DType::F64).to_vec::<f64>().map_err(|e| e.to_string());
+    let read = |t: &Tensor| {
+        let here = t.to_device(&Device::cpu()).map_err(|fault| fault.to_string())?;
+        here.to_dtype(DType::F64).to_vec::<f64>().map_err(|fault| fault.to_string())
+    };
     let (found, wanted) = (read(actual)?, read(expected)?);
     let excess = |(&x, &y): (&f64, &f64)| {
         if x == y || x.is_nan() && y.is_nan() {

@@ -49,7 +49,7 @@ const ROWS: &[(&str, Case)] = &[
 /// With the operation, the dtype, the case's seed and the worst element.
 pub fn conformance(device: &Device) {
     for (name, case) in ROWS {
-        for dtype in [DType::F32, DType::F64, DType::I32] {
+        for dtype in dtypes(device) {
             for seed in 0..25 {
                 let mut rng = Rng::new(seed);
                 if let Err(reason) = case(&mut rng, device, dtype) {
@@ -61,6 +61,11 @@ pub fn conformance(device: &Device) {
             }
         }
     }
+}
+
+/// Those that the device has.
+fn dtypes(device: &Device) -> impl Iterator<Item = DType> {
+    [DType::F32, DType::F64, DType::I32].into_iter().filter(|&dtype| device.supports(dtype))
 }
 
 fn random_dims(rng: &mut Rng, max_rank: usize) -> Vec<usize> {
@@ -114,10 +119,12 @@ fn copies(rng: &mut Rng, device: &Device, dtype: DType) -> Result<(), String> {
     let expected = Array::of(&x);
     check(&x.contiguous(), &expected, dtype)?;
     check(&x.flatten().reshape(&dims), &expected, dtype)?;
-    for other in [DType::F32, DType::F64, DType::I32] {
+    for other in dtypes(device) {
         check(&x.to_dtype(other), &expected, other)?;
     }
-    let cast = |x: f64| place(&Tensor::from([x]), device).to_dtype(DType::I32).item();
+    let float = if device.supports(DType::F64) { DType::F64 } else { DType::F32 };
+    let number = |x: f64| place(&Tensor::from([x]).to_dtype(float), device);
+    let cast = |x: f64| number(x).to_dtype(DType::I32).item();
     for (x, whole) in [(2.9, 2.0), (-2.9, -2.0), (1e20, i32::MAX.into()), (f64::NAN, 0.0)] {
         if cast(x).ok() != Some(whole) {
             return Err(format!("{x} became {:?} as i32, not {whole}", cast(x)));

@@ -20,7 +20,8 @@ impl Array {
     /// # Panics
     /// When the device fails.
     pub fn of(tensor: &Tensor) -> Array {
-        let data = tensor.to_dtype(crate::DType::F64).to_vec().expect("the device reads");
+        let here = tensor.to_device(&crate::Device::cpu()).expect("the device reads");
+        let data = here.to_dtype(crate::DType::F64).to_vec().expect("the CPU reads");
         Array { dims: tensor.dims().to_vec(), data }
     }
 
