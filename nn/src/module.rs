@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use plies_autograd::Var;
-use plies_tensor::{Rng, Tensor};
+use plies_tensor::{Device, Rng, Tensor};
 
 use crate::onnx::{self, Graph, Value};
 use crate::visitor::{Found, FoundMut, Visitor, VisitorMut};
@@ -224,6 +224,43 @@ pub trait Module: Send + Sync {
         let mut count = 0;
         self.for_each_parameter(&mut |_, parameter| count += parameter.elem_count());
         count
+    }
+
+    /// Where the parameters are: the device of the first one, or the CPU.
+    fn device(&self) -> Device {
+        let mut device = None;
+        self.for_each_parameter(&mut |_, parameter| {
+            device.get_or_insert_with(|| parameter.device().clone());
+        });
+        device.unwrap_or_default()
+    }
+
+    /// Moves parameters and buffers to another device, where the passes then run; gradients are left behind.
+    /// [`fit`](crate::train::fit) and [`evaluate`](crate::train::evaluate) bring each batch after them.
+    ///
+    /// # Errors
+    /// A fault of the device.
+    ///
+    /// # Example
+    /// ```
+    /// use plies_nn::{Linear, Module};
+    /// use plies_tensor::{Device, Rng};
+    /// let mut layer = Linear::new(3, 2, &mut Rng::new(1));
+    /// layer.to_device(&Device::cpu()).unwrap();
+    /// assert_eq!(layer.device(), Device::cpu());
+    /// ```
+    fn to_device(&mut self, device: &Device) -> plies_tensor::Result<()> {
+        let mut outcome = Ok(());
+        let mut to_move = |tensor: &mut Tensor| match tensor.to_device(device) {
+            Ok(moved) => *tensor = moved,
+            Err(fault) => outcome = Err(fault),
+        };
+        self.for_each_parameter_mut(&mut |_, parameter| {
+            parameter.zero_grad();
+            to_move(parameter.value_mut());
+        });
+        self.for_each_buffer_mut(&mut |_, buffer| to_move(buffer));
+        outcome
     }
 
     /// Forgets all accumulated gradients.

@@ -1,6 +1,6 @@
 //! Examples that can be asked for by number.
 
-use plies_tensor::Tensor;
+use plies_tensor::{Device, Tensor};
 
 /// Examples that are processed together.
 #[derive(Clone, Debug)]
@@ -28,6 +28,15 @@ impl Batch {
     /// Whether there are no examples.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// The same on another device; itself when it is there already.
+    ///
+    /// # Errors
+    /// A fault of the device.
+    pub fn to_device(self, device: &Device) -> plies_tensor::Result<Batch> {
+        let (inputs, targets) = (self.inputs.to_device(device)?, self.targets.to_device(device)?);
+        Ok(Batch { inputs, targets, ..self })
     }
 }
 

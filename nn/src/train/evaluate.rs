@@ -57,7 +57,9 @@ pub fn evaluate(
         probability: Vec::new(),
     };
     let mut total = 0.0;
+    let device = model.device();
     for batch in loader.epoch(0) {
+        let batch = batch.to_device(&device)?;
         let n = batch.len();
         let mut pass = Pass::eval().with_lengths(batch.lengths);
         let logits = no_grad(|| model.forward(&Var::constant(batch.inputs), &mut pass));

@@ -70,7 +70,9 @@ pub(super) fn measure(
     loss: &dyn Fn(&Var, &Tensor) -> Var,
 ) -> plies_tensor::Result<Means> {
     let mut sums = Sums::ZERO;
+    let device = model.device();
     for batch in loader.epoch(0) {
+        let batch = batch.to_device(&device)?;
         let n = batch.len();
         let mut pass = Pass::eval().with_lengths(batch.lengths);
         let output = no_grad(|| model.forward(&Var::constant(batch.inputs), &mut pass));

@@ -320,6 +320,7 @@ pub(super) fn descend(
     rng: Rng,
     weight: f64,
 ) -> plies_tensor::Result<(f64, Option<usize>)> {
+    let batch = batch.to_device(&model.device())?;
     let mut pass = Pass::train(rng).with_lengths(batch.lengths);
     let output = model.forward(&Var::constant(batch.inputs), &mut pass);
     let correct = count_correct(output.value(), &batch.targets);
