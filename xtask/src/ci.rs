@@ -81,17 +81,25 @@ fn rustdoc(workspace: &Workspace) -> Outcome {
 /// they add, and what is there without them is tested on the way.
 fn test(workspace: &Workspace) -> Outcome {
     let test = ["test", "--workspace", "--locked", "--all-features"];
-    cargo_with(&test).run(workspace.root())?;
+    cargo_with(&test).environment(&[("PLIES_GPU", &gpu())]).run(workspace.root())?;
     for isa in lower_instruction_sets() {
         println!("PLIES_ISA={isa}");
         // What computes no numbers with it has nothing to add; `backend` computes with loops of its own.
         let computing =
-            ["--exclude", "xtask", "--lib", "--tests", "--quiet", "--", "--skip", "backend::"];
-        cargo_with(&[&test[..], &computing].concat())
+            ["--exclude", "xtask", "--exclude", "plies-gpu", "--lib", "--tests", "--quiet", "--"];
+        let others = ["--skip", "backend::", "--skip", "gpu::"];
+        cargo_with(&[&test[..], &computing, &others].concat())
             .environment(&[("PLIES_ISA", isa)])
             .run(workspace.root())?;
     }
     Ok(())
+}
+
+/// The adapter that tests of the GPU run on: named, so that a missing one is a failure.
+fn gpu() -> String {
+    let named = std::env::var("PLIES_GPU").ok().filter(|name| !name.is_empty());
+    // Elsewhere the system brings a driver, and adapter 0 is the best.
+    named.unwrap_or_else(|| if cfg!(target_os = "linux") { "llvmpipe" } else { "0" }.to_owned())
 }
 
 /// Those that this processor has, but would not choose.

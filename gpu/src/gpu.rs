@@ -1,0 +1,300 @@
+//! A device that was opened: the adapter, its memory, its queue and its compiled kernels.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use plies_tensor::Device;
+use wgpu::{DeviceDescriptor, ExperimentalFeatures, Features, Limits, MemoryHints, Trace};
+
+use crate::adapter::choose;
+use crate::fault::Faults;
+use crate::pipeline::{Access, Key, Pipelines};
+use crate::pool::{Memory, Pool};
+use crate::queue::{Binding, Queue};
+use crate::shader::Numbers;
+use crate::strided::{ELEMENT, Sight};
+use crate::{AdapterSummary, Error, Result};
+
+/// Which device, and how much of it.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// The adapter: a part of its name, in any case, or its number among [`adapters`](crate::adapters).
+    /// Without a wish it is the best one that is hardware.
+    pub adapter: Option<String>,
+    /// The most bytes that tensors and what is kept for the next ones take together.
+    pub memory: Option<u64>,
+    /// The most bytes of a buffer that a kernel sees at once, if less than the adapter's limit. Work
+    /// on larger ones is cut into parts.
+    pub binding: Option<u64>,
+}
+
+/// What a device has done and holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Bytes of the blocks that live tensors hold.
+    pub in_use: usize,
+    /// The largest value of `in_use` so far.
+    pub peak: usize,
+    /// Bytes of the blocks kept for the next tensors.
+    pub cached: usize,
+    /// How often memory was asked for from the driver.
+    pub allocations: usize,
+    /// Kernels that were compiled.
+    pub pipelines: usize,
+    /// Kernels that were started.
+    pub dispatches: usize,
+    /// Batches in which they were handed over.
+    pub submissions: usize,
+}
+
+/// A graphics processor as a device of plies-tensor.
+///
+/// # Example
+/// ```no_run
+/// use plies_gpu::Gpu;
+/// use plies_tensor::Tensor;
+/// let gpu = Gpu::open_from_env()?;
+/// let x = Tensor::from([[1f32, 2.0], [3.0, 4.0]]).to_device(&gpu.device())?;
+/// println!("{:?} computed by {}", x.matmul(&x).to_vec::<f32>()?, gpu.summary().name);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone)]
+pub struct Gpu {
+    shared: Arc<Shared>,
+    device: Device,
+}
+
+/// The implementation of [`plies_tensor::Backend`].
+pub(crate) struct Shared {
+    name: String,
+    summary: AdapterSummary,
+    wgpu: wgpu::Device,
+    pub(crate) pool: Arc<Pool>,
+    pub(crate) queue: Queue,
+    pub(crate) faults: Faults,
+    pipelines: Pipelines,
+    sight: Sight,
+    /// What kernels found wrong with an index: see `kernels/index`.
+    pub(crate) complaint: Memory,
+}
+
+impl Gpu {
+    /// Opens a device.
+    ///
+    /// # Errors
+    /// When there is no such adapter, or its driver refuses.
+    pub fn open(options: &Options) -> Result<Gpu> {
+        let (adapter, summary) = choose(options.adapter.as_deref())?;
+        let offered = adapter.limits();
+        // What every device has, and as much of what matters here as this one offers.
+        let limits = Limits {
+            max_storage_buffers_per_shader_stage: offered.max_storage_buffers_per_shader_stage,
+            max_storage_buffer_binding_size: offered.max_storage_buffer_binding_size,
+            max_buffer_size: offered.max_buffer_size,
+            max_bindings_per_bind_group: offered.max_bindings_per_bind_group,
+            max_non_sampler_bindings: offered.max_non_sampler_bindings,
+            max_compute_workgroup_storage_size: offered.max_compute_workgroup_storage_size,
+            max_compute_invocations_per_workgroup: offered.max_compute_invocations_per_workgroup,
+            max_compute_workgroup_size_x: offered.max_compute_workgroup_size_x,
+            min_uniform_buffer_offset_alignment: offered.min_uniform_buffer_offset_alignment,
+            min_storage_buffer_offset_alignment: offered.min_storage_buffer_offset_alignment,
+            ..Limits::downlevel_defaults()
+        };
+        let request = adapter.request_device(&DeviceDescriptor {
+            label: Some("plies"),
+            required_features: Features::empty(),
+            required_limits: limits,
+            experimental_features: ExperimentalFeatures::disabled(),
+            memory_hints: MemoryHints::Performance,
+            trace: Trace::Off,
+        });
+        let refused = |reason: String| Error::Refused { adapter: summary.name.clone(), reason };
+        let (wgpu, queue) = pollster::block_on(request).map_err(|e| refused(e.to_string()))?;
+        let faults = Faults::default();
+        let (uncaptured, lost) = (faults.clone(), faults.clone());
+        wgpu.on_uncaptured_error(Arc::new(move |fault: wgpu::Error| {
+            uncaptured.record(fault.to_string());
+        }));
+        wgpu.set_device_lost_callback(move |_, reason| lost.lose(reason));
+        let pool = Pool::new(wgpu.clone(), options.memory.unwrap_or(u64::MAX));
+        let Some(complaint) = pool.take(1) else {
+            return Err(refused("no memory for a first buffer".into()));
+        };
+        let sight = Sight {
+            largest: summary.largest_binding.min(options.binding.unwrap_or(u64::MAX)),
+            alignment: wgpu.limits().min_storage_buffer_offset_alignment.into(),
+        };
+        let queue = Queue::new(&wgpu, queue, faults.clone());
+        queue.write(&complaint, &[0; crate::kernels::index::COMPLAINT]);
+        let name = unique(&summary.name);
+        let shared = Arc::new(Shared {
+            name,
+            summary,
+            pool,
+            queue,
+            faults,
+            pipelines: Pipelines::default(),
+            sight,
+            complaint,
+            wgpu,
+        });
+        let device = Device::new(shared.clone());
+        Ok(Gpu { shared, device })
+    }
+
+    /// Opens the device that the environment variable `PLIES_GPU` names, a part of an adapter's name or
+    /// its number; without it, the best one that is hardware.
+    ///
+    /// # Errors
+    /// As [`open`](Gpu::open).
+    pub fn open_from_env() -> Result<Gpu> {
+        let adapter = std::env::var("PLIES_GPU").ok().filter(|wanted| !wanted.is_empty());
+        Gpu::open(&Options { adapter, ..Options::default() })
+    }
+
+    /// The device, for tensors.
+    pub fn device(&self) -> Device {
+        self.device.clone()
+    }
+
+    /// What it is and can do.
+    pub fn summary(&self) -> &AdapterSummary {
+        &self.shared.summary
+    }
+
+    /// What it has done and holds.
+    pub fn counters(&self) -> Counters {
+        let (dispatches, submissions) = self.shared.queue.counts();
+        let pipelines = self.shared.pipelines.count();
+        Counters { pipelines, dispatches, submissions, ..self.shared.pool.counters() }
+    }
+}
+
+/// An adapter that is opened several times has several names.
+fn unique(name: &str) -> String {
+    static OPENED: AtomicUsize = AtomicUsize::new(0);
+    match OPENED.fetch_add(1, Ordering::Relaxed) {
+        0 => name.to_owned(),
+        n => format!("{name} #{}", n + 1),
+    }
+}
+
+impl Shared {
+    pub(crate) fn device_name(&self) -> &str {
+        &self.name
+    }
+
+    pub(crate) fn sight(&self) -> Sight {
+        self.sight
+    }
+
+    /// Memory for so many elements.
+    ///
+    /// # Panics
+    /// When the device has no more.
+    #[track_caller]
+    pub(crate) fn scratch(&self, len: usize) -> Memory {
+        let bytes = len as u64 * ELEMENT;
+        let limit = self.summary.largest_buffer;
+        assert!(
+            crate::pool::size_class(bytes) <= limit,
+            "{}: a tensor of {bytes} bytes is more than a buffer of this device holds, {limit}",
+            self.name
+        );
+        if let Some(memory) = self.pool.take(bytes) {
+            return memory;
+        }
+        // What waits to be submitted may hold blocks, and so do groups of buffers.
+        self.queue.release();
+        if self.queue.wait().is_ok()
+            && let Some(memory) = self.pool.take(bytes)
+        {
+            return memory;
+        }
+        let held = self.pool.counters();
+        panic!(
+            "{}: out of memory: no {bytes} bytes beside {} in use; a smaller batch needs less",
+            self.name, held.in_use
+        );
+    }
+
+    /// Ends the program's use of an operation that this device has not.
+    #[track_caller]
+    pub(crate) fn unsupported(&self, operation: &str) -> ! {
+        panic!("unsupported on {}: {operation}", self.name)
+    }
+
+    /// Compiles a kernel unless it is there, and records it.
+    #[track_caller]
+    pub(crate) fn launch(
+        &self,
+        key: Key,
+        bindings: &[(Binding<'_>, Access)],
+        numbers: &Numbers,
+        groups: u64,
+        text: impl FnOnce() -> String,
+    ) {
+        let most = self.summary.buffers_per_kernel as usize;
+        if bindings.len() > most {
+            self.unsupported(&format!(
+                "{} of {} buffers; a kernel of this device takes {most}",
+                key.kernel,
+                bindings.len()
+            ));
+        }
+        let most = crate::queue::PARAMETER_BYTES as usize / 4;
+        if numbers.0.len() > most {
+            self.unsupported(&format!("{}: a formula of {} numbers", key.kernel, numbers.0.len()));
+        }
+        let access: Vec<Access> = bindings.iter().map(|(_, access)| *access).collect();
+        self.faults.begin(key.kernel);
+        let pipeline = self.pipelines.get(&self.wgpu, key, &access, text);
+        let bindings: Vec<Binding<'_>> = bindings.iter().map(|(binding, _)| *binding).collect();
+        self.queue.dispatch(&pipeline, &bindings, &numbers.0, groups);
+    }
+
+    /// As a driver would, takes the device away.
+    #[cfg(test)]
+    fn lose(&self) {
+        self.wgpu.destroy();
+    }
+}
+
+impl std::fmt::Debug for Gpu {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Gpu({})", self.shared.name)
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// A device for a test. Without one the test is left out, and says so; with `PLIES_GPU` there must be
+    /// one.
+    pub(crate) fn open_with(options: Options) -> Option<Arc<Shared>> {
+        let adapter = std::env::var("PLIES_GPU").ok();
+        match Gpu::open(&Options { adapter: adapter.clone(), ..options }) {
+            Ok(gpu) => Some(gpu.shared),
+            Err(reason) if adapter.is_some() => panic!("PLIES_GPU: {reason}"),
+            Err(reason) => {
+                eprintln!("LEFT OUT: {reason}");
+                None
+            }
+        }
+    }
+
+    pub(crate) fn open() -> Option<Arc<Shared>> {
+        open_with(Options::default())
+    }
+
+    #[test]
+    fn a_lost_device_is_an_error_that_names_it() {
+        use plies_tensor::{Backend, Tensor};
+        let Some(gpu) = open() else { return };
+        let x = Tensor::from([1f32]).to_device(&Device::new(gpu.clone())).unwrap();
+        gpu.lose();
+        let fault = (&x + &x).to_vec::<f32>().unwrap_err().to_string();
+        assert!(fault.starts_with(gpu.name()) && fault.contains("lost"), "{fault}");
+    }
+}

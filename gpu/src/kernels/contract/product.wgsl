@@ -1,0 +1,59 @@
+// A tile of ROWS x COLUMNS of the product for each workgroup, DEPTH of the inner loop at a time.
+const ROWS = {{rows}}u;
+const COLUMNS = {{columns}}u;
+const DEPTH = {{depth}}u;
+const THREADS = {{threads}}u;
+// Threads along a row of the tile.
+const ACROSS = {{across}}u;
+
+alias V = vec4<E>;
+
+// Fours of neighbouring rows, and of neighbouring columns, for each step of the inner loop.
+var<workgroup> left: array<V, {{left_size}}>;
+var<workgroup> right: array<V, {{right_size}}>;
+
+{{functions}}
+fn finish(x: T, batch: u32, row: u32, column: u32, part: u32) {
+{{finish}}}
+
+fn put(values: V, batch: u32, row: u32, column: u32, part: u32) {
+    for (var c = 0u; c < 4u; c++) {
+        if {{inside}} {
+            finish(values[c], batch, row, column + c, part);
+        }
+    }
+}
+
+@compute @workgroup_size({{threads}})
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) thread: u32,
+) {
+    let number = group.y * groups.x + group.x;
+    let tiles_across = ({{n}} + COLUMNS - 1u) / COLUMNS;
+    let tiles_down = ({{m}} + ROWS - 1u) / ROWS;
+    let first_column = number % tiles_across * COLUMNS;
+    let first_row = number / tiles_across % tiles_down * ROWS;
+    let place = number / (tiles_across * tiles_down);
+    // Workgroups beyond the work repeat the last place and write nothing.
+    let exists = place < {{batches}} * {{parts}};
+    let member = min(place, {{batches}} * {{parts}} - 1u);
+    let batch = member % {{batches}};
+    let part = member / {{batches}};
+    let start = part * {{part}};
+    let end = min({{k}}, start + {{part}});
+    let x = thread % ACROSS;
+    let y = thread / ACROSS;
+{{prepare}}
+{{sums}}
+    for (var k = start; k < end; k += DEPTH) {
+{{load}}
+        workgroupBarrier();
+        for (var step = 0u; step < DEPTH; step++) {
+{{multiply}}        }
+        workgroupBarrier();
+    }
+    if exists {
+{{write}}    }
+}

@@ -1,0 +1,294 @@
+//! Commands on their way to the device. They are recorded one after another into one pass and
+//! submitted many at once; the device works while the host goes on recording.
+//!
+//! The numbers that a kernel is given besides its buffers (sizes, strides, scalars) stand in one
+//! buffer, a place for each dispatch of the batch. It is written when the batch is submitted: the
+//! queue does that after the batch before is done and before this one begins.
+
+use std::collections::HashMap;
+use std::num::NonZero;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use wgpu::{
+    BindGroup, BindGroupDescriptor, BindGroupEntry, BindingResource, BufferBinding,
+    BufferDescriptor, BufferUsages, CommandEncoder, ComputePass, PollType, SubmissionIndex,
+};
+
+use crate::fault::Faults;
+use crate::pipeline::Pipeline;
+use crate::pool::Memory;
+
+/// Bytes of the numbers that a kernel can be given.
+pub(crate) const PARAMETER_BYTES: u64 = 2048;
+/// Dispatches of a batch. A device that waits for the host is fed sooner by few, the host is done
+/// sooner by many.
+const BATCH: usize = 128;
+/// Bytes for the numbers of a batch.
+const ARENA: u64 = 512 * 1024;
+/// Workgroups along one dimension, which every device has; more are folded into a second one.
+pub(crate) const GRID: u64 = 65_535;
+/// Groups of buffers that are kept to be used again.
+const GROUPS: usize = 4096;
+
+/// A part of a buffer that a kernel sees.
+#[derive(Clone, Copy)]
+pub(crate) struct Binding<'a> {
+    pub(crate) memory: &'a Memory,
+    pub(crate) start: u64,
+    pub(crate) bytes: u64,
+}
+
+/// Pipelines with one layout, and the places of their buffers.
+type GroupKey = (usize, Vec<(u64, u64, u64)>);
+
+pub(crate) struct Queue {
+    device: wgpu::Device,
+    queue: wgpu::Queue,
+    faults: Faults,
+    arena: wgpu::Buffer,
+    alignment: usize,
+    recorder: Mutex<Recorder>,
+}
+
+struct Recorder {
+    encoder: Option<CommandEncoder>,
+    pass: Option<ComputePass<'static>>,
+    parameters: Vec<u8>,
+    dispatches: usize,
+    /// The number of the batch that is being recorded.
+    batch: u64,
+    groups: HashMap<GroupKey, BindGroup>,
+    total_dispatches: usize,
+    staging: Option<wgpu::Buffer>,
+}
+
+impl Queue {
+    pub(crate) fn new(device: &wgpu::Device, queue: wgpu::Queue, faults: Faults) -> Queue {
+        let arena = device.create_buffer(&BufferDescriptor {
+            label: Some("parameters"),
+            size: ARENA,
+            usage: BufferUsages::UNIFORM | BufferUsages::COPY_DST,
+            mapped_at_creation: false,
+        });
+        Queue {
+            alignment: device.limits().min_uniform_buffer_offset_alignment.max(16) as usize,
+            device: device.clone(),
+            queue,
+            faults,
+            arena,
+            recorder: Mutex::new(Recorder {
+                encoder: None,
+                pass: None,
+                parameters: Vec::new(),
+                dispatches: 0,
+                batch: 1,
+                groups: HashMap::new(),
+                total_dispatches: 0,
+                staging: None,
+            }),
+        }
+    }
+
+    fn recorder(&self) -> MutexGuard<'_, Recorder> {
+        self.recorder.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Records `groups` workgroups of a kernel. The kernel folds two dimensions of them into one
+    /// number, and does nothing where that exceeds its work.
+    pub(crate) fn dispatch(
+        &self,
+        pipeline: &Pipeline,
+        bindings: &[Binding<'_>],
+        parameters: &[u32],
+        groups: u64,
+    ) {
+        debug_assert!(parameters.len() * 4 <= PARAMETER_BYTES as usize);
+        self.faults.begin(pipeline.name);
+        let mut recorder = self.recorder();
+        let needed = recorder.parameters.len() as u64 + 2 * PARAMETER_BYTES;
+        if recorder.dispatches >= BATCH || needed > ARENA {
+            self.submit(&mut recorder);
+        }
+        let place = recorder.parameters.len() as u32;
+        recorder.parameters.extend_from_slice(bytemuck::cast_slice(parameters));
+        let end = recorder.parameters.len().next_multiple_of(self.alignment);
+        recorder.parameters.resize(end, 0);
+        bindings.iter().for_each(|binding| binding.memory.use_in(recorder.batch));
+        let group = self.group(&mut recorder, pipeline, bindings);
+        let pass = self.pass(&mut recorder);
+        pass.set_pipeline(&pipeline.compute);
+        pass.set_bind_group(0, &group, &[place]);
+        let [x, y] = fold(groups);
+        pass.dispatch_workgroups(x, y, 1);
+        recorder.dispatches += 1;
+        recorder.total_dispatches += 1;
+    }
+
+    fn pass<'a>(&self, recorder: &'a mut Recorder) -> &'a mut ComputePass<'static> {
+        let encoder = recorder
+            .encoder
+            .get_or_insert_with(|| self.device.create_command_encoder(&Default::default()));
+        recorder.pass.get_or_insert_with(|| {
+            encoder.begin_compute_pass(&Default::default()).forget_lifetime()
+        })
+    }
+
+    fn group(
+        &self,
+        recorder: &mut Recorder,
+        pipeline: &Pipeline,
+        bindings: &[Binding<'_>],
+    ) -> BindGroup {
+        let place = |b: &Binding<'_>| (b.memory.block().id, b.start, b.bytes);
+        let layout = std::sync::Arc::as_ptr(&pipeline.layout).addr();
+        let key = (layout, bindings.iter().map(place).collect());
+        if let Some(group) = recorder.groups.get(&key) {
+            return group.clone();
+        }
+        let whole = |binding: usize, buffer, offset, bytes| BindGroupEntry {
+            binding: binding as u32,
+            resource: BindingResource::Buffer(BufferBinding {
+                buffer,
+                offset,
+                size: NonZero::new(bytes),
+            }),
+        };
+        let mut entries = vec![whole(0, &self.arena, 0, PARAMETER_BYTES)];
+        entries.extend(bindings.iter().enumerate().map(|(i, binding)| {
+            whole(i + 1, &binding.memory.block().buffer, binding.start, binding.bytes)
+        }));
+        let group = self.device.create_bind_group(&BindGroupDescriptor {
+            label: None,
+            layout: &pipeline.layout,
+            entries: &entries,
+        });
+        if recorder.groups.len() >= GROUPS {
+            recorder.groups.clear();
+        }
+        recorder.groups.insert(key, group.clone());
+        group
+    }
+
+    fn submit(&self, recorder: &mut Recorder) -> Option<SubmissionIndex> {
+        recorder.pass = None;
+        let encoder = recorder.encoder.take()?;
+        if !recorder.parameters.is_empty() {
+            self.queue.write_buffer(&self.arena, 0, &recorder.parameters);
+        }
+        let index = self.queue.submit([encoder.finish()]);
+        recorder.parameters.clear();
+        recorder.dispatches = 0;
+        recorder.batch += 1;
+        Some(index)
+    }
+
+    /// Copies host memory to the device, after all that was recorded before.
+    pub(crate) fn write(&self, memory: &Memory, bytes: &[u8]) {
+        self.faults.begin("write");
+        let mut recorder = self.recorder();
+        // What is written by the host overtakes what is only recorded.
+        if memory.last_used() == recorder.batch {
+            self.submit(&mut recorder);
+        }
+        self.queue.write_buffer(&memory.block().buffer, 0, bytes);
+    }
+
+    /// Copies parts of device memory to the host, one after another, waiting for them.
+    pub(crate) fn read(&self, parts: &mut [(&Memory, u64, &mut [u8])]) -> Result<(), String> {
+        let total: usize = parts.iter().map(|(.., bytes)| bytes.len()).sum();
+        let staging = self.recorder().staging.take().filter(|b| b.size() >= total as u64);
+        let staging = staging.unwrap_or_else(|| {
+            self.device.create_buffer(&BufferDescriptor {
+                label: Some("readback"),
+                size: (total as u64).next_power_of_two().max(4096),
+                usage: BufferUsages::MAP_READ | BufferUsages::COPY_DST,
+                mapped_at_creation: false,
+            })
+        });
+        let index = {
+            let mut recorder = self.recorder();
+            recorder.pass = None;
+            let encoder = recorder
+                .encoder
+                .get_or_insert_with(|| self.device.create_command_encoder(&Default::default()));
+            let mut place = 0;
+            for (memory, start, bytes) in parts.iter().filter(|(.., bytes)| !bytes.is_empty()) {
+                let n = bytes.len() as u64;
+                encoder.copy_buffer_to_buffer(&memory.block().buffer, *start, &staging, place, n);
+                place += n;
+            }
+            self.submit(&mut recorder)
+        };
+        let (sender, receiver) = std::sync::mpsc::channel();
+        let slice = staging.slice(..total as u64);
+        slice.map_async(wgpu::MapMode::Read, move |outcome| {
+            let _ = sender.send(outcome);
+        });
+        let wait = PollType::Wait { submission_index: index, timeout: None };
+        self.device.poll(wait).map_err(|fault| fault.to_string())?;
+        match receiver.recv() {
+            Ok(Ok(())) => {}
+            Ok(Err(fault)) => return Err(fault.to_string()),
+            Err(_) => return Err("the driver never answered".into()),
+        }
+        {
+            let mapped = slice.get_mapped_range().map_err(|fault| fault.to_string())?;
+            let mut place = 0;
+            for (.., bytes) in parts.iter_mut() {
+                bytes.copy_from_slice(&mapped[place..place + bytes.len()]);
+                place += bytes.len();
+            }
+        }
+        staging.unmap();
+        self.recorder().staging = Some(staging);
+        Ok(())
+    }
+
+    /// Submits what is recorded, and waits for all.
+    pub(crate) fn wait(&self) -> Result<(), String> {
+        let index = self.submit(&mut self.recorder());
+        let wait = PollType::Wait { submission_index: index, timeout: None };
+        self.device.poll(wait).map(|_| ()).map_err(|fault| fault.to_string())
+    }
+
+    /// Lets the driver say what it has to say.
+    pub(crate) fn listen(&self) {
+        let _ = self.device.poll(PollType::Poll);
+    }
+
+    /// Submits what is recorded and forgets the groups, which hold buffers.
+    pub(crate) fn release(&self) {
+        let mut recorder = self.recorder();
+        self.submit(&mut recorder);
+        recorder.groups.clear();
+    }
+
+    /// Dispatches and submissions so far.
+    pub(crate) fn counts(&self) -> (usize, usize) {
+        let recorder = self.recorder();
+        (recorder.total_dispatches, recorder.batch as usize - 1)
+    }
+}
+
+/// A number of workgroups as two dimensions that hold at least as many.
+fn fold(groups: u64) -> [u32; 2] {
+    if groups <= GRID {
+        return [groups as u32, 1];
+    }
+    let rows = groups.div_ceil(GRID);
+    assert!(rows <= GRID, "dispatch: {groups} workgroups are more than {GRID} x {GRID}");
+    [groups.div_ceil(rows) as u32, rows as u32]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn more_workgroups_than_a_dimension_holds_are_folded() {
+        for groups in [1, 7, GRID, GRID + 1, 2 * GRID, 2 * GRID + 1, 1 << 24, 123_456_789] {
+            let [x, y] = fold(groups).map(u64::from);
+            assert!(x <= GRID && y <= GRID && x * y >= groups && (x * y - groups) < y);
+        }
+    }
+}

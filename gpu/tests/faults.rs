@@ -1,0 +1,61 @@
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use plies_gpu::{Gpu, Options};
+use plies_tensor::{DType, Tensor};
+
+fn message(act: impl FnOnce()) -> String {
+    let panic = catch_unwind(AssertUnwindSafe(act)).expect_err("it should have panicked");
+    *panic.downcast::<String>().expect("a message")
+}
+
+#[test]
+fn an_index_that_names_nothing_is_reported_where_a_value_is_read() {
+    let Some(gpu) = super::open() else { return };
+    let device = gpu.device();
+    let x = Tensor::from([1f32, 2.0, 3.0]).to_device(&device).unwrap();
+    let index = Tensor::from([0, 7]).to_device(&device).unwrap();
+    let y = x.gather(0, &index);
+    let fault = y.to_vec::<f32>().unwrap_err().to_string();
+    let expected = "gather: index 7 is out of range for an axis of 3 elements";
+    assert_eq!(fault, format!("{}: {expected}", device.name()));
+    // Reported once; nothing outside was read.
+    assert_eq!(y.to_vec::<f32>().unwrap(), [1.0, 0.0]);
+    let source = Tensor::from([10f32, 20.0]).to_device(&device).unwrap();
+    let sums = x.scatter_add(0, &index, &source);
+    let fault = device.synchronize().unwrap_err().to_string();
+    assert!(fault.contains("scatter_add: index 7 is out of range"), "{fault}");
+    assert_eq!(sums.to_vec::<f32>().unwrap(), [11.0, 2.0, 3.0]);
+}
+
+#[test]
+fn f64_is_refused_by_name() {
+    let Some(gpu) = super::open() else { return };
+    let device = gpu.device();
+    assert!(!device.supports(DType::F64) && device.supports(DType::I32));
+    let refused = message(|| drop(Tensor::zeros([2], DType::F64, &device)));
+    assert_eq!(refused, format!("{} has no f64; cast with to_dtype first", device.name()));
+    let x = Tensor::zeros([1], DType::F32, &device);
+    assert_eq!(x.item().unwrap(), 0.0);
+}
+
+#[test]
+fn memory_that_is_used_up_is_given_back_first_and_then_said_to_be() {
+    let options = Options { memory: Some(1 << 20), ..Options::default() };
+    let Some(gpu) = super::open_with(options) else { return };
+    let device = gpu.device();
+    let zeros = |n: usize| Tensor::zeros([n], DType::F32, &device);
+    // What an earlier size has left makes room for another.
+    drop(zeros(200_000));
+    let kept = zeros(150_000);
+    let full = message(|| drop(zeros(150_000)));
+    assert!(full.starts_with(device.name()) && full.contains("out of memory"), "{full}");
+    assert_eq!(kept.sum_all().item().unwrap(), 0.0);
+}
+
+#[test]
+fn an_adapter_that_is_not_there_is_an_error_with_those_that_are() {
+    let options = Options { adapter: Some("Voodoo 2".into()), ..Options::default() };
+    let error = Gpu::open(&options).unwrap_err().to_string();
+    assert!(error.starts_with("no GPU named `Voodoo 2`; "), "{error}");
+    assert!(error.contains("or use the CPU"), "{error}");
+}
