@@ -57,7 +57,7 @@ pub(crate) enum Command {
     /// are shifted at random by a pixel. Then the test set is read once: the error rate with its
     /// 95 % interval, which digits are taken for which, and the surest mistakes, drawn. The same
     /// seed gives the same network, bit for bit, on any number of threads.
-    Train(TrainArgs),
+    Train(Box<TrainArgs>),
     /// Test a saved network on the test set
     ///
     /// Shows the error rate with its 95 % interval, the confusion matrix, and some of the mistakes.
@@ -147,6 +147,10 @@ pub(crate) struct TrainArgs {
     /// It is saved in FILE again, unless --out names another.
     #[arg(long, value_name = "FILE")]
     pub(crate) resume: Option<PathBuf>,
+
+    /// Train on cpu, on gpu, or on the GPU with NAME in its name; info lists them
+    #[arg(long, value_name = "NAME", default_value = "cpu")]
+    pub(crate) device: String,
 
     /// Go through the training set N times [default: 10]
     #[arg(long, short, value_name = "N", value_parser = whole::<usize>)]

@@ -2,5 +2,7 @@
 //! and `cargo test -p plies-digits idx::` runs those of one.
 
 mod commands;
+#[cfg(feature = "gpu")]
+mod gpu;
 mod idx;
 mod resume;

@@ -10,7 +10,7 @@ use plies_nn::Module;
 use plies_tensor::Device;
 use serde::Serialize;
 
-use super::load;
+use super::{device::gpus, load};
 use crate::{
     cli::{DEFAULT_FILE, InfoArgs},
     console::{Console, Failure, thousands},
@@ -26,6 +26,8 @@ struct Report<'a> {
     processor: &'static str,
     vector_instructions: &'static str,
     device: String,
+    /// Others that `train --device` takes.
+    gpus: Vec<String>,
     /// Bytes that tensors take now, and took at most.
     memory_in_use: u64,
     memory_peak: u64,
@@ -79,6 +81,7 @@ pub(crate) fn run(args: &InfoArgs) -> Result<(), Failure> {
         processor: std::env::consts::ARCH,
         vector_instructions: plies_tensor::instruction_set()?,
         device: device.name().to_owned(),
+        gpus: gpus(),
         memory_in_use: memory.in_use as u64,
         memory_peak: memory.peak as u64,
         checkpoint: file.as_ref().map(|file| file.to_string_lossy()),
@@ -116,6 +119,9 @@ fn describe(report: &Report<'_>, network: Option<&Network>) -> String {
         "processor",
         format!("{processor} with {vector_instructions}, {threads} of {processors} used"),
     );
+    for gpu in &report.gpus {
+        row("gpu", gpu.clone());
+    }
     row("memory", format!("{} bytes in tensors", thousands(report.memory_in_use as usize)));
     let (Some(file), Some(network)) = (&report.checkpoint, network) else {
         row("network", format!("none; there is no {DEFAULT_FILE} here"));

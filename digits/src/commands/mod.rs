@@ -1,6 +1,7 @@
 //! One file for each command, and what several of them share.
 
 pub(crate) mod compare;
+pub(crate) mod device;
 pub(crate) mod effects;
 pub(crate) mod evaluate;
 pub(crate) mod info;

@@ -11,10 +11,10 @@ use plies_digits::{
     network::{Network, Settings},
     training::{self, EpochDone, Trained, Watch},
 };
-use plies_nn::{CheckpointError, optim::Adam, train::BatchEvent};
+use plies_nn::{CheckpointError, Module, optim::Adam, train::BatchEvent};
 use serde::Serialize;
 
-use super::{TestResult, evaluate, examples, load, show_test};
+use super::{TestResult, device, evaluate, examples, load, show_test};
 use crate::{
     autosave::Autosave,
     cli::{DEFAULT_FILE, TrainArgs},
@@ -53,6 +53,8 @@ struct Report<'a> {
     input_dropout: f64,
     shift: usize,
     seed: u64,
+    /// "cpu", or the GPU's name.
+    device: &'a str,
     threads: usize,
     train_seconds: f64,
     examples_per_second: f64,
@@ -70,7 +72,9 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), Failure> {
         console.keep_apart("--resume", file)?;
     }
     console.keep_apart("--out", &out)?;
+    let device = device::open(&args.device)?;
     let (mut network, mut optimizer) = start(args)?;
+    network.mlp.to_device(&device)?;
     check_writable(&out)?;
     let settings = network.settings.clone();
     let (mut train, test, data) = examples(&args.data)?;
@@ -82,10 +86,13 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), Failure> {
         _ => "",
     };
     console.progress(&format!(
-        "{settings}, {} parameters\n{} examples of {data}{subset}, {} threads, seed {}",
+        "{settings}, {} parameters\n{} examples of {data}{subset}, {}, seed {}",
         thousands(settings.parameters()),
         thousands(train_examples),
-        plies_tensor::threads(),
+        match args.device.as_str() {
+            "cpu" => format!("{} threads", plies_tensor::threads()),
+            _ => format!("on {}", device.name()),
+        },
         settings.seed
     ));
     let interrupt = Interrupt::handle();
@@ -165,6 +172,7 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), Failure> {
             input_dropout: settings.input_dropout,
             shift: settings.shift,
             seed: settings.seed,
+            device: device.name(),
             threads: plies_tensor::threads(),
             train_seconds: trained.seconds,
             examples_per_second: rate(&trained),

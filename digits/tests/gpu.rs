@@ -1,0 +1,127 @@
+//! Whole training steps on a graphics processor, which must lead where the CPU's lead. Without one these
+//! tests are left out, and say so; with `PLIES_GPU` there must be the one that it names.
+
+use plies_autograd::Var;
+use plies_gpu::Gpu;
+use plies_nn::{
+    Activation, Conv2d, Dropout, Flatten, Linear, MaxPool2d, Mlp, Module, Pass, Sequential,
+    loss::cross_entropy,
+    optim::{Adam, Optimizer},
+};
+use plies_tensor::{Conv, DType, Device, Pool, Rng, Tensor};
+
+fn open() -> Option<Gpu> {
+    match Gpu::open_from_env() {
+        Ok(gpu) => Some(gpu),
+        Err(reason) if std::env::var("PLIES_GPU").is_ok() => panic!("PLIES_GPU: {reason}"),
+        Err(reason) => {
+            eprintln!("LEFT OUT: {reason}");
+            None
+        }
+    }
+}
+
+/// Batches of pictures that can be told apart, and their classes.
+fn batch(i: u64, n: usize) -> (Tensor, Tensor) {
+    let mut rng = Rng::new(100 + i);
+    let classes: Vec<i32> = (0..n).map(|_| rng.below(10) as i32).collect();
+    let prototypes = Rng::new(7).normal([10, 784], DType::F32, &Device::cpu());
+    let classes = Tensor::from(classes);
+    let noise = rng.normal([n, 784], DType::F32, &Device::cpu());
+    (prototypes.index_select(0, &classes) + noise * 2.0, classes)
+}
+
+/// The loss of each step.
+fn train(
+    model: &mut dyn Module,
+    device: &Device,
+    steps: u64,
+    n: usize,
+    dims: &[usize],
+) -> Vec<f64> {
+    model.to_device(device).unwrap();
+    let mut optimizer = Adam::new(1e-3);
+    let mut losses = Vec::new();
+    for i in 0..steps {
+        let (x, targets) = batch(i, n);
+        let x = Var::constant(x.reshape(dims).to_device(device).unwrap());
+        let mut pass = Pass::train(Rng::new(i));
+        let loss =
+            cross_entropy(&model.forward(&x, &mut pass), &targets.to_device(device).unwrap());
+        loss.backward();
+        losses.push(loss.value().clone());
+        drop(loss);
+        optimizer.step(model);
+        model.zero_grad();
+    }
+    losses.iter().map(|loss| loss.item().unwrap()).collect()
+}
+
+#[track_caller]
+fn assert_alike(cpu: &[f64], gpu: &[f64], tolerance: f64) {
+    for (step, (a, b)) in cpu.iter().zip(gpu).enumerate() {
+        let error = (a - b).abs() / a.abs().max(0.1);
+        assert!(error <= tolerance, "step {step}: {b} on the GPU, {a} on the CPU");
+    }
+    assert!(cpu[cpu.len() - 1] < 0.5 * cpu[0], "nothing was learnt: {cpu:?}");
+}
+
+/// With dropout, whose masks are the same on both.
+#[test]
+fn a_perceptron_is_trained_as_on_the_cpu() {
+    let Some(gpu) = open() else { return };
+    let build = || {
+        Sequential::new()
+            .push(Linear::new(784, 64, &mut Rng::new(1)))
+            .push(Activation::Relu)
+            .push(Dropout::new(0.2))
+            .push(Linear::new(64, 10, &mut Rng::new(2)))
+    };
+    let run = |device: &Device| train(&mut build(), device, 100, 32, &[32, 784]);
+    assert_alike(&run(&Device::cpu()), &run(&gpu.device()), 1e-3);
+}
+
+/// LeCun, Bottou, Bengio and Haffner (1998), with rectifiers.
+#[test]
+fn lenet_is_trained_as_on_the_cpu_and_allocates_nothing_after_the_first_steps() {
+    let Some(gpu) = open() else { return };
+    let build = || {
+        Sequential::new()
+            .push(Conv2d::new(1, 6, [5, 5], Conv::default(), &mut Rng::new(1)))
+            .push(Activation::Relu)
+            .push(MaxPool2d(Pool::new(2)))
+            .push(Conv2d::new(6, 16, [5, 5], Conv::default(), &mut Rng::new(2)))
+            .push(Activation::Relu)
+            .push(MaxPool2d(Pool::new(2)))
+            .push(Flatten::default())
+            .push(Linear::new(256, 84, &mut Rng::new(3)))
+            .push(Activation::Relu)
+            .push(Linear::new(84, 10, &mut Rng::new(4)))
+    };
+    let dims = [16, 1, 28, 28];
+    let cpu = train(&mut build(), &Device::cpu(), 100, 16, &dims);
+    let mut model = build();
+    let device = gpu.device();
+    assert_alike(&cpu, &train(&mut model, &device, 100, 16, &dims), 2e-2);
+    // The optimiser of a training has memory of its own, which the last one has left behind.
+    let before = gpu.counters();
+    train(&mut model, &device, 20, 16, &dims);
+    let after = gpu.counters();
+    assert_eq!(after.allocations, before.allocations);
+    assert_eq!(after.pipelines, before.pipelines);
+}
+
+#[test]
+fn an_mlp_that_moves_to_a_device_and_back_is_the_same() {
+    let Some(gpu) = open() else { return };
+    let mut mlp = Mlp::new(&[784, 20, 10], Activation::Relu, &mut Rng::new(1));
+    let before: Vec<Tensor> =
+        mlp.named_parameters().into_iter().map(|(_, p)| p.value().clone()).collect();
+    mlp.to_device(&gpu.device()).unwrap();
+    assert_eq!(mlp.device(), gpu.device());
+    mlp.to_device(&Device::cpu()).unwrap();
+    for ((name, p), before) in mlp.named_parameters().iter().zip(before) {
+        let vec = |t: &Tensor| t.to_vec::<f32>().unwrap();
+        assert_eq!(vec(p.value()), vec(&before), "{name}");
+    }
+}
