@@ -8,7 +8,8 @@ use plies_text::tokenize::Words;
 use plies_text::vectors::WordVectors;
 use plies_text::word2vec::{self, Architecture, Model, Objective, Settings, Subwords};
 
-/// Lines of eight words of one of four topics with five words each.
+/// Lines of eight words of one of four topics with thirty words each. With a handful of words several threads
+/// would do little but step on each other's rows.
 fn topics() -> Source {
     let mut text = String::new();
     let mut state = 1u32;
@@ -16,10 +17,14 @@ fn topics() -> Source {
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         (state >> 16) % n
     };
-    for _ in 0..3000 {
+    for _ in 0..2000 {
         let topic = ["tea", "sea", "war", "law"][below(4) as usize];
         for _ in 0..8 {
-            text += &format!("{topic}{} ", ["mol", "bik", "fup", "dag", "sen"][below(5) as usize]);
+            let middle = ["mol", "bik", "fup", "dag", "sen"][below(5) as usize];
+            text += &format!(
+                "{topic}{middle}{} ",
+                ["a", "o", "ix", "un", "er", "y"][below(6) as usize]
+            );
         }
         text.push('\n');
     }
@@ -27,7 +32,7 @@ fn topics() -> Source {
 }
 
 fn settings() -> Settings {
-    Settings { dim: 20, epochs: 3, sample: 0.0, lr: 0.05, ..Settings::default() }
+    Settings { dim: 20, epochs: 5, sample: 0.0, ..Settings::default() }
 }
 
 fn train(settings: Settings) -> Model {
@@ -55,8 +60,9 @@ fn every_kind_learns_which_words_belong_together() {
                         Settings { architecture, objective, subwords, threads, ..settings() };
                     let what = format!("{settings:?}");
                     let model = train(settings);
-                    assert_eq!(model.vocabulary.len(), 20);
-                    assert_eq!(share_right(&model), 1.0, "{what}");
+                    assert_eq!(model.vocabulary.len(), 120);
+                    let share = share_right(&model);
+                    assert!(share > 0.95, "{share} with {what}");
                 }
             }
         }
@@ -110,7 +116,7 @@ fn training_can_be_stopped_and_goes_on_from_what_is_there() {
     let mut model = Model::new(stopped.vocabulary.clone(), settings());
     model =
         word2vec::train_from(model, &topics(), &words, &mut |_| ControlFlow::Continue(())).unwrap();
-    assert_eq!(share_right(&model), 1.0);
+    assert!(share_right(&model) > 0.95);
     // Nothing is left to do, and nothing changes.
     model.settings.epochs = 0;
     let before = model.vectors();
