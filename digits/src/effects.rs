@@ -464,11 +464,11 @@ fn depth(lab: &Lab<'_>) -> Result<Finding, TrialError> {
     })
 }
 
-/// 300 to 60,000 examples, as many steps each.
+/// 1,000 to 60,000 examples; ten times as many from the first to the fourth, and from the third to the last.
 fn size(lab: &Lab<'_>) -> Result<Finding, TrialError> {
     let (mut measured, mut points) = (Vec::new(), Vec::new());
     for (size, epochs) in
-        [(300, 200), (1000, 100), (3000, 50), (6000, 30), (20_000, 10), (60_000, 5)]
+        [(1000, 100), (3000, 50), (6000, 30), (10_000, 20), (20_000, 10), (60_000, 5)]
     {
         let examples = lab.first(size);
         let error = lab.over_seeds(|seed| {
@@ -486,7 +486,7 @@ fn size(lab: &Lab<'_>) -> Result<Finding, TrialError> {
     let half =
         |mean: Mean| Mean { mean: mean.mean / 2.0, interval: mean.interval.map(|b| b / 2.0) };
     let verdicts =
-        [(0, 2), (3, 5)].map(|(few, many)| measured[many].1.less(&half(measured[few].1)));
+        [(0, 3), (2, 5)].map(|(few, many)| measured[many].1.less(&half(measured[few].1)));
     Ok(Finding {
         axes: ["training examples", "test error %"],
         log: [true, true],

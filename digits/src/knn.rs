@@ -13,8 +13,7 @@
 
 use plies_tensor::{Elementwise, Tensor, formula};
 
-/// For p other than 2: how many images are near enough to be looked at. For p = 3, the nearest three among all
-/// 60,000 are among these for each of the first 200 digits of the test set.
+/// For p other than 2: how many images are near enough to be looked at. One beyond these is missed.
 pub const CANDIDATES: usize = 100;
 
 /// Queries and references of a tile: 1.5 MB of distances.
