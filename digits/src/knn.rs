@@ -13,7 +13,8 @@
 
 use plies_tensor::{Elementwise, Tensor, formula};
 
-/// For p other than 2: how many images are near enough to be looked at. One beyond these is missed.
+/// For p other than 2: how many images are near enough to be looked at. One beyond these is missed; for p = 3 and
+/// each of the first 200 test digits, the nearest three of MNIST's 60,000 were among the nearest nine by p = 2.
 pub const CANDIDATES: usize = 100;
 
 /// Queries and references of a tile: 1.5 MB of distances.
