@@ -388,7 +388,7 @@ mod tests {
     fn weights(rows: usize, seed: u64) -> Weights {
         let mut random = Stream::new(seed, [0, 0]);
         let rows: Vec<f32> = (0..rows * DIM).map(|_| random.uniform() - 0.5).collect();
-        Weights::from_rows(&rows, DIM)
+        Weights::from_rows(rows, DIM)
     }
 
     fn with_each_model(mut check: impl FnMut(&Shared<'_>)) {

@@ -131,7 +131,7 @@ pub fn train_from(model: Model, source: &Source, words: &Words, watch: Watch<'_>
     let Model { vocabulary, settings, input, output } = model;
     settings.check()?;
     let (input, output) =
-        (Weights::from_rows(&input, settings.dim), Weights::from_rows(&output, settings.dim));
+        (Weights::from_rows(input, settings.dim), Weights::from_rows(output, settings.dim));
     let targets = match settings.objective {
         Objective::Negative(negative) => {
             Targets::Sampled { sampler: Sampler::new(vocabulary.counts(), 0.75), negative }

@@ -24,8 +24,8 @@ pub(crate) struct Weights {
 }
 
 impl Weights {
-    /// Rows, row-major.
-    pub(crate) fn from_rows(rows: &[f32], dim: usize) -> Weights {
+    /// Rows, row-major, which are given up: there may not be memory for both.
+    pub(crate) fn from_rows(rows: Vec<f32>, dim: usize) -> Weights {
         let stride = dim.div_ceil(LANES) * LANES / 2;
         let n = rows.len() / dim * stride + per_line::<u64>();
         let mut words: Vec<AtomicU64> = (0..n).map(|_| AtomicU64::new(0)).collect();
@@ -104,7 +104,7 @@ mod tests {
     fn rows_are_kept_and_added_to() {
         for dim in [1, 2, 15, 16, 17, 100] {
             let rows: Vec<f32> = (0..3 * dim).map(|i| i as f32).collect();
-            let weights = Weights::from_rows(&rows, dim);
+            let weights = Weights::from_rows(rows.clone(), dim);
             let mut buffer = Buffer::default();
             buffer.resize(weights.width());
             weights.read(1, buffer.words_mut());
