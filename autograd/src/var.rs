@@ -111,6 +111,22 @@ impl Var {
         &mut self.value
     }
 
+    /// A number that handles of one leaf have in common, and no other; none for a constant or the result
+    /// of an operation. By it a walk over parameters finds those that stand in several places.
+    ///
+    /// # Example
+    /// ```
+    /// use plies_autograd::Var;
+    /// use plies_tensor::Tensor;
+    /// let (a, b) = (Var::leaf(Tensor::from(1f32)), Var::leaf(Tensor::from(1f32)));
+    /// assert_eq!(a.leaf_id(), a.clone().leaf_id());
+    /// assert_ne!(a.leaf_id(), b.leaf_id());
+    /// assert_eq!((&a + &b).leaf_id(), None);
+    /// ```
+    pub fn leaf_id(&self) -> Option<u64> {
+        self.node.as_ref().filter(|node| node.is_leaf()).map(|node| node.id)
+    }
+
     /// Whether gradients flow to this value.
     #[inline]
     pub fn requires_grad(&self) -> bool {

@@ -1,5 +1,6 @@
 //! What layers have in common.
 
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use plies_autograd::Var;
@@ -75,6 +76,12 @@ impl Pass {
 /// changed: parameters, which are trained; buffers, which are saved with the model but not trained;
 /// and other modules. Names are dotted as in PyTorch's `state_dict`, such as `layers.0.weight`; a
 /// module names its own part.
+///
+/// A parameter that stands in several places, such as an embedding that is the weight of the last layer
+/// too, is one leaf with a handle ([`Var`]) in each place. It is visited in each, for files have all of its
+/// names, as PyTorch's `state_dict` does; but whoever walks over the parameters
+/// ([`for_each_parameter`](Module::for_each_parameter) and what is made of it: steps, bounds of gradients,
+/// penalties, counts) sees it once, by its first name, as `parameters()` does there.
 ///
 /// # Example
 /// ```
@@ -159,20 +166,67 @@ pub trait Module: Send + Sync {
         Err(graph.unsupported(std::any::type_name::<Self>()))
     }
 
-    /// Calls `f` with the name of each parameter, the children's among them, and the parameter.
+    /// Calls `f` with the name of each parameter, the children's among them, and the parameter: once,
+    /// by its first name, with one that stands in several places.
     fn for_each_parameter(&self, f: &mut dyn FnMut(&str, &Var)) {
+        let mut seen = HashSet::new();
         self.visit(&mut Visitor::new(&mut |name, found| {
-            if let Found::Parameter(parameter) = found {
+            if let Found::Parameter(parameter) = found
+                && parameter.leaf_id().is_none_or(|leaf| seen.insert(leaf))
+            {
                 f(name, parameter);
             }
         }));
     }
 
-    /// Calls `f` with the name of each parameter, and the parameter, to be changed.
+    /// Calls `f` with the name of each parameter, and the parameter, to be changed: once, by its first
+    /// name, with one that stands in several places, all of which then have what `f` made of it.
+    ///
+    /// # Example
+    /// ```
+    /// use plies_nn::{Linear, Module, Pass, Var, Visitor, VisitorMut};
+    /// use plies_tensor::{Elementwise, Rng};
+    ///
+    /// /// y = tanh(x Wᵀ) W
+    /// struct Tied {
+    ///     there: Var,
+    ///     back: Var,
+    /// }
+    /// impl Module for Tied {
+    ///     fn forward(&self, x: &Var, _: &mut Pass) -> Var {
+    ///         x.matmul(&self.there.t()).tanh().matmul(&self.back)
+    ///     }
+    ///     fn visit(&self, visitor: &mut Visitor<'_>) {
+    ///         visitor.parameter("there", &self.there);
+    ///         visitor.parameter("back", &self.back);
+    ///     }
+    ///     fn visit_mut(&mut self, visitor: &mut VisitorMut<'_>) {
+    ///         visitor.parameter("there", &mut self.there);
+    ///         visitor.parameter("back", &mut self.back);
+    ///     }
+    /// }
+    ///
+    /// let weight = Linear::new(2, 3, &mut Rng::new(1)).weight().clone(); // [3, 2]
+    /// let mut model = Tied { there: weight.clone(), back: weight };
+    /// model.for_each_parameter_mut(&mut |name, p| {
+    ///     assert_eq!(name, "there");
+    ///     *p.value_mut() = p.value() * 2.0;
+    /// });
+    /// assert_eq!(model.back.to_vec::<f32>().unwrap(), model.there.to_vec::<f32>().unwrap());
+    /// assert_eq!(model.parameter_count(), 6);
+    /// ```
+    #[doc(alias("tied weights", "weight tying", "shared parameters"))]
     fn for_each_parameter_mut(&mut self, f: &mut dyn FnMut(&str, &mut Var)) {
+        let mut seen: HashMap<u64, Var> = HashMap::new();
         self.visit_mut(&mut VisitorMut::new(&mut |name, found| {
-            if let FoundMut::Parameter(parameter) = found {
-                f(name, parameter);
+            let FoundMut::Parameter(parameter) = found else { return };
+            let Some(leaf) = parameter.leaf_id() else { return f(name, parameter) };
+            match seen.get(&leaf) {
+                Some(changed) => *parameter = changed.clone(),
+                None => {
+                    f(name, parameter);
+                    seen.insert(leaf, parameter.clone());
+                }
             }
         }));
     }
@@ -219,7 +273,7 @@ pub trait Module: Send + Sync {
         buffers
     }
 
-    /// Number of trained numbers.
+    /// Number of trained numbers, those that stand in several places counted once.
     fn parameter_count(&self) -> usize {
         let mut count = 0;
         self.for_each_parameter(&mut |_, parameter| count += parameter.elem_count());

@@ -2,7 +2,9 @@
 
 use plies_autograd::Var;
 use plies_nn::optim::{Adam, Optimizer, Sgd};
-use plies_nn::{Activation, Checkpoint, Mlp, Module, Pass, loss};
+use plies_nn::{
+    Activation, Checkpoint, Linear, Mlp, Module, Pass, Sequential, Visitor, VisitorMut, loss,
+};
 use plies_tensor::{DType, Rng, Tensor};
 use proptest::prelude::*;
 
@@ -243,6 +245,64 @@ fn optimiser_state_that_does_not_fit_is_named_before_it_is_used() {
         error.contains("optimiser is \"adam beta1=0.9") && error.contains("not \"sgd"),
         "{error}"
     );
+}
+
+/// Two layers by one name.
+struct Twins([Linear; 2]);
+
+impl Module for Twins {
+    fn forward(&self, x: &Var, pass: &mut Pass) -> Var {
+        self.0.iter().fold(x.clone(), |x, layer| layer.forward(&x, pass))
+    }
+    fn visit(&self, visitor: &mut Visitor<'_>) {
+        self.0.iter().for_each(|layer| visitor.child("twin", layer));
+    }
+    fn visit_mut(&mut self, visitor: &mut VisitorMut<'_>) {
+        self.0.iter_mut().for_each(|layer| visitor.child("twin", layer));
+    }
+}
+
+#[test]
+fn a_model_whose_names_are_taken_is_neither_stored_nor_loaded_nor_trained() {
+    let layer = || Linear::new(2, 2, &mut Rng::new(1));
+    let mut twins = Twins([layer(), layer()]);
+    let two = "twin.weight is the name of two; a parameter or buffer needs one of its own";
+    let error = checkpoint().load_model(&mut twins).unwrap_err().to_string();
+    assert_eq!(error, format!("checkpoint: {two}"));
+    let refused = |mistake: &mut dyn FnMut()| {
+        let mistake = std::panic::AssertUnwindSafe(mistake);
+        let panic = std::panic::catch_unwind(mistake).unwrap_err();
+        panic.downcast_ref::<String>().unwrap().clone()
+    };
+    let error = refused(&mut || Checkpoint::new().put_model(&twins));
+    assert_eq!(error, format!("put_model: {two}"));
+    for optimizer in [&mut Sgd::new(0.1) as &mut dyn Optimizer, &mut Adam::new(0.1)] {
+        let error = refused(&mut || optimizer.step(&mut twins));
+        assert!(error.ends_with(": two parameters are called twin.weight"), "{error}");
+    }
+    for name in ["optimizer", "training"] {
+        let mut model = Sequential::new().push_named(name, layer());
+        let taken =
+            format!("{name}.weight is a name of what stands beside a model; call the child");
+        let error = refused(&mut || Checkpoint::new().put_model(&model));
+        assert!(error.starts_with(&format!("put_model: {taken}")), "{error}");
+        let error = Checkpoint::new().load_model(&mut model).unwrap_err().to_string();
+        assert!(error.starts_with(&format!("checkpoint: {taken}")), "{error}");
+    }
+}
+
+#[test]
+fn a_model_takes_the_place_of_another_and_leaves_the_optimiser() {
+    let (mut file, other) = (checkpoint(), Linear::new(2, 2, &mut Rng::new(1)));
+    file.put_model(&other);
+    file.load_model(&mut Linear::new(2, 2, &mut Rng::new(2))).unwrap();
+    assert!(file.tensors().contains_key("optimizer.step"));
+}
+
+#[test]
+#[should_panic(expected = "checkpoint: __metadata__ is no name for a tensor")]
+fn no_tensor_is_called_as_the_header_calls_the_text() {
+    Checkpoint::new().insert("__metadata__", Tensor::from([1f32]));
 }
 
 #[test]

@@ -10,7 +10,10 @@ use plies_nn::data::{
     TensorDataset,
 };
 use plies_nn::metrics::ConfusionMatrix;
-use plies_nn::optim::{Ema, Optimizer, ParameterGroups, Regularized, Sgd, State};
+use plies_nn::optim::{
+    Adadelta, Adagrad, Adam, Clip, Ema, Lbfgs, Lion, Muon, NAdam, Optimizer, ParameterGroups,
+    RAdam, Regularized, RmsProp, Sgd, State, clip_grad_norm,
+};
 use plies_nn::pretrain::{Autoencoder, ContrastiveDivergence, Corruption, Rbm, Stack};
 use plies_nn::train::{Checkpoints, CsvLog, Fit, LrSweep, Statistics, evaluate, find_lr, fit};
 use plies_nn::{
@@ -40,6 +43,17 @@ fn machine() -> Rbm {
 
 fn pictures(augment: &Augment, images: Tensor) -> Batch {
     augment.apply(Batch::new(images, Tensor::from([7])), &Draws::new(1, 0, 0, &[0]))
+}
+
+/// With a weight that has been turned round since its gradient was computed.
+fn reshaped(mut layer: Linear) -> Linear {
+    layer.weight().sum_all().backward();
+    layer.for_each_parameter_mut(&mut |name, p| {
+        if name == "weight" {
+            *p.value_mut() = p.value().t();
+        }
+    });
+    layer
 }
 
 fn run(model: &mut dyn Module, loss: &dyn Fn(&Var, &Tensor) -> Var, epochs: usize) -> usize {
@@ -441,6 +455,57 @@ fn a_mistake_is_reported_at_the_callers_line_by_the_name_of_the_layer() {
         ("fit: the loss has the shape [1, 2]", &|| _ = run(&mut linear(), &|y, _| y.clone(), 1)),
         ("fit: the loss depends on none of the model's parameters", &|| {
             _ = run(&mut linear(), &|y, _| y.detach().sum_all(), 1);
+        }),
+        ("sgd: lr -1 is not 0 or more", &|| drop(Sgd::new(-1.0))),
+        ("sgd: lr NaN is not 0 or more", &|| drop(Sgd::new(f64::NAN))),
+        ("sgd: momentum 1.5 is not in 0..1", &|| drop(Sgd::new(0.1).momentum(1.5))),
+        ("sgd: momentum 1 is not in 0..1", &|| drop(Sgd::new(0.1).nesterov(1.0))),
+        ("sgd: dampening -1 is not in 0..1", &|| drop(Sgd::new(0.1).dampening(-1.0))),
+        ("sgd: weight_decay -3 is not", &|| drop(Sgd::new(0.1).weight_decay(-3.0))),
+        ("adam: lr NaN", &|| drop(Adam::new(f64::NAN))),
+        ("adam: beta2 1 is not in 0..1", &|| drop(Adam::new(0.1).betas(0.9, 1.0))),
+        ("adam: beta1 1 is not in 0..1", &|| drop(Adam::new(0.1).betas(1.0, 0.9))),
+        ("adam: eps -1 is not 0 or more", &|| drop(Adam::new(0.1).eps(-1.0))),
+        ("adamw: weight_decay inf is not", &|| drop(Adam::adamw(0.1, f64::INFINITY))),
+        ("nadam: momentum_decay -1", &|| drop(NAdam::new(0.1).momentum_decay(-1.0))),
+        ("nadam: weight_decay -1", &|| drop(NAdam::new(0.1).decoupled_weight_decay(-1.0))),
+        ("radam: beta1 NaN is not in 0..1", &|| drop(RAdam::new(0.1).betas(f64::NAN, 0.9))),
+        ("lion: beta1 5 is not in 0..1", &|| drop(Lion::new(0.1).betas(5.0, 5.0))),
+        ("rmsprop: alpha 2 is not in 0..1", &|| drop(RmsProp::new(0.1).alpha(2.0))),
+        ("adagrad: lr_decay -1", &|| drop(Adagrad::new(0.1).lr_decay(-1.0))),
+        ("adadelta: rho 2 is not in 0..1", &|| drop(Adadelta::new(0.1).rho(2.0))),
+        ("muon: momentum 3 is not in 0..1", &|| drop(Muon::new(0.1).momentum(3.0))),
+        ("muon: 0 iterations", &|| drop(Muon::new(0.1).iterations(0))),
+        ("lbfgs: lr -1", &|| drop(Lbfgs::new().learning_rate(-1.0))),
+        ("regularized: l1 -1", &|| drop(Regularized::new(Sgd::new(0.1)).l1(-1.0))),
+        ("regularized: max_norm -1 is not above 0", &|| {
+            drop(Regularized::new(Sgd::new(0.1)).max_norm(-1.0));
+        }),
+        ("regularized: max_norm NaN is not above 0", &|| {
+            drop(Regularized::new(Sgd::new(0.1)).max_norm(f64::NAN));
+        }),
+        ("clip_grad_norm: NaN is no bound", &|| _ = clip_grad_norm(&linear(), f64::NAN)),
+        ("clip_grad_norm: -1 is no bound", &|| _ = Clip::Norm(-1.0).apply(&linear())),
+        ("sgd: parameter weight is f32 [1, 2], its gradient f32 [2, 1]", &|| {
+            Sgd::new(0.1).step(&mut reshaped(linear()));
+        }),
+        ("regularized: parameter weight is f32 [1, 2], its gradient f32 [2, 1]", &|| {
+            Regularized::new(Sgd::new(0.1)).l1(1.0).step(&mut reshaped(linear()));
+        }),
+        ("lbfgs: parameter weight is f32 [1, 2], its gradient f32 [2, 1]", &|| {
+            Lbfgs::new().step(&mut reshaped(linear()));
+        }),
+        ("adam: parameter weight is f32 [1, 2], what is remembered of it f32 [2, 1]", &|| {
+            let mut adam = Adam::new(0.1);
+            for mut layer in [linear(), Linear::new(2, 1, &mut rng())] {
+                layer.weight().sum_all().backward();
+                adam.step(&mut layer);
+            }
+        }),
+        ("ema: parameter weight is f32 [1, 2], what is remembered of it f32 [2, 1]", &|| {
+            let mut ema = Ema::new(Sgd::new(0.1), 0.9);
+            ema.step(&mut linear());
+            ema.step(&mut Linear::new(2, 1, &mut rng()));
         }),
         ("regularized: around ema decay=0.5 of sgd", &|| {
             drop(Regularized::new(ParameterGroups::new(Ema::new(Sgd::new(0.1), 0.5))));

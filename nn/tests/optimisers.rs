@@ -2,14 +2,19 @@
 //! `golden/optim/make.py` has made.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use plies_autograd::Var;
+use plies_nn::data::{Loader, TensorDataset};
 use plies_nn::optim::{
-    Adadelta, Adagrad, Adam, Lbfgs, Lion, Muon, NAdam, Optimizer, RAdam, RmsProp, Sgd,
+    Adadelta, Adagrad, Adam, Clip, Ema, Lbfgs, Lion, Muon, NAdam, Optimizer, ParameterGroups,
+    RAdam, Regularized, RmsProp, Sgd, clip_grad_norm,
 };
-use plies_nn::{Checkpoint, CheckpointError, Linear, Module, Pass, Visitor, VisitorMut};
+use plies_nn::train::{Fit, fit};
+use plies_nn::{Checkpoint, CheckpointError, Linear, Module, Pass, Visitor, VisitorMut, loss};
 use plies_tensor::testing::assert_close;
-use plies_tensor::{DType, Elementwise, Tensor};
+use plies_tensor::{DType, Device, Elementwise, Rng, Tensor};
 
 fn golden(name: &str) -> Checkpoint {
     crate::golden::read(&format!("optim/{name}"))
@@ -335,4 +340,111 @@ fn muon_treats_a_tensor_of_more_axes_as_a_matrix() {
         x.0.value().reshape([3, 4])
     };
     assert_close(&stepped(&[3, 2, 1, 2]), &stepped(&[3, 4]), 0.0, 0.0);
+}
+
+/// y = tanh(x W) Wᵀ, where W stands in one place or in several.
+struct Tied(Vec<Var>);
+
+impl Tied {
+    fn new(places: usize) -> Self {
+        Tied(vec![Var::leaf(Tensor::from([[0.5f64, -0.3], [0.2, 0.9]])); places])
+    }
+
+    fn numbers(&self) -> Vec<Vec<f64>> {
+        self.0.iter().map(|w| w.to_vec().unwrap()).collect()
+    }
+}
+
+impl Module for Tied {
+    fn forward(&self, x: &Var, _: &mut Pass) -> Var {
+        x.matmul(&self.0[0]).tanh().matmul(&self.0[self.0.len() - 1].t())
+    }
+    fn visit(&self, visitor: &mut Visitor<'_>) {
+        self.0.iter().enumerate().for_each(|(i, w)| visitor.parameter(&i.to_string(), w));
+    }
+    fn visit_mut(&mut self, visitor: &mut VisitorMut<'_>) {
+        let places = self.0.iter_mut().enumerate();
+        places.for_each(|(i, w)| visitor.parameter(&i.to_string(), w));
+    }
+}
+
+/// Each place would have its gradient scaled, its penalty added and its step taken, for all.
+#[test]
+fn a_parameter_in_several_places_is_one_parameter() {
+    let x = Rng::new(3).normal([8, 2], DType::F64, &Device::cpu());
+    let loader = Loader::new(Arc::new(TensorDataset::new(x.clone(), x)), 4);
+    let optimizers: [fn() -> Box<dyn Optimizer>; 6] = [
+        || Box::new(Sgd::new(0.1)),
+        || Box::new(Adam::new(0.1)),
+        || Box::new(Muon::new(0.1)),
+        || Box::new(Lbfgs::new().learning_rate(0.1)),
+        || {
+            Box::new(
+                Regularized::new(Sgd::new(0.1)).l1(0.3).l2(0.2).decoupled_l1(0.1).max_norm(0.8),
+            )
+        },
+        || {
+            let groups = ParameterGroups::new(Sgd::new(0.1)).group(|_, _| true, Adam::new(0.05));
+            Box::new(Ema::new(groups, 0.9))
+        },
+    ];
+    for settings in [
+        Fit::epochs(3),
+        Fit { accumulate: 2, ..Fit::epochs(3) },
+        Fit { clip: Some(Clip::Norm(0.1)), ..Fit::epochs(3) },
+    ] {
+        for make in optimizers {
+            let trained = |places: usize| {
+                let (mut model, mut optimizer) = (Tied::new(places), make());
+                let optimizer = optimizer.as_mut();
+                fit(&mut model, optimizer, &loss::mse, &loader, &settings, &mut []).unwrap();
+                optimizer.show_averages(&mut model, true);
+                model.numbers()
+            };
+            let one = trained(1).remove(0);
+            assert_eq!(trained(3), [one.clone(), one.clone(), one], "{}", make().describe());
+        }
+    }
+    let model = Tied::new(2);
+    model.0[1].set_grad(Some(Var::constant(Tensor::from([[3f64, 0.0], [0.0, 4.0]]))));
+    assert_eq!(clip_grad_norm(&model, 2.5).unwrap(), 5.0);
+    assert_eq!(model.0[0].grad().unwrap().to_vec::<f64>().unwrap(), [1.5, 0.0, 0.0, 2.0]);
+    assert_eq!((model.parameter_count(), model.named_parameters().len()), (4, 1));
+}
+
+/// As PyTorch's files, and those from which safetensors' `save_model` has left out all names but one.
+#[test]
+fn a_parameter_in_several_places_is_in_files_under_all_its_names_and_read_from_one() {
+    let mut file = Checkpoint::new();
+    file.put_model(&Tied(vec![Var::leaf(Tensor::from([[1f64, 2.0], [3.0, 4.0]])); 2]));
+    assert!(file.tensors().keys().eq(["0", "1"]));
+    let one = |name: &str| file.rename(|key| (key == name).then(|| key.to_owned())).unwrap();
+    for file in [&file, &one("0"), &one("1")] {
+        let mut model = Tied::new(2);
+        file.load_model(&mut model).unwrap();
+        assert_eq!(model.numbers(), [[1.0, 2.0, 3.0, 4.0]; 2]);
+    }
+    let mut untied = file.clone();
+    untied.insert("1", Tensor::from([[1f64, 2.0], [3.0, 5.0]]));
+    let mut model = Tied::new(2);
+    let error = untied.load_model(&mut model).unwrap_err().to_string();
+    assert_eq!(error, "checkpoint: 0 and 1 differ, which are one parameter here");
+    assert_eq!(model.numbers(), Tied::new(2).numbers());
+}
+
+#[test]
+fn a_group_is_asked_once_in_a_step_whether_it_takes_a_parameter() {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let mut groups = ParameterGroups::new(Sgd::new(0.1));
+    for i in 0..5 {
+        let asked = asked.clone();
+        let takes = move |name: &str, _: &Tensor| {
+            asked.fetch_add(1, Ordering::Relaxed);
+            name == i.to_string()
+        };
+        groups = groups.group(takes, Sgd::new(0.1));
+    }
+    let mut model = Tied((0..5).map(|_| Var::leaf(Tensor::from([[1f64]]))).collect());
+    groups.step(&mut model);
+    assert_eq!(asked.load(Ordering::Relaxed), 1 + 2 + 3 + 4 + 5);
 }

@@ -33,6 +33,9 @@ use crate::optim::Optimizer;
 /// The key under which the metadata stands; a single one, so that the bytes have one order.
 const METADATA: &str = "plies";
 
+/// What safetensors has in the place of a tensor: the metadata.
+const HEADER: &str = "__metadata__";
+
 /// The version of what stands there. A higher one was written by a later release.
 const VERSION: u32 = 1;
 
@@ -140,8 +143,14 @@ impl Checkpoint {
     }
 
     /// Stores a tensor.
+    ///
+    /// # Panics
+    /// When it is to be called `__metadata__`, which is where text stands in a file.
+    #[track_caller]
     pub fn insert(&mut self, name: impl Into<String>, tensor: Tensor) {
-        self.tensors.insert(name.into(), tensor);
+        let name = name.into();
+        assert!(name != HEADER, "checkpoint: {name} is no name for a tensor, text stands there");
+        self.tensors.insert(name, tensor);
     }
 
     /// Stores what an optimiser remembers, in place of what another remembered.

@@ -1,13 +1,15 @@
 //! Models and the tensors of a file, matched by name.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 
 use plies_tensor::Tensor;
 
 use super::nested::inner_name;
-use super::{Checkpoint, CheckpointError, OPTIMIZER, TRAINING, one_line};
+use super::stored::Stored;
+use super::{Checkpoint, CheckpointError, HEADER, OPTIMIZER, TRAINING, one_line};
 use crate::Module;
+use crate::visitor::{Found, FoundMut, Visitor, VisitorMut};
 
 /// Which names a file and a model do not share.
 #[doc(alias("missing_keys", "unexpected_keys"))]
@@ -59,27 +61,43 @@ impl fmt::Display for Differences {
 }
 
 impl Checkpoint {
-    /// Stores all parameters and buffers of a model. A file of nothing else is what PyTorch's users
-    /// call weights: it says `{"format": "pt"}`, and `load_state_dict` takes it as it is.
+    /// Stores all parameters and buffers of a model, in place of those of another; what an optimiser
+    /// remembers stays. A file of nothing else is what PyTorch's users call weights: it says
+    /// `{"format": "pt"}`, and `load_state_dict` takes it as it is. A parameter that stands in several
+    /// places is stored under each of its names, as there.
+    ///
+    /// # Panics
+    /// When two parameters or buffers have one name, or the names of a child called `optimizer` or
+    /// `training` are those of what stands beside a model.
+    #[track_caller]
     pub fn put_model(&mut self, model: &dyn Module) {
-        model.for_each_parameter(&mut |name, parameter| {
-            self.insert(name, parameter.value().clone())
-        });
-        model.for_each_buffer(&mut |name, buffer| self.insert(name, buffer.clone()));
+        let parts = match parts(model) {
+            Ok(parts) => parts,
+            Err(mistake) => panic!("put_model: {mistake}"),
+        };
+        self.tensors.retain(|name, _| nest_of(name).is_some());
+        self.tensors.extend(parts.into_iter().map(|part| (part.name, part.tensor)));
     }
 
     /// Gives a model the parameters and buffers that are stored here, on the devices where its own
-    /// are. Nothing is changed unless all fit.
+    /// are. Nothing is changed unless all fit. For a parameter that stands in several places one of its names
+    /// is enough.
     ///
     /// # Errors
-    /// Tensors that are missing, left over, or of another shape or dtype; a fault of a device.
+    /// Tensors that are missing, left over, or of another shape or dtype; different ones for the places
+    /// of one parameter; a model that [`put_model`](Checkpoint::put_model) does not store; a fault of a device.
     pub fn load_model(&self, model: &mut dyn Module) -> Result<(), CheckpointError> {
-        let (tensors, differences) = self.matched(model)?;
-        if !differences.is_empty() {
-            return Err(self.mismatch(differences.to_string()));
-        }
-        put(tensors, model);
+        self.fitting(model)?.put(model);
         Ok(())
+    }
+
+    /// What [`load_model`](Checkpoint::load_model) gives a model, if all of it fits.
+    pub(crate) fn fitting(&self, model: &dyn Module) -> Result<Fitting, CheckpointError> {
+        let (fitting, differences) = self.matched(model)?;
+        match differences.is_empty() {
+            true => Ok(fitting),
+            false => Err(self.mismatch(differences.to_string())),
+        }
     }
 
     /// Gives a model what is stored here under names that it has, leaves the rest of it as it is, and
@@ -101,8 +119,8 @@ impl Checkpoint {
     /// ```
     #[doc(alias = "strict")]
     pub fn load_matching(&self, model: &mut dyn Module) -> Result<Differences, CheckpointError> {
-        let (tensors, differences) = self.matched(model)?;
-        put(tensors, model);
+        let (fitting, differences) = self.matched(model)?;
+        fitting.put(model);
         Ok(differences)
     }
 
@@ -152,6 +170,9 @@ impl Checkpoint {
         let mut tensors = BTreeMap::new();
         for (name, tensor) in &self.tensors {
             let Some(new) = to(name) else { continue };
+            if new == HEADER {
+                return Err(self.mismatch(format!("a tensor would be called {new}")));
+            }
             if tensors.insert(new.clone(), tensor.clone()).is_some() {
                 return Err(self.mismatch(format!("two tensors would be called {new}")));
             }
@@ -159,44 +180,94 @@ impl Checkpoint {
         Ok(Checkpoint { tensors, ..self.clone() })
     }
 
-    /// What is stored here for each parameter and then each buffer of a model.
-    fn matched(
-        &self,
-        model: &dyn Module,
-    ) -> Result<(Vec<Option<Tensor>>, Differences), CheckpointError> {
-        let (mut used, mut missing) = (BTreeSet::new(), Vec::new());
-        let mut find = |kind: &str, name: &str, expected: &Tensor| {
-            let Some((name, found)) = self.tensors.get_key_value(name) else {
-                missing.push(name.to_owned());
-                return Ok(None);
-            };
-            used.insert(name.as_str());
-            Ok(Some(self.like(kind, name, found, expected)?))
-        };
+    /// What is stored here for each parameter and each buffer of a model.
+    fn matched(&self, model: &dyn Module) -> Result<(Fitting, Differences), CheckpointError> {
         let mut tensors = Vec::new();
-        model.for_each_parameter(&mut |name, p| tensors.push(find("parameter", name, p.value())));
-        model.for_each_buffer(&mut |name, buffer| tensors.push(find("buffer", name, buffer)));
-        let tensors = tensors.into_iter().collect::<Result<_, CheckpointError>>()?;
-        let is_left = |name: &&String| {
-            let is_ours = [OPTIMIZER, TRAINING].iter().any(|nest| inner_name(nest, name).is_some());
-            !is_ours && !used.contains(name.as_str())
-        };
+        // The first name of each leaf that something is stored under, and what is.
+        let mut leaves: HashMap<u64, (String, Tensor)> = HashMap::new();
+        let parts = parts(model).map_err(|mistake| self.mismatch(mistake))?;
+        for Part { kind, name, tensor, leaf } in &parts {
+            let found = self.tensors.get(name);
+            let found = found.map(|found| self.like(kind, name, found, tensor)).transpose()?;
+            if let (Some(leaf), Some(found)) = (leaf, &found) {
+                let (first, same) =
+                    leaves.entry(*leaf).or_insert_with(|| (name.clone(), found.clone()));
+                if first != name && Stored::new(same)? != Stored::new(found)? {
+                    let reason = format!("{first} and {name} differ, which are one parameter here");
+                    return Err(self.mismatch(reason));
+                }
+            }
+            tensors.push(found);
+        }
+        let mut missing = Vec::new();
+        for (Part { name, leaf, .. }, tensor) in parts.iter().zip(&mut tensors) {
+            if tensor.is_none() {
+                *tensor = leaf.and_then(|leaf| leaves.get(&leaf)).map(|(_, tensor)| tensor.clone());
+            }
+            if tensor.is_none() {
+                missing.push(name.clone());
+            }
+        }
+        let used: BTreeSet<&str> = parts.iter().map(|part| part.name.as_str()).collect();
+        let is_left = |name: &&String| nest_of(name).is_none() && !used.contains(name.as_str());
         let unexpected = self.tensors.keys().filter(is_left).cloned().collect();
-        Ok((tensors, Differences { missing, unexpected }))
+        Ok((Fitting(tensors), Differences { missing, unexpected }))
     }
 }
 
-/// Puts a tensor, where there is one, in the place of each parameter and then each buffer.
-fn put(tensors: Vec<Option<Tensor>>, model: &mut dyn Module) {
-    let mut tensors = tensors.into_iter();
-    model.for_each_parameter_mut(&mut |_, parameter| {
-        if let Some(tensor) = tensors.next().flatten() {
-            *parameter.value_mut() = tensor;
+/// A parameter by one of its names, or a buffer.
+struct Part {
+    kind: &'static str,
+    name: String,
+    tensor: Tensor,
+    /// What the names of one parameter have in common.
+    leaf: Option<u64>,
+}
+
+/// All that a model is stored as, or why it cannot be.
+fn parts(model: &dyn Module) -> Result<Vec<Part>, String> {
+    let mut parts = Vec::new();
+    model.visit(&mut Visitor::new(&mut |name, found| {
+        let (kind, tensor, leaf) = match found {
+            Found::Parameter(p) => ("parameter", p.value(), p.leaf_id()),
+            Found::Buffer(buffer) => ("buffer", buffer, None),
+            Found::Activation(_) => return,
+        };
+        parts.push(Part { kind, name: name.to_owned(), tensor: tensor.clone(), leaf });
+    }));
+    let mut names = BTreeSet::new();
+    for Part { name, .. } in &parts {
+        if let Some(nest) = nest_of(name) {
+            return Err(format!(
+                "{name} is a name of what stands beside a model; call the child other than {nest}"
+            ));
         }
-    });
-    model.for_each_buffer_mut(&mut |_, buffer| {
-        if let Some(tensor) = tensors.next().flatten() {
-            *buffer = tensor;
+        if name == HEADER || !names.insert(name) {
+            let taken = if name == HEADER { "is the header's name" } else { "is the name of two" };
+            return Err(format!("{name} {taken}; a parameter or buffer needs one of its own"));
         }
-    });
+    }
+    Ok(parts)
+}
+
+/// What a tensor of this name is nested under, if it is no model's.
+fn nest_of(name: &str) -> Option<&'static str> {
+    [OPTIMIZER, TRAINING].into_iter().find(|nest| inner_name(nest, name).is_some())
+}
+
+/// A tensor, where there is one, for each parameter and buffer, in the order of a walk.
+pub(crate) struct Fitting(Vec<Option<Tensor>>);
+
+impl Fitting {
+    /// Puts them in their places.
+    pub(crate) fn put(self, model: &mut dyn Module) {
+        let mut tensors = self.0.into_iter();
+        model.visit_mut(&mut VisitorMut::new(&mut |_, place| {
+            let Some(tensor) = tensors.next().flatten() else { return };
+            match place {
+                FoundMut::Parameter(parameter) => *parameter.value_mut() = tensor,
+                FoundMut::Buffer(buffer) => *buffer = tensor,
+            }
+        }));
+    }
 }

@@ -11,6 +11,7 @@ use safetensors::tensor::{Dtype, TensorView, View};
 use super::CheckpointError;
 
 /// A tensor's bytes on the host, little endian.
+#[derive(PartialEq)]
 pub(super) struct Stored {
     dtype: Dtype,
     dims: Vec<usize>,

@@ -4,6 +4,7 @@
 
 use plies_tensor::{Formula, formula};
 
+use super::settings::{not_negative, share};
 use super::{Memory, Rule};
 
 /// Steps whose size is that of earlier steps in proportion to that of the gradient, so that they have
@@ -33,25 +34,34 @@ pub struct Adadelta {
 
 impl Adadelta {
     /// Adadelta with its steps multiplied by `lr`, 1 in the paper; ρ = 0.9 and ε = 1e-6.
+    ///
+    /// # Panics
+    /// When this or another number is not one that it can be:
+    /// a learning rate, ε or decay below 0 or NaN, a ρ not in 0..1.
+    #[track_caller]
     pub fn new(lr: f64) -> Self {
+        let lr = not_negative("adadelta", "lr", lr);
         Adadelta { lr, rho: 0.9, eps: 1e-6, weight_decay: 0.0, memory: Memory::default() }
     }
 
     /// Another ρ.
+    #[track_caller]
     pub fn rho(mut self, rho: f64) -> Self {
-        self.rho = rho;
+        self.rho = share("adadelta", "rho", rho);
         self
     }
 
     /// Another ε.
+    #[track_caller]
     pub fn eps(mut self, eps: f64) -> Self {
-        self.eps = eps;
+        self.eps = not_negative("adadelta", "eps", eps);
         self
     }
 
     /// With λp added to the gradient.
+    #[track_caller]
     pub fn weight_decay(mut self, lambda: f64) -> Self {
-        self.weight_decay = lambda;
+        self.weight_decay = not_negative("adadelta", "weight_decay", lambda);
         self
     }
 }

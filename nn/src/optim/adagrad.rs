@@ -4,6 +4,7 @@
 
 use plies_tensor::{Formula, formula};
 
+use super::settings::not_negative;
 use super::{Memory, Rule};
 
 /// Steps that become smaller for each number as its gradients add up, so that what is rarely seen, a
@@ -34,25 +35,34 @@ pub struct Adagrad {
 
 impl Adagrad {
     /// Adagrad at learning rate `lr` with ε = 1e-10.
+    ///
+    /// # Panics
+    /// When this or another number is not one that it can be:
+    /// a learning rate, ε or decay below 0 or NaN.
+    #[track_caller]
     pub fn new(lr: f64) -> Self {
+        let lr = not_negative("adagrad", "lr", lr);
         Adagrad { lr, lr_decay: 0.0, eps: 1e-10, weight_decay: 0.0, memory: Memory::default() }
     }
 
     /// With the learning rate divided by 1 + (t - 1)γ in step t.
+    #[track_caller]
     pub fn lr_decay(mut self, gamma: f64) -> Self {
-        self.lr_decay = gamma;
+        self.lr_decay = not_negative("adagrad", "lr_decay", gamma);
         self
     }
 
     /// Another ε.
+    #[track_caller]
     pub fn eps(mut self, eps: f64) -> Self {
-        self.eps = eps;
+        self.eps = not_negative("adagrad", "eps", eps);
         self
     }
 
     /// With λp added to the gradient.
+    #[track_caller]
     pub fn weight_decay(mut self, lambda: f64) -> Self {
-        self.weight_decay = lambda;
+        self.weight_decay = not_negative("adagrad", "weight_decay", lambda);
         self
     }
 }

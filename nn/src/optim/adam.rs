@@ -5,6 +5,7 @@
 
 use plies_tensor::{Formula, formula};
 
+use super::settings::{not_negative, share};
 use super::{Memory, Rule};
 
 /// Steps in proportion to the gradient's mean over its root mean square, both as running averages.
@@ -42,7 +43,13 @@ pub struct Adam {
 
 impl Adam {
     /// Adam at learning rate `lr` with β = (0.9, 0.999) and ε = 1e-8.
+    ///
+    /// # Panics
+    /// When this or another number is not one that it can be:
+    /// a learning rate, ε or decay below 0 or NaN, a β not in 0..1.
+    #[track_caller]
     pub fn new(lr: f64) -> Self {
+        let lr = not_negative("adam", "lr", lr);
         let (betas, eps) = ((0.9, 0.999), 1e-8);
         let memory = Memory::default();
         Adam { lr, betas, eps, weight_decay: 0.0, decoupled: false, amsgrad: false, memory }
@@ -50,19 +57,26 @@ impl Adam {
 
     /// AdamW: Adam with decoupled weight decay λ.
     #[doc(alias = "AdamW")]
+    #[track_caller]
     pub fn adamw(lr: f64, lambda: f64) -> Self {
-        Adam { weight_decay: lambda, decoupled: true, ..Self::new(lr) }
+        Adam {
+            weight_decay: not_negative("adamw", "weight_decay", lambda),
+            decoupled: true,
+            ..Self::new(lr)
+        }
     }
 
     /// Other β₁ and β₂.
+    #[track_caller]
     pub fn betas(mut self, beta1: f64, beta2: f64) -> Self {
-        self.betas = (beta1, beta2);
+        self.betas = (share("adam", "beta1", beta1), share("adam", "beta2", beta2));
         self
     }
 
     /// Another ε.
+    #[track_caller]
     pub fn eps(mut self, eps: f64) -> Self {
-        self.eps = eps;
+        self.eps = not_negative("adam", "eps", eps);
         self
     }
 
@@ -74,8 +88,9 @@ impl Adam {
     }
 
     /// With λp added to the gradient, or after [`adamw`](Adam::adamw) with another decoupled λ.
+    #[track_caller]
     pub fn weight_decay(mut self, lambda: f64) -> Self {
-        self.weight_decay = lambda;
+        self.weight_decay = not_negative("adam", "weight_decay", lambda);
         self
     }
 }

@@ -20,7 +20,7 @@ impl Clip {
     /// A fault of the device.
     ///
     /// # Panics
-    /// When the bound of a value is below 0 or NaN.
+    /// When the bound is below 0 or NaN.
     #[track_caller]
     pub fn apply(self, model: &dyn Module) -> Result<()> {
         match self {
@@ -40,10 +40,13 @@ impl Clip {
 ///
 /// Each gradient is read once for the norm, and written only where there is something to shorten.
 /// Where a gradient holds NaN or ∞ so does the norm; whoever would rather skip such a step looks at
-/// what is returned.
+/// what is returned. A `max_norm` of ∞ measures only.
 ///
 /// # Errors
 /// A fault of the device.
+///
+/// # Panics
+/// When `max_norm` is below 0 or NaN.
 ///
 /// # Source
 /// Pascanu, Mikolov, Bengio: On the difficulty of training recurrent neural networks (2013),
@@ -61,7 +64,9 @@ impl Clip {
 /// assert_eq!(gradient.value().to_vec::<f32>().unwrap(), [0.3, 0.4]);
 /// ```
 #[doc(alias("clip_grad_norm_", "gradient clipping", "clip_by_global_norm"))]
+#[track_caller]
 pub fn clip_grad_norm(model: &dyn Module, max_norm: f64) -> Result<f64> {
+    assert!(max_norm >= 0.0, "clip_grad_norm: {max_norm} is no bound");
     let mut norms = Vec::new();
     model.for_each_parameter(&mut |_, parameter| {
         norms.extend(parameter.gradient().map(|gradient| gradient.values().norm_all()));

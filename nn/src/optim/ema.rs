@@ -87,14 +87,22 @@ impl Optimizer for Ema {
         let t = self.memory.next_step() as f64;
         let rest = 1.0 - self.decay.min((t - 1.0) / t);
         let follow = formula!(|a, p; rest| a + rest * (p - a));
+        let mut followed = Ok(());
         model.for_each_parameter(&mut |name, parameter| {
             let p = parameter.value();
             // One that is new begins as it is.
             let rest = if self.memory.knows(name) { rest } else { 1.0 };
-            let mut averages: Vec<&mut Tensor> =
-                self.memory.of(name, p, MOMENTS.len()).iter_mut().collect();
-            Tensor::update(&mut averages, follow, &[p], &[rest]);
+            match self.memory.of(name, p, MOMENTS.len()) {
+                Ok(averages) => {
+                    let mut averages: Vec<&mut Tensor> = averages.iter_mut().collect();
+                    Tensor::update(&mut averages, follow, &[p], &[rest]);
+                }
+                Err(mistake) => followed = followed.clone().and(Err(mistake)),
+            }
         });
+        if let Err(mistake) = followed {
+            panic!("ema: {mistake}");
+        }
     }
 
     fn lr(&self) -> f64 {
@@ -143,16 +151,23 @@ impl Optimizer for Ema {
         Some(self.shown)
     }
 
+    #[track_caller]
     fn show_averages(&mut self, model: &mut dyn Module, show: bool) {
         if std::mem::replace(&mut self.shown, show) == show {
             return;
         }
+        let mut swapped = Ok(());
         model.for_each_parameter_mut(&mut |name, parameter| {
             if self.memory.knows(name) {
                 let p = parameter.value_mut();
-                let [average] = self.memory.of(name, p, MOMENTS.len()) else { return };
-                std::mem::swap(p, average);
+                match self.memory.of(name, p, MOMENTS.len()) {
+                    Ok(averages) => std::mem::swap(p, &mut averages[0]),
+                    Err(mistake) => swapped = swapped.clone().and(Err(mistake)),
+                }
             }
         });
+        if let Err(mistake) = swapped {
+            panic!("ema: {mistake}");
+        }
     }
 }

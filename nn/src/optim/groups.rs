@@ -82,8 +82,9 @@ impl ParameterGroups {
 impl Optimizer for ParameterGroups {
     #[track_caller]
     fn step(&mut self, model: &mut dyn Module) {
+        let members = members(&self.takes, model);
         for (group, Group { optimizer, .. }) in self.groups.iter_mut().enumerate() {
-            optimizer.step(&mut Part { model, group, takes: &self.takes });
+            optimizer.step(&mut Part { model, group, members: &members });
         }
     }
 
@@ -133,8 +134,12 @@ impl Optimizer for ParameterGroups {
     }
 
     fn show_averages(&mut self, model: &mut dyn Module, show: bool) {
+        if self.shows_averages().is_none() {
+            return;
+        }
+        let members = members(&self.takes, model);
         for (group, Group { optimizer, .. }) in self.groups.iter_mut().enumerate() {
-            optimizer.show_averages(&mut Part { model, group, takes: &self.takes }, show);
+            optimizer.show_averages(&mut Part { model, group, members: &members }, show);
         }
     }
 }
@@ -143,7 +148,15 @@ impl Optimizer for ParameterGroups {
 struct Part<'a> {
     model: &'a mut dyn Module,
     group: usize,
-    takes: &'a [Box<Takes>],
+    /// The group of each parameter, in the model's order.
+    members: &'a [usize],
+}
+
+/// The group of each parameter of a model: asked once in a step, not again by each group.
+fn members(takes: &[Box<Takes>], model: &dyn Module) -> Vec<usize> {
+    let mut members = Vec::new();
+    model.for_each_parameter(&mut |name, p| members.push(group_of(takes, name, p.value())));
+    members
 }
 
 fn group_of(takes: &[Box<Takes>], name: &str, parameter: &Tensor) -> usize {
@@ -156,17 +169,18 @@ impl Module for Part<'_> {
     }
 
     fn visit(&self, visitor: &mut Visitor<'_>) {
+        let mut members = self.members.iter();
         self.model.for_each_parameter(&mut |name, parameter| {
-            if group_of(self.takes, name, parameter.value()) == self.group {
+            if members.next() == Some(&self.group) {
                 visitor.parameter(name, parameter);
             }
         });
     }
 
     fn visit_mut(&mut self, visitor: &mut VisitorMut<'_>) {
-        let Part { model, group, takes } = self;
-        model.for_each_parameter_mut(&mut |name, parameter| {
-            if group_of(takes, name, parameter.value()) == *group {
+        let mut members = self.members.iter();
+        self.model.for_each_parameter_mut(&mut |name, parameter| {
+            if members.next() == Some(&self.group) {
                 visitor.parameter(name, parameter);
             }
         });

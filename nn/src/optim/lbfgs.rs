@@ -9,7 +9,8 @@ use plies_autograd::Var;
 use plies_tensor::{Result, Tensor};
 
 use super::point::Point;
-use super::rule::{sorted, take_step};
+use super::rule::{distinct_names, gradients_fit, sorted, take_step};
+use super::settings::not_negative;
 use super::strong_wolfe::{Trial, strong_wolfe};
 use super::{Optimizer, State};
 use crate::{CheckpointError, Module};
@@ -84,8 +85,12 @@ impl Lbfgs {
     }
 
     /// Another first try of the line search, or length of a step without one.
+    ///
+    /// # Panics
+    /// When it is below 0 or NaN.
+    #[track_caller]
     pub fn learning_rate(mut self, lr: f64) -> Self {
-        self.lr = lr;
+        self.lr = not_negative("lbfgs", "lr", lr);
         self
     }
 
@@ -225,6 +230,9 @@ impl Optimizer for Lbfgs {
     /// When a device fails: how far to go follows from sums over all parameters.
     #[track_caller]
     fn step(&mut self, model: &mut dyn Module) {
+        if let Err(mistake) = distinct_names(model).and_then(|()| gradients_fit(model)) {
+            panic!("lbfgs: {mistake}");
+        }
         let gradient = Point::of_gradients(model);
         match self.direction(&gradient) {
             Ok((d, t)) => {

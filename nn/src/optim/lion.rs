@@ -4,6 +4,7 @@
 
 use plies_tensor::{Elementwise, Formula, formula};
 
+use super::settings::{not_negative, share};
 use super::{Memory, Rule};
 
 /// Steps of one size, the learning rate, in the direction of a running average. It remembers half of
@@ -33,19 +34,27 @@ pub struct Lion {
 
 impl Lion {
     /// Lion at learning rate `lr` with β = (0.9, 0.99).
+    ///
+    /// # Panics
+    /// When this or another number is not one that it can be:
+    /// a learning rate or decay below 0 or NaN, a β not in 0..1.
+    #[track_caller]
     pub fn new(lr: f64) -> Self {
+        let lr = not_negative("lion", "lr", lr);
         Lion { lr, betas: (0.9, 0.99), weight_decay: 0.0, memory: Memory::default() }
     }
 
     /// Other β₁ and β₂.
+    #[track_caller]
     pub fn betas(mut self, beta1: f64, beta2: f64) -> Self {
-        self.betas = (beta1, beta2);
+        self.betas = (share("lion", "beta1", beta1), share("lion", "beta2", beta2));
         self
     }
 
     /// With decoupled weight decay λ.
+    #[track_caller]
     pub fn weight_decay(mut self, lambda: f64) -> Self {
-        self.weight_decay = lambda;
+        self.weight_decay = not_negative("lion", "weight_decay", lambda);
         self
     }
 }

@@ -5,6 +5,12 @@
 //! Drop the loss before the step: while its graph is alive it holds the parameters' old values, and
 //! the step has to copy instead of overwriting.
 //!
+//! What is remembered of a parameter goes by its name. A layer that is put into a
+//! [`Sequential`](crate::Sequential) between two steps, or taken out, gives those behind it other names, and
+//! they go on with what was remembered of the parameters that had these before: where the shapes differ the
+//! step says so, where they are equal it cannot. Begin with a new optimiser then, or name layers
+//! ([`push_named`](crate::Sequential::push_named)).
+//!
 //! Weight decay is a part of the gradient, λp, or decoupled from it, p ← (1 - ηλ)p:
 //!
 //! | | in the gradient | decoupled |
@@ -32,6 +38,7 @@ mod regularized;
 mod rmsprop;
 mod rule;
 mod schedule;
+mod settings;
 mod sgd;
 mod strong_wolfe;
 

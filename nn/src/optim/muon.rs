@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use plies_tensor::{Elementwise, Tensor, formula};
 
+use super::settings::{not_negative, share};
 use super::{Memory, Optimizer, State};
 use crate::{CheckpointError, Module};
 
@@ -52,7 +53,13 @@ pub struct Muon {
 
 impl Muon {
     /// Muon at learning rate `lr` with Nesterov's momentum of 0.95 and five iterations.
+    ///
+    /// # Panics
+    /// When this or another number is not one that it can be:
+    /// a learning rate or decay below 0 or NaN, a momentum not in 0..1, no iterations.
+    #[track_caller]
     pub fn new(lr: f64) -> Self {
+        let lr = not_negative("muon", "lr", lr);
         Muon {
             lr,
             momentum: 0.95,
@@ -65,8 +72,9 @@ impl Muon {
     }
 
     /// Another momentum `mu`.
+    #[track_caller]
     pub fn momentum(mut self, mu: f64) -> Self {
-        self.momentum = mu;
+        self.momentum = share("muon", "momentum", mu);
         self
     }
 
@@ -77,8 +85,9 @@ impl Muon {
     }
 
     /// With decoupled weight decay λ.
+    #[track_caller]
     pub fn weight_decay(mut self, lambda: f64) -> Self {
-        self.weight_decay = lambda;
+        self.weight_decay = not_negative("muon", "weight_decay", lambda);
         self
     }
 
@@ -90,7 +99,9 @@ impl Muon {
     }
 
     /// Another number of iterations towards the orthogonal matrix.
+    #[track_caller]
     pub fn iterations(mut self, n: usize) -> Self {
+        assert!(n > 0, "muon: 0 iterations make no matrix orthogonal");
         self.iterations = n;
         self
     }
@@ -101,19 +112,17 @@ impl Optimizer for Muon {
     fn step(&mut self, model: &mut dyn Module) {
         self.memory.next_step();
         let Muon { lr, momentum, nesterov, weight_decay, matches_adam, iterations, .. } = *self;
-        let memory = &mut self.memory;
-        model.for_each_parameter_mut(&mut |name, parameter| {
-            let Some(gradient) = parameter.grad() else { return };
-            let (g, p) = (gradient.value(), parameter.value_mut());
-            assert!(
-                p.rank() >= 2,
-                "muon: parameter {name} {} is no matrix; it belongs to another optimiser of \
-                 ParameterGroups",
-                p.shape()
-            );
+        let stepped = self.memory.for_each(MOMENTS.len(), model, &mut |name, p, gradient, m| {
+            if p.rank() < 2 {
+                return Err(format!(
+                    "parameter {name} {} is no matrix; it belongs to another optimiser of \
+                     ParameterGroups",
+                    p.shape()
+                ));
+            }
+            let (g, m) = (&gradient.to_dense(), &mut m[0]);
             let mix = formula!(|m, g; mu, rest| mu * m + rest * g);
             let scalars = [momentum, 1.0 - momentum];
-            let [m] = memory.of(name, p, MOMENTS.len()) else { return };
             Tensor::update(&mut [&mut *m], mix, &[g], &scalars);
             let u = if nesterov { Tensor::map(mix, &[&*m, g], &scalars) } else { m.clone() };
             let (rows, columns) = (p.dim(0), p.elem_count() / p.dim(0).max(1));
@@ -124,7 +133,11 @@ impl Optimizer for Muon {
             };
             let move_on = formula!(|p, o; keep, rate| keep * p - rate * o);
             Tensor::update(&mut [p], move_on, &[&o], &[1.0 - lr * weight_decay, lr * scale]);
+            Ok(())
         });
+        if let Err(mistake) = stepped {
+            panic!("muon: {mistake}");
+        }
     }
 
     fn lr(&self) -> f64 {

@@ -5,6 +5,7 @@
 
 use plies_tensor::{Formula, formula};
 
+use super::settings::{not_negative, share};
 use super::{Memory, Rule};
 
 /// Adam with Nesterov's momentum, which grows to β₁ over the first steps; as PyTorch's `NAdam`.
@@ -35,7 +36,13 @@ pub struct NAdam {
 
 impl NAdam {
     /// NAdam at learning rate `lr` with β = (0.9, 0.999), ε = 1e-8 and ψ = 0.004.
+    ///
+    /// # Panics
+    /// When this or another number is not one that it can be:
+    /// a learning rate, ε or decay below 0 or NaN, a β not in 0..1.
+    #[track_caller]
     pub fn new(lr: f64) -> Self {
+        let lr = not_negative("nadam", "lr", lr);
         NAdam {
             lr,
             betas: (0.9, 0.999),
@@ -48,32 +55,38 @@ impl NAdam {
     }
 
     /// Other β₁ and β₂.
+    #[track_caller]
     pub fn betas(mut self, beta1: f64, beta2: f64) -> Self {
-        self.betas = (beta1, beta2);
+        self.betas = (share("nadam", "beta1", beta1), share("nadam", "beta2", beta2));
         self
     }
 
     /// Another ε.
+    #[track_caller]
     pub fn eps(mut self, eps: f64) -> Self {
-        self.eps = eps;
+        self.eps = not_negative("nadam", "eps", eps);
         self
     }
 
     /// Another ψ, which says how fast the momentum grows.
+    #[track_caller]
     pub fn momentum_decay(mut self, psi: f64) -> Self {
-        self.momentum_decay = psi;
+        self.momentum_decay = not_negative("nadam", "momentum_decay", psi);
         self
     }
 
     /// With λp added to the gradient.
+    #[track_caller]
     pub fn weight_decay(mut self, lambda: f64) -> Self {
-        (self.weight_decay, self.decoupled) = (lambda, false);
+        (self.weight_decay, self.decoupled) =
+            (not_negative("nadam", "weight_decay", lambda), false);
         self
     }
 
     /// With decoupled weight decay λ, as in AdamW.
+    #[track_caller]
     pub fn decoupled_weight_decay(mut self, lambda: f64) -> Self {
-        (self.weight_decay, self.decoupled) = (lambda, true);
+        (self.weight_decay, self.decoupled) = (not_negative("nadam", "weight_decay", lambda), true);
         self
     }
 

@@ -6,6 +6,7 @@
 
 use plies_tensor::{Formula, formula};
 
+use super::settings::{not_negative, share};
 use super::{Memory, Rule};
 
 /// Adam that does not trust its second moment while that is made of a few gradients, in place of a
@@ -37,33 +38,44 @@ pub struct RAdam {
 
 impl RAdam {
     /// RAdam at learning rate `lr` with β = (0.9, 0.999) and ε = 1e-8.
+    ///
+    /// # Panics
+    /// When this or another number is not one that it can be:
+    /// a learning rate, ε or decay below 0 or NaN, a β not in 0..1.
+    #[track_caller]
     pub fn new(lr: f64) -> Self {
+        let lr = not_negative("radam", "lr", lr);
         let (betas, eps) = ((0.9, 0.999), 1e-8);
         let memory = Memory::default();
         RAdam { lr, betas, eps, weight_decay: 0.0, decoupled: false, memory }
     }
 
     /// Other β₁ and β₂.
+    #[track_caller]
     pub fn betas(mut self, beta1: f64, beta2: f64) -> Self {
-        self.betas = (beta1, beta2);
+        self.betas = (share("radam", "beta1", beta1), share("radam", "beta2", beta2));
         self
     }
 
     /// Another ε.
+    #[track_caller]
     pub fn eps(mut self, eps: f64) -> Self {
-        self.eps = eps;
+        self.eps = not_negative("radam", "eps", eps);
         self
     }
 
     /// With λp added to the gradient.
+    #[track_caller]
     pub fn weight_decay(mut self, lambda: f64) -> Self {
-        (self.weight_decay, self.decoupled) = (lambda, false);
+        (self.weight_decay, self.decoupled) =
+            (not_negative("radam", "weight_decay", lambda), false);
         self
     }
 
     /// With decoupled weight decay λ, as in AdamW.
+    #[track_caller]
     pub fn decoupled_weight_decay(mut self, lambda: f64) -> Self {
-        (self.weight_decay, self.decoupled) = (lambda, true);
+        (self.weight_decay, self.decoupled) = (not_negative("radam", "weight_decay", lambda), true);
         self
     }
 }

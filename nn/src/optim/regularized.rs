@@ -9,6 +9,8 @@ use plies_autograd::Var;
 use plies_tensor::{Elementwise, Tensor, formula};
 
 use super::groups::Takes;
+use super::rule::gradients_fit;
+use super::settings::not_negative;
 use super::{Optimizer, State};
 use crate::{CheckpointError, Module};
 
@@ -84,32 +86,44 @@ impl Regularized {
     }
 
     /// With the penalty λ Σ|p|.
+    ///
+    /// # Panics
+    /// As those of all numbers here, when λ is below 0 or NaN.
+    #[track_caller]
     pub fn l1(mut self, lambda: f64) -> Self {
-        self.l1 = lambda;
+        self.l1 = not_negative("regularized", "l1", lambda);
         self
     }
 
     /// With the penalty λ/2 Σp².
+    #[track_caller]
     pub fn l2(mut self, lambda: f64) -> Self {
-        self.l2 = lambda;
+        self.l2 = not_negative("regularized", "l2", lambda);
         self
     }
 
     /// With p ← sign(p) max(0, |p| - ηκ) after each step.
+    #[track_caller]
     pub fn decoupled_l1(mut self, kappa: f64) -> Self {
-        self.decoupled_l1 = kappa;
+        self.decoupled_l1 = not_negative("regularized", "decoupled_l1", kappa);
         self
     }
 
     /// With p ← (1 - ηκ)p before each step.
+    #[track_caller]
     pub fn decoupled_l2(mut self, kappa: f64) -> Self {
-        self.decoupled_l2 = kappa;
+        self.decoupled_l2 = not_negative("regularized", "decoupled_l2", kappa);
         self
     }
 
     /// With the weights that come in at a unit, which are what stands under one number of the first axis,
     /// shortened to the norm `c` after each step where they are longer.
+    ///
+    /// # Panics
+    /// When `c` is not above 0.
+    #[track_caller]
     pub fn max_norm(mut self, c: f64) -> Self {
+        assert!(c > 0.0, "regularized: max_norm {c} is not above 0");
         self.max_norm = c;
         self
     }
@@ -136,6 +150,9 @@ impl Regularized {
 impl Optimizer for Regularized {
     #[track_caller]
     fn step(&mut self, model: &mut dyn Module) {
+        if let Err(mistake) = gradients_fit(model) {
+            panic!("regularized: {mistake}");
+        }
         let Regularized { l1, l2, decoupled_l1, decoupled_l2, max_norm, .. } = *self;
         let takes = &self.takes;
         let each = |optimizer: &dyn Optimizer,

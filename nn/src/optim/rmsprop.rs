@@ -5,6 +5,7 @@
 
 use plies_tensor::{Formula, formula};
 
+use super::settings::{not_negative, share};
 use super::{Memory, Rule};
 
 /// Steps by the gradient over its root mean square, a running average; as PyTorch's `RMSprop`.
@@ -36,27 +37,36 @@ pub struct RmsProp {
 
 impl RmsProp {
     /// RMSprop at learning rate `lr` with α = 0.99 and ε = 1e-8.
+    ///
+    /// # Panics
+    /// When this or another number is not one that it can be:
+    /// a learning rate, ε or decay below 0 or NaN, an α or a momentum not in 0..1.
+    #[track_caller]
     pub fn new(lr: f64) -> Self {
+        let lr = not_negative("rmsprop", "lr", lr);
         let memory = Memory::default();
         let (alpha, eps) = (0.99, 1e-8);
         RmsProp { lr, alpha, eps, momentum: 0.0, centered: false, weight_decay: 0.0, memory }
     }
 
     /// Another α.
+    #[track_caller]
     pub fn alpha(mut self, alpha: f64) -> Self {
-        self.alpha = alpha;
+        self.alpha = share("rmsprop", "alpha", alpha);
         self
     }
 
     /// Another ε.
+    #[track_caller]
     pub fn eps(mut self, eps: f64) -> Self {
-        self.eps = eps;
+        self.eps = not_negative("rmsprop", "eps", eps);
         self
     }
 
     /// With momentum `mu`.
+    #[track_caller]
     pub fn momentum(mut self, mu: f64) -> Self {
-        self.momentum = mu;
+        self.momentum = share("rmsprop", "momentum", mu);
         self
     }
 
@@ -72,8 +82,9 @@ impl RmsProp {
     }
 
     /// With λp added to the gradient.
+    #[track_caller]
     pub fn weight_decay(mut self, lambda: f64) -> Self {
-        self.weight_decay = lambda;
+        self.weight_decay = not_negative("rmsprop", "weight_decay", lambda);
         self
     }
 }

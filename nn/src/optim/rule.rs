@@ -1,7 +1,8 @@
 //! What optimisers that treat each number by itself have in common: they are a formula.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use plies_autograd::{Gradient, Var};
 use plies_tensor::{Formula, Tensor};
 
 use super::{Optimizer, State};
@@ -90,6 +91,8 @@ pub trait Rule: Send {
 pub struct Memory {
     step: u64,
     moments: BTreeMap<String, Vec<Tensor>>,
+    /// Whether the parameters are known to have names of their own.
+    names_checked: bool,
 }
 
 impl<R: Rule> Optimizer for R {
@@ -102,20 +105,21 @@ impl<R: Rule> Optimizer for R {
             true => Tensor::update_rows,
             false => Tensor::update_sparse,
         };
-        let memory = self.memory_mut();
-        model.for_each_parameter_mut(&mut |name, parameter| {
-            let Some(gradient) = parameter.gradient() else { return };
-            let p = parameter.value_mut();
-            let change = |targets: &mut [&mut Tensor]| match gradient.rows() {
-                None => Tensor::update(targets, formula, &[gradient.values()], &scalars),
-                Some(rows) => update(targets, rows, formula, &[gradient.values()], &scalars),
-            };
-            if n_moments == 0 {
-                return change(&mut [p]);
-            }
-            let moments = memory.of(name, p, n_moments);
-            change(&mut [p].into_iter().chain(moments).collect::<Vec<_>>());
-        });
+        let stepped =
+            self.memory_mut().for_each(n_moments, model, &mut |_, p, gradient, moments| {
+                let mut targets: Vec<&mut Tensor> = [p].into_iter().chain(moments).collect();
+                match gradient.rows() {
+                    None => Tensor::update(&mut targets, formula, &[gradient.values()], &scalars),
+                    Some(rows) => {
+                        update(&mut targets, rows, formula, &[gradient.values()], &scalars)
+                    }
+                }
+                Ok(())
+            });
+        if let Err(mistake) = stepped {
+            let rule = Rule::describe(self);
+            panic!("{}: {mistake}", rule.split(' ').next().unwrap_or_default());
+        }
     }
 
     fn lr(&self) -> f64 {
@@ -174,28 +178,104 @@ impl Memory {
         parameters: &BTreeMap<String, Tensor>,
     ) -> Result<Self, CheckpointError> {
         let step = take_step(&mut state)?;
-        Ok(Memory { step, moments: sorted(moments, state, parameters)? })
+        let moments = sorted(moments, state, parameters)?;
+        Ok(Memory { step, moments, names_checked: false })
     }
 
-    /// The moments of a parameter, zeros at first, on the parameter's device.
-    ///
-    /// # Panics
-    /// When the device fails that a loaded state is moved to or from.
-    #[track_caller]
-    pub(super) fn of(&mut self, name: &str, parameter: &Tensor, n: usize) -> &mut [Tensor] {
+    /// Calls `f` with each parameter that has a gradient: its name, its value, the gradient, and `n`
+    /// moments. Says what is wrong with the first that something is wrong with.
+    pub(super) fn for_each(
+        &mut self,
+        n: usize,
+        model: &mut dyn Module,
+        f: &mut dyn FnMut(&str, &mut Tensor, &Gradient, &mut [Tensor]) -> Result<(), String>,
+    ) -> Result<(), String> {
+        if !self.names_checked {
+            distinct_names(model)?;
+            self.names_checked = true;
+        }
+        let mut outcome = Ok(());
+        model.for_each_parameter_mut(&mut |name, parameter| {
+            if outcome.is_ok()
+                && let Some(gradient) = parameter.gradient()
+            {
+                outcome = fits(name, parameter, &gradient).and_then(|()| {
+                    let p = parameter.value_mut();
+                    let moments = if n == 0 { &mut [] } else { self.of(name, p, n)? };
+                    f(name, p, &gradient, moments)
+                });
+            }
+        });
+        outcome
+    }
+
+    /// The moments of a parameter, zeros at first, on the parameter's device; or why it has none.
+    pub(super) fn of(
+        &mut self,
+        name: &str,
+        parameter: &Tensor,
+        n: usize,
+    ) -> Result<&mut [Tensor], String> {
         if !self.moments.contains_key(name) {
             let zeros = (0..n).map(|_| parameter.zeros_like()).collect();
             self.moments.insert(name.to_owned(), zeros);
         }
         let moments = self.moments.get_mut(name).map_or(&mut [][..], |moments| &mut moments[..]);
-        for tensor in moments.iter_mut().filter(|t| t.device() != parameter.device()) {
-            *tensor = match tensor.to_device(parameter.device()) {
-                Ok(moved) => moved,
-                Err(fault) => panic!("optimiser state of {name}: {fault}"),
-            };
+        for tensor in moments.iter_mut() {
+            if (tensor.shape(), tensor.dtype()) != (parameter.shape(), parameter.dtype()) {
+                return Err(format!(
+                    "parameter {name} is {} {}, what is remembered of it {} {}; another model, or a \
+                     changed one, wants another optimiser",
+                    parameter.dtype(),
+                    parameter.shape(),
+                    tensor.dtype(),
+                    tensor.shape()
+                ));
+            }
+            if tensor.device() != parameter.device() {
+                let moved = tensor.to_device(parameter.device());
+                *tensor = moved.map_err(|fault| format!("parameter {name}: {fault}"))?;
+            }
         }
-        moments
+        Ok(moments)
     }
+}
+
+/// Whether each parameter can be changed by its gradient.
+pub(super) fn gradients_fit(model: &dyn Module) -> Result<(), String> {
+    let mut outcome = Ok(());
+    model.for_each_parameter(&mut |name, parameter| {
+        if let (Ok(()), Some(gradient)) = (&outcome, parameter.gradient()) {
+            outcome = fits(name, parameter, &gradient);
+        }
+    });
+    outcome
+}
+
+/// The same of one. Its value may have been given another shape since the gradient was computed.
+fn fits(name: &str, parameter: &Var, gradient: &Gradient) -> Result<(), String> {
+    let (p, g) = (parameter.value(), gradient.values());
+    if (gradient.shape(), g.dtype()) == (p.shape(), p.dtype()) {
+        return Ok(());
+    }
+    Err(format!(
+        "parameter {name} is {} {}, its gradient {} {}",
+        p.dtype(),
+        p.shape(),
+        g.dtype(),
+        gradient.shape()
+    ))
+}
+
+/// Whether each parameter has a name of its own, by which it is remembered.
+pub(super) fn distinct_names(model: &dyn Module) -> Result<(), String> {
+    let (mut names, mut outcome) = (BTreeSet::new(), Ok(()));
+    model.for_each_parameter(&mut |name, _| {
+        if !names.insert(name.to_owned()) && outcome.is_ok() {
+            outcome = Err(format!("two parameters are called {name}"));
+        }
+    });
+    outcome
 }
 
 /// The tensors of a saved state by parameter, in the order of `moments`.

@@ -4,6 +4,7 @@
 
 use plies_tensor::{Formula, formula};
 
+use super::settings::{not_negative, share};
 use super::{Memory, Rule};
 
 /// Gradient descent with momentum μ, dampening τ and weight decay λ (L2), as PyTorch's `SGD`.
@@ -35,33 +36,43 @@ pub struct Sgd {
 
 impl Sgd {
     /// Plain gradient descent at learning rate `lr`.
+    ///
+    /// # Panics
+    /// When this or another number is not one that it can be:
+    /// a learning rate or decay below 0 or NaN, a momentum or dampening not in 0..1.
+    #[track_caller]
     pub fn new(lr: f64) -> Self {
+        let lr = not_negative("sgd", "lr", lr);
         let memory = Memory::default();
         Sgd { lr, momentum: 0.0, nesterov: false, dampening: 0.0, weight_decay: 0.0, memory }
     }
 
     /// With momentum `mu`.
+    #[track_caller]
     pub fn momentum(mut self, mu: f64) -> Self {
-        self.momentum = mu;
+        self.momentum = share("sgd", "momentum", mu);
         self
     }
 
     /// With Nesterov's form of momentum `mu`.
+    #[track_caller]
     pub fn nesterov(mut self, mu: f64) -> Self {
-        (self.momentum, self.nesterov) = (mu, true);
+        (self.momentum, self.nesterov) = (share("sgd", "momentum", mu), true);
         self
     }
 
     /// With what a gradient adds to the momentum multiplied by 1 - τ, from the second step on. Nesterov's
     /// form has no dampening.
+    #[track_caller]
     pub fn dampening(mut self, tau: f64) -> Self {
-        self.dampening = tau;
+        self.dampening = share("sgd", "dampening", tau);
         self
     }
 
     /// With λp added to the gradient.
+    #[track_caller]
     pub fn weight_decay(mut self, lambda: f64) -> Self {
-        self.weight_decay = lambda;
+        self.weight_decay = not_negative("sgd", "weight_decay", lambda);
         self
     }
 }
