@@ -1,7 +1,7 @@
 //! Mistakes, found before a tensor would report them in its own words: the messages name the layer and
 //! what was asked of it.
 
-use plies_tensor::{Device, Tensor};
+use plies_tensor::{DType, Device, Tensor};
 
 /// Checks that so many numbers can exist, before anything multiplies the sizes.
 #[track_caller]
@@ -24,5 +24,17 @@ pub(crate) fn numbers(name: &str, what: &str, numbers: &Tensor, n: usize, left_o
     let is_wrong = |&c: &i32| (c < 0 || c as usize >= n) && Some(c) != left_out;
     if let Some(at) = list.iter().position(is_wrong) {
         panic!("{name}: {what} {} at position {at} is outside 0..{n}", list[at]);
+    }
+}
+
+/// Checks that numbers on the CPU are -1 or 1.
+#[track_caller]
+pub(crate) fn signs(name: &str, targets: &Tensor) {
+    if *targets.device() != Device::cpu() {
+        return;
+    }
+    let list = targets.to_dtype(DType::F64).to_vec::<f64>().unwrap_or_default();
+    if let Some(at) = list.iter().position(|t| t.abs() != 1.0) {
+        panic!("{name}: target {} at position {at} is neither -1 nor 1", list[at]);
     }
 }

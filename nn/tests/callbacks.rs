@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use plies_nn::data::{Loader, TensorDataset};
 use plies_nn::loss::cross_entropy;
-use plies_nn::optim::{Adam, Lazy, Optimizer, ParameterGroups, Sgd};
+use plies_nn::optim::{Adam, Ema, Lazy, Optimizer, ParameterGroups, Sgd};
 use plies_nn::train::{
     BatchEvent, Callback, Checkpoints, CsvLog, EarlyStopping, Fit, Flow, KeepBest, LrSweep,
     Plateau, Report, Statistics, Subject, TrainError, Training, dead_units, find_lr, fit,
@@ -176,7 +176,7 @@ fn what_does_not_fit_a_training_that_is_resumed_is_named() {
     };
     assert_eq!(resumed(good.clone(), &loader(100)).unwrap().examples, 100 - 48);
     let error = resumed(good.clone(), &loader(50)).unwrap_err().to_string();
-    assert!(error.contains("in the middle of an epoch of 7 batches, which has 4 here"), "{error}");
+    assert!(error.contains("in the middle of an epoch of batches 7, here it is 4"), "{error}");
     for (key, value, part) in [
         ("epoch", "x", "epoch \"x\" is no such number"),
         ("training.batch", "-1", "batch \"-1\" is no such number"),
@@ -251,6 +251,164 @@ fn callbacks_take_up_what_they_remembered() {
     assert!(bytes(&fresh) == bytes(&best));
     let report = train(&Fit { epochs: 3..9, ..Fit::epochs(0) }, &mut [&mut fresh]).unwrap();
     assert_eq!(report.epochs, 4, "one epoch that was no better was before");
+}
+
+#[test]
+fn an_epoch_is_finished_as_it_was_begun_and_the_next_may_be_another() {
+    let good = checkpoint();
+    let resumed = |resume: &Checkpoint, loader: Loader, settings: Fit| {
+        let (mut model, mut adam) = (network(), Adam::new(0.01));
+        let settings = Fit { resume: Some(resume.clone()), ..settings };
+        let callbacks: &mut [&mut dyn Callback] = &mut [&mut EarlyStopping::new(2, 0.0)];
+        let report = fit(&mut model, &mut adam, &cross_entropy, &loader, &settings, callbacks);
+        report.map(|report| report.examples).map_err(|error| error.to_string())
+    };
+    let two = || Fit::epochs(2);
+    let rows = [
+        (loader(100), Fit { accumulate: 3, ..two() }, "accumulate 1, here it is 3; an epoch"),
+        (loader(100), Fit { seed: 5, ..two() }, "seed 0, here it is 5; an epoch"),
+        (loader(100).shuffle(6), two(), "batch_size=16 shuffle=5 bucket=0 drop_last=false"),
+        (loader(98), two(), "loader examples=100 batch_size=16"),
+        (loader(98), two(), "here it is examples=98 batch_size=16"),
+    ];
+    for (loader, settings, part) in rows {
+        let error = resumed(&good, loader, settings).unwrap_err();
+        assert!(error.contains("was saved in the middle of an epoch of ") && error.contains(part));
+    }
+    // Two epochs of 7 batches, then one of 4, in the same folder.
+    let folder = tempfile::tempdir().unwrap();
+    let mut checkpoints = Checkpoints::new(folder.path());
+    train(&Fit::epochs(2), &mut [&mut checkpoints]).unwrap();
+    let settings = Fit { resume: checkpoints.newest().unwrap(), seed: 5, ..Fit::epochs(3) };
+    let (mut model, mut adam) = (network(), Adam::new(0.01));
+    let callbacks: &mut [&mut dyn Callback] = &mut [&mut checkpoints];
+    fit(&mut model, &mut adam, &cross_entropy, &loader(50), &settings, callbacks).unwrap();
+    assert_eq!(names(folder.path()).last().unwrap(), "iteration-00000018.safetensors");
+}
+
+#[test]
+fn a_resumed_training_that_is_refused_changes_nothing() {
+    let stored = |model: &Sequential, optimizer: &Adam| {
+        let mut checkpoint = Checkpoint::new();
+        checkpoint.put_model(model);
+        checkpoint.put_optimizer(optimizer);
+        checkpoint.to_bytes().unwrap()
+    };
+    let good = checkpoint();
+    let mut damaged = [good.clone(), good.clone(), good.clone(), good];
+    damaged[0].insert("training.gradient.0.bias", Tensor::from([1f32]));
+    damaged[1].set("training.callback.0.waited", "x");
+    damaged[2].insert("optimizer.exp_avg.0.bias", Tensor::from([1f32]));
+    damaged[3].set("optimizer", "sgd");
+    for checkpoint in damaged {
+        let (mut model, mut adam) = (network(), Adam::new(0.01));
+        let before = stored(&model, &adam);
+        let settings = Fit { resume: Some(checkpoint), ..Fit::epochs(2) };
+        let callbacks: &mut [&mut dyn Callback] = &mut [&mut EarlyStopping::new(2, 0.0)];
+        fit(&mut model, &mut adam, &cross_entropy, &loader(100), &settings, callbacks).unwrap_err();
+        assert!(stored(&model, &adam) == before);
+    }
+}
+
+/// Three batches to a step: the checkpoint that is gone on from holds gradients, the next ones do not.
+#[test]
+fn what_is_saved_beside_an_earlier_checkpoint_holds_nothing_of_its_training() {
+    let run = |folder: &Path, stop: u64| {
+        let mut checkpoints = Checkpoints::new(folder).every_batches(1);
+        let newest = checkpoints.newest().unwrap();
+        if let Some(newest) = &newest {
+            checkpoints = checkpoints.with(newest.clone());
+        }
+        let settings = Fit { accumulate: 3, resume: newest, ..Fit::epochs(1) };
+        train(&settings, &mut [&mut StopAt(stop), &mut checkpoints]).unwrap();
+        checkpoints.newest().unwrap().unwrap()
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let has_gradients = |checkpoint: &Checkpoint| {
+        checkpoint.tensors().keys().any(|name| name.starts_with("training.gradient."))
+    };
+    assert!(has_gradients(&run(folder.path(), 2)));
+    assert!(!has_gradients(&run(folder.path(), 3)));
+    let whole = tempfile::tempdir().unwrap();
+    assert!(run(folder.path(), 7).to_bytes().unwrap() == run(whole.path(), 7).to_bytes().unwrap());
+}
+
+#[test]
+fn a_process_that_is_slower_than_another_keeps_the_checkpoint_that_it_has_written() {
+    let folder = tempfile::tempdir().unwrap();
+    struct Faster<'a>(&'a Path);
+    impl Callback for Faster<'_> {
+        fn on_batch(&mut self, _: &BatchEvent, _: &mut Training<'_>) -> Result<Flow, TrainError> {
+            for i in 90..94 {
+                fs::write(self.0.join(format!("iteration-000000{i}.safetensors")), "").unwrap();
+            }
+            Ok(Flow::Continue)
+        }
+    }
+    let mut checkpoints = Checkpoints::new(folder.path()).keep(2);
+    train(&Fit::epochs(1), &mut [&mut Faster(folder.path()), &mut checkpoints]).unwrap();
+    let found = [7, 92, 93].map(|i| format!("iteration-000000{i:02}.safetensors"));
+    assert_eq!(names(folder.path()), found);
+}
+
+/// No user may write there.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_folder_in_which_nothing_can_be_written_is_noticed_before_the_first_epoch() {
+    let mut history = plies_nn::train::History::default();
+    let error = train(&Fit::epochs(1), &mut [&mut history, &mut Checkpoints::new("/proc/self")]);
+    assert!(error.unwrap_err().to_string().starts_with("/proc/self: "));
+    assert!(history.epochs().is_empty());
+}
+
+#[test]
+fn the_log_of_an_earlier_training_is_whole_if_another_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut log, mut checkpoints) =
+        (CsvLog::new(folder.path().join("log.csv")), Checkpoints::new(folder.path()));
+    train(&Fit::epochs(2), &mut [&mut log, &mut checkpoints]).unwrap();
+    let text = || fs::read_to_string(folder.path().join("log.csv")).unwrap();
+    let before = text();
+    train(&Fit::epochs(1), &mut [&mut log, &mut checkpoints]).unwrap_err();
+    assert_eq!(text(), before);
+    // One that is not refused begins the file anew with its first row.
+    train(&Fit::epochs(1), &mut [&mut log]).unwrap();
+    assert_eq!(text().lines().count(), 2);
+}
+
+#[test]
+fn a_panic_leaves_the_learning_rate_no_gradients_and_the_parameters_in_their_place() {
+    #[derive(Clone, Copy)]
+    struct Falls {
+        in_an_epoch: bool,
+    }
+    impl Callback for Falls {
+        fn on_batch(&mut self, _: &BatchEvent, _: &mut Training<'_>) -> Result<Flow, TrainError> {
+            assert!(!self.in_an_epoch, "on purpose");
+            Ok(Flow::Continue)
+        }
+    }
+    for in_an_epoch in [true, false] {
+        let (mut model, mut ema) = (network(), Ema::new(Adam::new(0.5), 0.9));
+        let settings = Fit { warm_up: 100, ..Fit::epochs(1) };
+        let run = std::panic::AssertUnwindSafe(|| {
+            let mut best = KeepBest::new(|_, _| panic!("on purpose"));
+            let callbacks: &mut [&mut dyn Callback] = &mut [&mut Falls { in_an_epoch }, &mut best];
+            fit(&mut model, &mut ema, &cross_entropy, &loader(100), &settings, callbacks)
+        });
+        std::panic::catch_unwind(run).unwrap_err();
+        assert_eq!((ema.lr(), ema.shows_averages()), (0.5, Some(false)));
+        model.for_each_parameter(&mut |_, p| assert!(p.grad().is_none()));
+    }
+}
+
+#[test]
+fn a_best_epoch_that_there_is_not_is_not_gone_back_to() {
+    let mut best = KeepBest::new(|_, _| Ok(f64::NAN));
+    best.restore(&mut network()).unwrap();
+    train(&Fit::epochs(2), &mut [&mut best]).unwrap();
+    let error = best.restore(&mut network()).unwrap_err().to_string();
+    assert_eq!(error, "keep_best: of 2 epochs none is the best, all measure NaN");
 }
 
 #[test]

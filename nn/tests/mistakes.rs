@@ -76,6 +76,7 @@ fn a_mistake_is_reported_at_the_callers_line_by_the_name_of_the_layer() {
     let all = AttentionMask::default();
     let x = Var::constant(Tensor::from([[[1f32, 2.0]]]));
     let batch = Var::constant(Tensor::from([[[1f32, 2.0]; 3]; 2]));
+    let cosines = Var::constant(Tensor::from([[1f32, 2.0]; 2]));
     let sweep = LrSweep::default();
     let search = |sweep| {
         let (mut model, mut sgd) = (linear(), Sgd::new(0.1));
@@ -456,6 +457,19 @@ fn a_mistake_is_reported_at_the_callers_line_by_the_name_of_the_layer() {
         ("fit: the loss depends on none of the model's parameters", &|| {
             _ = run(&mut linear(), &|y, _| y.detach().sum_all(), 1);
         }),
+        ("fit: inside no_grad nothing is recorded", &|| {
+            plies_autograd::no_grad(|| _ = run(&mut linear(), &loss::cross_entropy, 1));
+        }),
+        ("sequences: there are none, of which no batch has a shape", &|| {
+            let none = SequenceDataset::tagged(Vec::new(), Vec::new(), 0.0);
+            drop(plies_nn::data::Dataset::batch(&none, &[]));
+        }),
+        ("mse: predictions are f32, what they are compared with i32; cast", &|| {
+            drop(loss::mse(&x, &Tensor::from([[[1, 2]]])));
+        }),
+        ("cosine_embedding: target 0 at position 1 is neither -1 nor 1", &|| {
+            drop(loss::cosine_embedding(&cosines, &cosines, &Tensor::from([1f32, 0.0])));
+        }),
         ("sgd: lr -1 is not 0 or more", &|| drop(Sgd::new(-1.0))),
         ("sgd: lr NaN is not 0 or more", &|| drop(Sgd::new(f64::NAN))),
         ("sgd: momentum 1.5 is not in 0..1", &|| drop(Sgd::new(0.1).momentum(1.5))),
@@ -566,4 +580,29 @@ fn an_optimiser_state_that_does_not_fit_is_an_error_of_its_own_kind() {
     let error = Sgd::new(0.1).load_state(State::new(), &State::new()).unwrap_err();
     assert!(matches!(error, CheckpointError::State { .. }));
     assert_eq!(error.to_string(), "optimiser state: step is missing");
+}
+
+#[test]
+fn a_training_of_nothing_is_an_error() {
+    let refused = |loader: &Loader, settings: &Fit| {
+        let (mut model, mut sgd) = (Linear::new(1, 2, &mut Rng::new(1)), Sgd::new(0.1));
+        fit(&mut model, &mut sgd, &loss::cross_entropy, loader, settings, &mut [])
+            .unwrap_err()
+            .to_string()
+    };
+    let data = TensorDataset::new(Tensor::from([[1f32]]), Tensor::from([1]));
+    let none = Loader::new(Arc::new(data), 2).drop_last();
+    let backwards = Fit { epochs: std::ops::Range { start: 5, end: 2 }, ..Fit::epochs(0) };
+    assert_eq!(refused(&loader(), &backwards), "fit: epochs 5 to 2 are none");
+    let error = "fit: no batches, for there are 1 examples";
+    assert_eq!(refused(&none, &Fit::epochs(1)), error);
+    let held_out = Fit { held_out: Some(none), ..Fit::epochs(1) };
+    assert_eq!(refused(&loader(), &held_out), "fit: no batches of held-out examples");
+    let (mut twins, mut sgd) = (
+        Sequential::new().push_named("training", Linear::new(1, 2, &mut Rng::new(1))),
+        Sgd::new(0.1),
+    );
+    let settings = Fit::epochs(1);
+    let error = fit(&mut twins, &mut sgd, &loss::cross_entropy, &loader(), &settings, &mut []);
+    assert!(error.unwrap_err().to_string().starts_with("fit: training.weight is a name of"));
 }

@@ -6,6 +6,17 @@ use plies_tensor::{DType, Tensor};
 use super::{Checkpoint, CheckpointError};
 use crate::Module;
 
+/// A gradient, where there is one, for each parameter.
+pub(crate) struct Gradients(Vec<Option<Gradient>>);
+
+impl Gradients {
+    /// Gives them to the parameters.
+    pub(crate) fn put(self, model: &dyn Module) {
+        let mut gradients = self.0.into_iter();
+        model.for_each_parameter(&mut |_, p| p.set_gradient(gradients.next().flatten()));
+    }
+}
+
 impl Checkpoint {
     /// Stores the gradients that a model's parameters have.
     pub(crate) fn put_gradients(&mut self, model: &dyn Module) {
@@ -23,14 +34,15 @@ impl Checkpoint {
     /// # Errors
     /// One that does not fit its parameter; a fault of a device.
     pub(crate) fn load_gradients(&self, model: &dyn Module) -> Result<(), CheckpointError> {
-        let mut loaded = Ok(());
-        model.for_each_parameter(
-            &mut |name, parameter| match self.gradient(name, parameter.value()) {
-                Ok(gradient) => parameter.set_gradient(gradient),
-                Err(error) => loaded = Err(error),
-            },
-        );
-        loaded
+        self.gradients(model)?.put(model);
+        Ok(())
+    }
+
+    /// What [`load_gradients`](Checkpoint::load_gradients) gives, if all of it fits.
+    pub(crate) fn gradients(&self, model: &dyn Module) -> Result<Gradients, CheckpointError> {
+        let mut gradients = Vec::new();
+        model.for_each_parameter(&mut |name, p| gradients.push(self.gradient(name, p.value())));
+        Ok(Gradients(gradients.into_iter().collect::<Result<_, _>>()?))
     }
 
     fn gradient(

@@ -25,6 +25,7 @@ mod nested;
 mod stored;
 
 pub use model::Differences;
+pub(crate) use model::check_names;
 pub(crate) use nested::{take_from, under};
 use stored::{Stored, read_tensor};
 

@@ -15,7 +15,7 @@ use crate::visitor::{Found, FoundMut, Visitor, VisitorMut};
 #[doc(alias("missing_keys", "unexpected_keys"))]
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Differences {
-    /// What the model has and the file has not, in the model's order.
+    /// What the model has and the file has not, in the model's order, buffers last.
     pub missing: Vec<String>,
     /// What the file has and the model has not, in the order of names.
     pub unexpected: Vec<String>,
@@ -199,15 +199,18 @@ impl Checkpoint {
             }
             tensors.push(found);
         }
-        let mut missing = Vec::new();
-        for (Part { name, leaf, .. }, tensor) in parts.iter().zip(&mut tensors) {
+        for (Part { leaf, .. }, tensor) in parts.iter().zip(&mut tensors) {
             if tensor.is_none() {
                 *tensor = leaf.and_then(|leaf| leaves.get(&leaf)).map(|(_, tensor)| tensor.clone());
             }
-            if tensor.is_none() {
-                missing.push(name.clone());
-            }
         }
+        let places = || parts.iter().zip(&tensors);
+        let missing = ["parameter", "buffer"].into_iter().flat_map(|kind| {
+            let of_kind =
+                places().filter(move |(part, found)| part.kind == kind && found.is_none());
+            of_kind.map(|(part, _)| part.name.clone())
+        });
+        let missing = missing.collect();
         let used: BTreeSet<&str> = parts.iter().map(|part| part.name.as_str()).collect();
         let is_left = |name: &&String| nest_of(name).is_none() && !used.contains(name.as_str());
         let unexpected = self.tensors.keys().filter(is_left).cloned().collect();
@@ -248,6 +251,11 @@ fn parts(model: &dyn Module) -> Result<Vec<Part>, String> {
         }
     }
     Ok(parts)
+}
+
+/// Whether a model can be stored and loaded by the names that its parameters and buffers have.
+pub(crate) fn check_names(model: &dyn Module) -> Result<(), String> {
+    parts(model).map(drop)
 }
 
 /// What a tensor of this name is nested under, if it is no model's.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::Checkpoint;
+use super::{Checkpoint, TRAINING};
 
 impl Checkpoint {
     /// Stores all of another checkpoint in this one, its tensors and keys behind `name.`, in place of
@@ -35,6 +35,13 @@ impl Checkpoint {
             tensors: take_from(&mut self.tensors.clone(), name),
             metadata: take_from(&mut self.metadata.clone(), name),
         }
+    }
+
+    /// The text that is no part of a training's state, for another to be saved beside it.
+    pub(crate) fn settings(&self) -> Checkpoint {
+        let mut settings = Checkpoint { tensors: BTreeMap::new(), ..self.clone() };
+        take_from(&mut settings.metadata, TRAINING);
+        settings
     }
 
     /// Stores all that another checkpoint holds, in place of what is here by the same names.

@@ -170,6 +170,20 @@ impl Loader {
         self.examples().div_ceil(self.batch_size)
     }
 
+    /// What the batches of an epoch follow from, the examples themselves and what the transforms do
+    /// apart; in one line, to be compared when training is resumed.
+    pub(crate) fn describe(&self) -> String {
+        let Loader { batch_size, pool, drop_last, transforms, .. } = self;
+        let seeds: Vec<u64> = transforms.iter().map(|(_, seed)| *seed).collect();
+        format!(
+            "examples={} batch_size={batch_size} {} bucket={} drop_last={drop_last} \
+             transforms={seeds:?}",
+            self.examples(),
+            self.order.describe(),
+            pool.unwrap_or(0)
+        )
+    }
+
     /// The numbers of the examples of each batch of an epoch.
     fn plan(&self, epoch: usize) -> Vec<Vec<usize>> {
         let mut numbers = self.order.numbers(self.dataset.len(), epoch);

@@ -41,6 +41,15 @@ impl Order {
         }
     }
 
+    /// Its name, and what it draws by.
+    pub(super) fn describe(&self) -> String {
+        match self {
+            Order::InTurn => "in turn".to_owned(),
+            Order::Shuffled { seed } => format!("shuffle={seed}"),
+            Order::Sampled { seed, .. } => format!("sample={seed}"),
+        }
+    }
+
     /// The examples of an epoch. One that comes for the k-th time has the number index + k · n, counting
     /// k from 0: it is the example `number % n`, and draws random numbers of its own.
     pub(super) fn numbers(&self, n: usize, epoch: usize) -> Vec<usize> {

@@ -101,6 +101,7 @@ impl Dataset for SequenceDataset {
 
     /// # Panics
     /// Without indices when there are no sequences, whose shape is then not known.
+    #[track_caller]
     fn batch(&self, indices: &[usize]) -> Batch {
         let targets = match &self.targets {
             Targets::Whole(targets) => select(targets, indices),
@@ -136,7 +137,9 @@ fn check_alike(what: &str, sequences: &[Tensor]) {
 }
 
 /// Some of the sequences below one another, with `value` where one has no steps: [B, longest T, ...].
+#[track_caller]
 fn pad(sequences: &[Tensor], indices: &[usize], value: f64) -> Tensor {
+    assert!(!sequences.is_empty(), "sequences: there are none, of which no batch has a shape");
     let longest = indices.iter().map(|&i| sequences[i].dim(0)).max().unwrap_or(0);
     let pad = |&i: &usize| sequences[i].pad(0, 0, longest - sequences[i].dim(0), value);
     let padded: Vec<Tensor> = indices.iter().map(pad).collect();

@@ -6,6 +6,7 @@ use plies_autograd::Var;
 use plies_tensor::{Elementwise, Tensor, formula};
 
 use super::{Reduction, reduced};
+use crate::check;
 
 /// Turns vectors that belong together (t = 1) into one direction, and others (t = -1) away from each other: the
 /// mean of 1 - cos(a, b) or max(0, cos(a, b)), with cos(a, b) = a·b / ‖a‖‖b‖.
@@ -48,7 +49,7 @@ impl CosineEmbedding {
     /// The loss of a [B, D], b [B, D], targets `[B]` of -1 or 1 -> [] or `[B]`.
     ///
     /// # Panics
-    /// When the shapes do not fit.
+    /// When the shapes do not fit, or on the CPU a target is neither -1 nor 1.
     #[track_caller]
     pub fn of(&self, a: &Var, b: &Var, targets: &Tensor) -> Var {
         assert!(
@@ -58,6 +59,7 @@ impl CosineEmbedding {
             b.shape(),
             targets.shape()
         );
+        check::signs("cosine_embedding", targets);
         let dot = (a * b).sum(&[-1], false); // [B]
         let squares = |x: &Var| x.sqr().sum(&[-1], false);
         let (aa, bb) = (squares(a), squares(b));

@@ -88,6 +88,13 @@ fn elementwise(
         "{name}: predictions {} with targets {targets}; they must have one shape",
         predictions.shape()
     );
+    if let Some(other) = others.iter().find(|other| other.dtype() != predictions.dtype()) {
+        panic!(
+            "{name}: predictions are {}, what they are compared with {}; cast with to_dtype",
+            predictions.dtype(),
+            other.dtype()
+        );
+    }
     let others: Vec<Var> = others.iter().map(|&other| Var::constant(other.clone())).collect();
     let inputs: Vec<&Var> = [predictions].into_iter().chain(&others).collect();
     if reduction == Reduction::None {

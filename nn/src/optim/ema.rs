@@ -87,7 +87,7 @@ impl Optimizer for Ema {
         let t = self.memory.next_step() as f64;
         let rest = 1.0 - self.decay.min((t - 1.0) / t);
         let follow = formula!(|a, p; rest| a + rest * (p - a));
-        let mut followed = Ok(());
+        let mut mistake = None;
         model.for_each_parameter(&mut |name, parameter| {
             let p = parameter.value();
             // One that is new begins as it is.
@@ -97,10 +97,10 @@ impl Optimizer for Ema {
                     let mut averages: Vec<&mut Tensor> = averages.iter_mut().collect();
                     Tensor::update(&mut averages, follow, &[p], &[rest]);
                 }
-                Err(mistake) => followed = followed.clone().and(Err(mistake)),
+                Err(found) => _ = mistake.get_or_insert(found),
             }
         });
-        if let Err(mistake) = followed {
+        if let Some(mistake) = mistake {
             panic!("ema: {mistake}");
         }
     }
@@ -156,17 +156,17 @@ impl Optimizer for Ema {
         if std::mem::replace(&mut self.shown, show) == show {
             return;
         }
-        let mut swapped = Ok(());
+        let mut mistake = None;
         model.for_each_parameter_mut(&mut |name, parameter| {
             if self.memory.knows(name) {
                 let p = parameter.value_mut();
                 match self.memory.of(name, p, MOMENTS.len()) {
                     Ok(averages) => std::mem::swap(p, &mut averages[0]),
-                    Err(mistake) => swapped = swapped.clone().and(Err(mistake)),
+                    Err(found) => _ = mistake.get_or_insert(found),
                 }
             }
         });
-        if let Err(mistake) = swapped {
+        if let Some(mistake) = mistake {
             panic!("ema: {mistake}");
         }
     }

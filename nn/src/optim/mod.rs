@@ -74,11 +74,23 @@ pub(crate) fn by_averages<T>(
     model: &mut dyn Module,
     look: impl FnOnce(&dyn Optimizer, &dyn Module) -> T,
 ) -> T {
-    let shown = optimizer.shows_averages().unwrap_or(false);
+    let before = optimizer.shows_averages().unwrap_or(false);
     optimizer.show_averages(model, true);
-    let seen = look(optimizer, model);
-    optimizer.show_averages(model, shown);
-    seen
+    let shown = Shown { optimizer, model, before };
+    look(shown.optimizer, shown.model)
+}
+
+/// Puts back what was, even where a look ends in a panic.
+struct Shown<'a> {
+    optimizer: &'a mut dyn Optimizer,
+    model: &'a mut dyn Module,
+    before: bool,
+}
+
+impl Drop for Shown<'_> {
+    fn drop(&mut self) {
+        self.optimizer.show_averages(self.model, self.before);
+    }
 }
 
 /// What an optimiser remembers from step to step, by name: `exp_avg.layers.0.weight`, `step`.

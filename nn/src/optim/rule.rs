@@ -95,6 +95,10 @@ pub struct Memory {
     names_checked: bool,
 }
 
+/// A step of one parameter: its name, its value, the gradient and the moments; or why there is none.
+pub(super) type Change<'a> =
+    dyn FnMut(&str, &mut Tensor, &Gradient, &mut [Tensor]) -> Result<(), String> + 'a;
+
 impl<R: Rule> Optimizer for R {
     #[track_caller]
     fn step(&mut self, model: &mut dyn Module) {
@@ -182,13 +186,13 @@ impl Memory {
         Ok(Memory { step, moments, names_checked: false })
     }
 
-    /// Calls `f` with each parameter that has a gradient: its name, its value, the gradient, and `n`
-    /// moments. Says what is wrong with the first that something is wrong with.
+    /// Calls `f` for each parameter that has a gradient, with `n` moments. Says what is wrong with the
+    /// first that something is wrong with.
     pub(super) fn for_each(
         &mut self,
         n: usize,
         model: &mut dyn Module,
-        f: &mut dyn FnMut(&str, &mut Tensor, &Gradient, &mut [Tensor]) -> Result<(), String>,
+        f: &mut Change<'_>,
     ) -> Result<(), String> {
         if !self.names_checked {
             distinct_names(model)?;

@@ -4,7 +4,7 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use plies_tensor::Error;
+use plies_tensor::{Error, replace_file};
 
 use super::{Callback, Flow, Position, Report, TrainError, Training};
 use crate::{Checkpoint, CheckpointError};
@@ -104,9 +104,10 @@ impl Checkpoints {
         self
     }
 
-    /// Saves them in copies of `checkpoint`, with whatever that holds already, such as settings.
+    /// Saves them with the text of `checkpoint` besides, such as settings. It may be one of an earlier
+    /// training: what that says of model, optimiser and training gives way.
     pub fn with(mut self, checkpoint: Checkpoint) -> Self {
-        self.template = checkpoint;
+        self.template = checkpoint.settings();
         self
     }
 
@@ -149,13 +150,15 @@ fn at(path: &Path, source: std::io::Error) -> Error {
 
 impl Callback for Checkpoints {
     /// # Errors
-    /// When the folder has checkpoints of more than is done: they would be taken for the newest ones.
+    /// When nothing can be written in the folder, or it has checkpoints of more than is done: they would be
+    /// taken for the newest ones.
     fn on_train_begin(
         &mut self,
         position: &Position,
         _: &mut Training<'_>,
     ) -> Result<Flow, TrainError> {
         fs::create_dir_all(&self.folder).map_err(|source| at(&self.folder, source))?;
+        try_to_write(&self.folder)?;
         if let Some((iteration, path)) = self.files()?.pop()
             && iteration > position.iteration
         {
@@ -195,11 +198,27 @@ impl Callback for Checkpoints {
         whole.save(&self.folder.join(name))?;
         self.last = Some(position.iteration);
         let files = self.files()?;
-        for (_, path) in &files[..files.len().saturating_sub(self.keep)] {
-            fs::remove_file(path).map_err(|source| at(path, source))?;
+        for (iteration, path) in &files[..files.len().saturating_sub(self.keep)] {
+            // Another process that writes here may be further than this one, or have been faster.
+            if *iteration != position.iteration
+                && let Err(error) = fs::remove_file(path)
+                && error.kind() != ErrorKind::NotFound
+            {
+                return Err(at(path, error).into());
+            }
         }
         Ok(())
     }
+}
+
+/// Whether files can be written there: better known before an epoch than after it.
+fn try_to_write(folder: &Path) -> Result<(), Error> {
+    let probe = folder.join("plies-probe");
+    replace_file(&probe, |_| Ok(())).map_err(|source| at(folder, source))?;
+    fs::remove_file(&probe).or_else(|error| match error.kind() {
+        ErrorKind::NotFound => Ok(()), // Another process probes, too.
+        _ => Err(at(&probe, error)),
+    })
 }
 
 #[cfg(test)]

@@ -21,7 +21,7 @@ const BATCHES: &str = "iteration,epoch,lr,loss";
 /// epochs also `accuracy`, and loss and accuracy of the held-out examples. A place is empty where a number
 /// is not counted. Each row is in the file before training goes on. A training that is
 /// resumed cuts off rows of what it does again, so that the file is that of a training without a stop;
-/// one that begins anew begins the file anew.
+/// one that begins anew begins the file anew. Both do so with their first row.
 ///
 /// # Example
 /// ```
@@ -48,12 +48,14 @@ pub struct CsvLog {
     /// A row after so many batches; for epochs, none.
     every: Option<usize>,
     file: Option<File>,
+    /// The iteration that the training begins after; later rows are cut off when one is written.
+    begins_after: u64,
 }
 
 impl CsvLog {
     /// A row for each epoch.
     pub fn new(path: impl Into<PathBuf>) -> Self {
-        CsvLog { path: path.into(), every: None, file: None }
+        CsvLog { path: path.into(), every: None, file: None, begins_after: 0 }
     }
 
     /// A row after every `n` batches, with the loss of the last of them, in place of rows for epochs.
@@ -71,8 +73,8 @@ impl CsvLog {
         if self.every.is_some() { BATCHES } else { EPOCHS }
     }
 
-    /// The file, ready for the row after `iteration`.
-    fn open(&self, iteration: u64) -> io::Result<File> {
+    /// The file as it is, and with the rows up to the one to be written.
+    fn read(&self) -> io::Result<[String; 2]> {
         let old = match fs::metadata(&self.path) {
             // Reading a device or a pipe might never end.
             Ok(found) if !found.is_file() => {
@@ -82,7 +84,13 @@ impl CsvLog {
             Err(error) if error.kind() == ErrorKind::NotFound => String::new(),
             Err(error) => return Err(error),
         };
-        let kept = rows_until(&old, self.header(), iteration)?;
+        let kept = rows_until(&old, self.header(), self.begins_after)?;
+        Ok([old, kept])
+    }
+
+    /// The file, ready for its first row. Not before there is one: the training may yet be refused.
+    fn open(&self) -> io::Result<File> {
+        let [old, kept] = self.read()?;
         if kept != old {
             replace_file(&self.path, |file| file.write_all(kept.as_bytes()))?;
         }
@@ -90,9 +98,13 @@ impl CsvLog {
     }
 
     fn write(&mut self, row: &str) -> Result<Flow, TrainError> {
-        let Some(file) = &mut self.file else { return Ok(Flow::Continue) };
+        let failed = |source| at(&self.path, source);
+        let file = match self.file.take() {
+            Some(file) => file,
+            None => self.open().map_err(failed)?,
+        };
         // In one piece, and not kept back: whoever looks at the file sees it.
-        file.write_all(row.as_bytes()).map_err(|source| at(&self.path, source))?;
+        self.file.insert(file).write_all(row.as_bytes()).map_err(|e| at(&self.path, e))?;
         Ok(Flow::Continue)
     }
 }
@@ -126,7 +138,13 @@ impl Callback for CsvLog {
         position: &Position,
         _: &mut Training<'_>,
     ) -> Result<Flow, TrainError> {
-        self.file = Some(self.open(position.iteration).map_err(|source| at(&self.path, source))?);
+        (self.begins_after, self.file) = (position.iteration, None);
+        let failed = |source| at(&self.path, source);
+        let [old, _] = self.read().map_err(failed)?;
+        // One that is new is begun at once: whether it can be written is better known now.
+        if old.is_empty() {
+            self.open().map_err(failed)?;
+        }
         Ok(Flow::Continue)
     }
 

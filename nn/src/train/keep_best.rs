@@ -62,10 +62,10 @@ impl<'a> KeepBest<'a> {
         self
     }
 
-    /// Keeps the best model in a copy of `checkpoint`, with whatever that holds already, such as
-    /// settings.
+    /// Keeps the best model with the text of `checkpoint` besides, such as settings. It may be one of an
+    /// earlier training: what that says of model, optimiser and training gives way.
     pub fn with(mut self, checkpoint: Checkpoint) -> Self {
-        self.template = checkpoint;
+        self.template = checkpoint.settings();
         self
     }
 
@@ -102,9 +102,17 @@ impl<'a> KeepBest<'a> {
     /// Makes the model what it was after the best epoch; to be called when training has ended.
     ///
     /// # Errors
-    /// A fault of the device, or another model.
+    /// When there is no best epoch, because the numbers of all are NaN; a fault of the device, or another
+    /// model.
     pub fn restore(&self, model: &mut dyn Module) -> Result<(), CheckpointError> {
-        self.best.as_ref().map_or(Ok(()), |best| best.load_model(model))
+        match (&self.best, self.values.len()) {
+            (Some(best), _) => best.load_model(model),
+            (None, 0) => Ok(()),
+            (None, n) => {
+                let reason = format!("of {n} epochs none is the best, all measure NaN");
+                Err(CheckpointError::Mismatch { origin: "keep_best".to_owned(), reason })
+            }
+        }
     }
 
     fn observe(

@@ -63,8 +63,9 @@ pub struct Fit {
     /// the optimiser keeps any ([`Ema`](crate::optim::Ema)).
     pub held_out: Option<Loader>,
     /// Where to go on: a checkpoint that [`Callback::on_checkpoint`] was given, at the end of an epoch or in
-    /// the middle of one. Model, optimiser and callbacks take up what it holds, and the training ends
-    /// with the bytes of one that was never stopped, given the same settings, examples and callbacks.
+    /// the middle of one, which then has to be made of the same batches. Model, optimiser and callbacks take
+    /// up what it holds, and the training ends with the bytes of one that was never stopped, given the same
+    /// settings, examples and callbacks.
     pub resume: Option<Checkpoint>,
     /// Set from outside, for example by Ctrl-C, to stop after the current batch.
     pub stop: Arc<AtomicBool>,
@@ -110,6 +111,12 @@ pub enum TrainError {
     /// A device failed, or a file that a callback writes.
     #[error(transparent)]
     Tensor(#[from] plies_tensor::Error),
+    /// Nothing can be trained as it is asked for.
+    #[error("fit: {mistake}")]
+    Settings {
+        /// What is wrong.
+        mistake: String,
+    },
     /// What else made a callback fail.
     #[error(transparent)]
     Callback(#[from] Box<dyn std::error::Error + Send + Sync>),
@@ -151,10 +158,13 @@ pub enum TrainError {
 /// A model without parameters, such as a rule to compare with, is measured only.
 ///
 /// # Errors
-/// A fault of the device, what a callback fails by, or a checkpoint to resume that does not fit.
+/// A fault of the device, what a callback fails by, or a checkpoint to resume that does not fit: model and
+/// optimiser are then as they were. Epochs that end before they begin, no examples, a model whose names
+/// cannot be stored ([`Checkpoint::put_model`]).
 ///
 /// # Panics
-/// When the loss is not a single number, or depends on none of the model's parameters.
+/// When the loss is not a single number, or depends on none of the model's parameters, and inside
+/// [`no_grad`](plies_autograd::no_grad).
 #[track_caller]
 pub fn fit(
     model: &mut dyn Module,

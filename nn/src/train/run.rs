@@ -3,12 +3,12 @@
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use plies_autograd::Var;
+use plies_autograd::{Var, is_recording};
 use plies_tensor::{Rng, Tensor};
 
 use super::means::{Sums, count_correct, measure};
 use super::{BatchEvent, Callback, EpochEvent, Fit, Flow, Position, Report, TrainError, Training};
-use crate::checkpoint::TRAINING;
+use crate::checkpoint::{TRAINING, check_names};
 use crate::data::{Batch, Loader};
 use crate::optim::{Optimizer, by_averages, change_gradients};
 use crate::stream::{Purpose, stream};
@@ -51,7 +51,9 @@ impl<'a, 'c> Run<'a, 'c> {
         callbacks: &'a mut [&'c mut dyn Callback],
     ) -> Self {
         let (base_lr, batches) = (optimizer.lr(), loader.batches());
-        let at = Position::new(settings.epochs.start, 0, batches);
+        let epoch = settings.epochs.start;
+        let iteration = epoch.saturating_mul(batches) as u64;
+        let at = Position { epoch, batch: 0, iteration };
         Run {
             model,
             optimizer,
@@ -70,17 +72,10 @@ impl<'a, 'c> Run<'a, 'c> {
         }
     }
 
-    /// To the end of the last epoch, or to a stop. The optimiser gets its own learning rate back.
+    /// To the end of the last epoch, or to a stop.
     #[track_caller]
     pub(super) fn whole(mut self) -> Result<Report, TrainError> {
-        let report = self.train();
-        self.model.zero_grad(); // what waited for a step
-        self.optimizer.set_lr(self.base_lr);
-        report
-    }
-
-    #[track_caller]
-    fn train(&mut self) -> Result<Report, TrainError> {
+        self.check()?;
         if let Some(checkpoint) = &self.settings.resume {
             self.take_up(checkpoint)?;
         }
@@ -103,6 +98,25 @@ impl<'a, 'c> Run<'a, 'c> {
         })?;
         self.offer_checkpoint()?;
         Ok(report)
+    }
+
+    /// What no training can be made of.
+    fn check(&self) -> Result<(), TrainError> {
+        let Fit { epochs, held_out, .. } = self.settings;
+        let mistake = if epochs.start > epochs.end {
+            format!("epochs {} to {} are none", epochs.start, epochs.end)
+        } else if epochs.is_empty() {
+            return Ok(());
+        } else if self.batches == 0 {
+            format!("no batches, for there are {} examples", self.loader.dataset().len())
+        } else if held_out.as_ref().is_some_and(|loader| loader.batches() == 0) {
+            "no batches of held-out examples".to_owned()
+        } else if let Err(mistake) = check_names(self.model) {
+            mistake
+        } else {
+            return Ok(());
+        };
+        Err(TrainError::Settings { mistake })
     }
 
     /// What is left of an epoch, unless a stop is asked for.
@@ -141,7 +155,7 @@ impl<'a, 'c> Run<'a, 'c> {
         }
         self.sums.add(batch_loss, correct, n);
         self.examples += n;
-        self.at = Position::new(epoch, i + 1, self.batches);
+        (self.at.batch, self.at.iteration) = (i + 1, self.at.iteration + 1);
         let means = self.sums.means();
         let event = BatchEvent {
             epoch,
@@ -207,7 +221,7 @@ impl<'a, 'c> Run<'a, 'c> {
             lr,
             elapsed: self.started.elapsed(),
         };
-        self.at = Position::new(self.at.epoch + 1, 0, self.batches);
+        (self.at.epoch, self.at.batch) = (self.at.epoch + 1, 0);
         self.sums = Sums::ZERO;
         self.tell(|callback, training| callback.on_epoch(&event, training))?;
         self.base_lr = self.optimizer.lr();
@@ -244,7 +258,10 @@ impl<'a, 'c> Run<'a, 'c> {
     fn checkpoint(&self) -> Checkpoint {
         let mut training = Checkpoint::new();
         training.set("batch", self.at.batch.to_string());
-        training.set("batches", self.batches.to_string());
+        training.set("iteration", self.at.iteration.to_string());
+        for (key, value) in self.of_an_epoch() {
+            training.set(key, value);
+        }
         training.set("waiting", self.waiting.to_string());
         let mut sums = Checkpoint::new();
         self.sums.save(&mut sums);
@@ -267,20 +284,25 @@ impl<'a, 'c> Run<'a, 'c> {
     /// Goes on from there.
     fn take_up(&mut self, checkpoint: &Checkpoint) -> Result<(), CheckpointError> {
         let training = checkpoint.nested(TRAINING);
-        let (batch, batches) = (training.number("batch")?, training.number::<usize>("batches")?);
-        if batch > 0 && batches != self.batches {
-            let reason = format!(
-                "was saved in the middle of an epoch of {batches} batches, which has {} here",
-                self.batches
-            );
-            return Err(checkpoint.mismatch(reason));
+        let batch = training.number("batch")?;
+        let at = Position {
+            batch,
+            epoch: checkpoint.epoch()?,
+            iteration: training.number("iteration")?,
+        };
+        for (key, here) in self.of_an_epoch() {
+            let saved = training.text(key)?;
+            if batch > 0 && saved != here {
+                let reason = format!(
+                    "was saved in the middle of an epoch of {key} {saved}, here it is {here}; an epoch is \
+                     finished as it was begun"
+                );
+                return Err(checkpoint.mismatch(reason));
+            }
         }
-        self.at = Position::new(checkpoint.epoch()?, batch, self.batches);
-        self.waiting = training.number("waiting")?;
-        self.sums = Sums::load(&training.nested("sums"))?;
-        checkpoint.load_model(self.model)?;
-        checkpoint.load_optimizer(self.optimizer)?;
-        training.load_gradients(self.model)?;
+        let (waiting, sums) = (training.number("waiting")?, Sums::load(&training.nested("sums"))?);
+        let tensors = checkpoint.fitting(self.model)?;
+        let gradients = training.gradients(self.model)?;
         let stateful = self.callbacks.iter_mut().filter(|callback| callback.state().is_some());
         let stateful: Vec<_> = stateful.collect();
         let found = names(stateful.iter().map(|callback| callback.name()));
@@ -292,7 +314,31 @@ impl<'a, 'c> Run<'a, 'c> {
         for (i, callback) in stateful.into_iter().enumerate() {
             callback.load_state(&training.nested(&format!("callback.{i}")))?;
         }
+        // What refuses has done so: from here on model and optimiser are changed, or neither.
+        checkpoint.load_optimizer(self.optimizer)?;
+        tensors.put(self.model);
+        gradients.put(self.model);
+        (self.at, self.waiting, self.sums) = (at, waiting, sums);
         Ok(())
+    }
+
+    /// What an epoch is made of, which a checkpoint in its middle has to agree with.
+    fn of_an_epoch(&self) -> [(&'static str, String); 4] {
+        [
+            ("batches", self.batches.to_string()),
+            ("accumulate", self.settings.accumulate.max(1).to_string()),
+            ("seed", self.settings.seed.to_string()),
+            ("loader", self.loader.describe()),
+        ]
+    }
+}
+
+/// However it ends, by a callback's panic too: what waited for a step is dropped, and the optimiser gets its
+/// own learning rate back.
+impl Drop for Run<'_, '_> {
+    fn drop(&mut self) {
+        self.model.zero_grad();
+        self.optimizer.set_lr(self.base_lr);
     }
 }
 
@@ -300,13 +346,6 @@ impl<'a, 'c> Run<'a, 'c> {
 fn names<'a>(names: impl Iterator<Item = &'a str>) -> String {
     let names: Vec<&str> = names.collect();
     if names.is_empty() { "none".to_owned() } else { names.join(", ") }
-}
-
-impl Position {
-    fn new(epoch: usize, batch: usize, batches: usize) -> Self {
-        let iteration = epoch.saturating_mul(batches).saturating_add(batch) as u64;
-        Position { epoch, batch, iteration }
-    }
 }
 
 /// The loss of a batch and how many of it are classified right, by a training pass that draws from `rng`;
@@ -333,6 +372,7 @@ pub(super) fn descend(
         loss.shape()
     );
     if model.parameter_count() > 0 {
+        assert!(is_recording(), "fit: inside no_grad nothing is recorded, so there is no gradient");
         assert!(loss.requires_grad(), "fit: the loss depends on none of the model's parameters");
         loss.backward_with(&Var::constant(loss.value().full_like(weight)));
     }
