@@ -30,6 +30,8 @@ fn program(folder: &Path, arguments: &[&str]) -> Command {
     for name in ["LANG", "LC_ALL", "LC_CTYPE", "TERM", "NO_COLOR", "CARGO"] {
         command.env_remove(name);
     }
+    // Mesa's choice among devices complains to standard error where there is no desktop.
+    command.env("NODEVICE_SELECT", "1");
     command
 }
 
@@ -425,6 +427,7 @@ fn settings_out_of_range_are_one_line() {
         (&["--out", "data"], "data: is a folder"),
         (&["--out", "-"], "a network goes to a file, not to standard output"),
         (&["--out", "x", "--json", "x"], "x: is the file of both"),
+        (&["--device", "nothing"], "nothing"),
         (&["--colour"], "'--colour'"),
         (&["learn"], "'learn'"),
     ];
