@@ -164,14 +164,16 @@ fn recurrences() {
         let steps = Steps {
             cell,
             inputs: &[&x.narrow(1, 0, 3)],
-            sequences: &[0..5],
+            // One without steps, wherever it lies, keeps its state.
+            sequences: &[0..5, 9..9],
             backwards: false,
-            states: &[&h.narrow(0, 0, 1)],
+            states: &[&h],
             next: &[2..3],
             kept: &[1..3, 2..3],
         };
         let (kept, states) = w.narrow(1, 0, 3).recur(&steps);
-        assert_eq!(numbers(&kept[1])[12..], numbers(&states[0]));
+        assert_eq!(numbers(&kept[1])[12..], numbers(&states[0])[..3]);
+        assert_eq!(numbers(&h)[3..], numbers(&states[0])[3..]);
     }
 }
 

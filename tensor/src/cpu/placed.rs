@@ -71,7 +71,9 @@ impl<'a, T: Reducible> Placed<'a, T> {
         kept: &[Slots<T>],
     ) -> Self {
         let Recurrence { cell, weight, width, .. } = *recurrence;
-        let rows = recurrence.sequences.iter().map(|rows| rows.end).max().unwrap_or(0);
+        // Of those that have steps: where an empty one lies says nothing.
+        let some = recurrence.sequences.iter().filter(|rows| !rows.is_empty());
+        let rows = some.map(|rows| rows.end).max().unwrap_or(0);
         let per_sequence = |start, blocks: usize| {
             let stride = (blocks * width) as isize;
             Block::all(Block { start, stride, by_step: false }, blocks, width)
