@@ -156,7 +156,7 @@ impl Source {
     }
 
     /// The text's bytes, without a byte order mark.
-    fn open(&self) -> Result<Box<dyn Read + Send>> {
+    pub(crate) fn open(&self) -> Result<Box<dyn Read + Send>> {
         let failed = |source| Error::Io { path: PathBuf::from(&self.name), source };
         let (start, plain) = peek::<3>(self.open_bytes()?).map_err(failed)?;
         if start.starts_with(&[0xff, 0xfe]) || start.starts_with(&[0xfe, 0xff]) {

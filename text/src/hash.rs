@@ -1,18 +1,27 @@
 //! Two hash functions: a quick one for tables in memory, and fastText's, on which the meaning of its
 //! model files depends.
 
+const ODD: [u64; 2] = [0x9e37_79b9_7f4a_7c15, 0xa076_1d64_78bd_642f];
+
+#[inline]
+fn fold(a: u64, b: u64) -> u64 {
+    let wide = u128::from(a) * u128::from(b);
+    wide as u64 ^ (wide >> 64) as u64
+}
+
+/// The hash of what begins with one hash and goes on with another; their order matters.
+#[inline]
+pub(crate) fn mix(a: u64, b: u64) -> u64 {
+    fold(a ^ ODD[1], b ^ ODD[0]).wrapping_add(a)
+}
+
 /// A quick hash of bytes for tables in memory: eight bytes at a time, multiplied to twice the width and
-/// folded. It may change from version to version.
+/// folded. Files of classifiers hold such hashes of words.
 ///
 /// # Source
 /// The folded multiplication of wyhash (Wang Yi, public domain).
 #[inline]
 pub(crate) fn hash(bytes: &[u8]) -> u64 {
-    const ODD: [u64; 2] = [0x9e37_79b9_7f4a_7c15, 0xa076_1d64_78bd_642f];
-    let fold = |a: u64, b: u64| {
-        let wide = u128::from(a) * u128::from(b);
-        wide as u64 ^ (wide >> 64) as u64
-    };
     let mut state = bytes.len() as u64 ^ ODD[1];
     let mut rest = bytes;
     while let Some((eight, after)) = rest.split_first_chunk::<8>() {
@@ -54,6 +63,13 @@ mod tests {
         assert!(low.len() > 19_950 && high.len() > 19_950, "{} {}", low.len(), high.len());
         assert_ne!(hash(b"a"), hash(b"\0a"));
         assert_ne!(hash(b""), hash(b"\0"));
+    }
+
+    #[test]
+    fn hashes_in_files_keep_their_meaning() {
+        assert_eq!(hash(b"a long enough text"), 0x0c3c_589f_4746_f282);
+        assert_eq!(mix(hash(b"not"), hash(b"good")), 0x7d22_0dfc_cad5_37c2);
+        assert_ne!(mix(1, 2), mix(2, 1));
     }
 
     #[test]

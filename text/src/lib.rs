@@ -1,11 +1,13 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
+pub mod classify;
 pub mod corpus;
 pub mod embedded;
 mod error;
 pub mod evaluate;
 pub mod hash;
+pub mod labelled;
 mod random;
 pub mod similarity;
 pub mod tokenize;

@@ -71,6 +71,102 @@ impl Tokenizer for UnicodeWords {
     }
 }
 
+/// Words, and every mark between them as a token of its own: `!` says something about a review.
+///
+/// A word is made of letters, digits and `_`, with apostrophes between them (`don't`, `l’été`); any
+/// other character that is not white space stands for itself. Text in ASCII is cut by a look at each
+/// byte.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct WordsAndMarks;
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Class {
+    Space,
+    Letter,
+    Apostrophe,
+    Mark,
+}
+
+impl Class {
+    fn of(c: char) -> Class {
+        match c {
+            '_' => Class::Letter,
+            '\'' | '’' => Class::Apostrophe,
+            // Marks that follow a letter, as an accent does, are part of the word.
+            c if c.is_alphanumeric() || is_combining(c) => Class::Letter,
+            c if c.is_whitespace() || c.is_control() => Class::Space,
+            _ => Class::Mark,
+        }
+    }
+
+    /// What ASCII bytes are; what begins a longer character has no entry that counts.
+    const OF_BYTE: [Class; 256] = {
+        let mut table = [Class::Mark; 256];
+        let mut b = 0;
+        while b < 128 {
+            let byte = b as u8;
+            table[b] = if byte.is_ascii_alphanumeric() || byte == b'_' {
+                Class::Letter
+            } else if byte == b'\'' {
+                Class::Apostrophe
+            } else if byte <= b' ' || byte == 0x7f {
+                Class::Space
+            } else {
+                Class::Mark
+            };
+            b += 1;
+        }
+        table
+    };
+}
+
+fn is_combining(c: char) -> bool {
+    matches!(c, '\u{300}'..='\u{36f}' | '\u{900}'..='\u{903}' | '\u{93a}'..='\u{94d}' | '\u{200d}')
+}
+
+impl Tokenizer for WordsAndMarks {
+    fn for_each<'t>(&self, text: &'t str, each: &mut dyn FnMut(&'t str)) {
+        let bytes = text.as_bytes();
+        let class_at = |at: usize| match bytes.get(at) {
+            None => (Class::Space, 1),
+            Some(&byte) if byte < 0x80 => (Class::OF_BYTE[byte as usize], 1),
+            Some(_) => {
+                let next = text[at..].chars().next().expect("`at` is where a character begins");
+                (Class::of(next), next.len_utf8())
+            }
+        };
+        let mut at = 0;
+        while at < bytes.len() {
+            let (class, width) = class_at(at);
+            let start = at;
+            at += width;
+            match class {
+                Class::Space => {}
+                Class::Mark | Class::Apostrophe => each(&text[start..at]),
+                Class::Letter => {
+                    loop {
+                        while let Some(&byte) = bytes.get(at)
+                            && byte < 0x80
+                            && Class::OF_BYTE[byte as usize] == Class::Letter
+                        {
+                            at += 1;
+                        }
+                        let (class, width) = class_at(at);
+                        match class {
+                            Class::Letter => at += width,
+                            Class::Apostrophe if class_at(at + width).0 == Class::Letter => {
+                                at += width;
+                            }
+                            _ => break,
+                        }
+                    }
+                    each(&text[start..at]);
+                }
+            }
+        }
+    }
+}
+
 /// Every character by itself, blanks too: extended grapheme clusters, so that an accent stays with
 /// its letter.
 ///
@@ -149,7 +245,7 @@ mod tests {
 
     #[test]
     fn tokens_of_each_kind() {
-        let rows: [(&dyn Tokenizer, &str, &[&str]); 8] = [
+        let rows: [(&dyn Tokenizer, &str, &[&str]); 11] = [
             (&Whitespace, "", &[]),
             (&Whitespace, " \t\n", &[]),
             (&Whitespace, " a  b,c\u{a0}d\u{3000}é ", &["a", "b,c", "d", "é"]),
@@ -159,6 +255,26 @@ mod tests {
                 &["The", "quick", "fox", "32.3", "feet", "can't"],
             ),
             (&UnicodeWords, "-- !", &[]),
+            (
+                &WordsAndMarks,
+                "Don't 'quote' me, rock'n'roll… l’été!! a_1",
+                &[
+                    "Don't",
+                    "'",
+                    "quote",
+                    "'",
+                    "me",
+                    ",",
+                    "rock'n'roll",
+                    "…",
+                    "l’été",
+                    "!",
+                    "!",
+                    "a_1",
+                ],
+            ),
+            (&WordsAndMarks, " \u{a0}\u{7}", &[]),
+            (&WordsAndMarks, "e\u{301}t' 日本。", &["e\u{301}t", "'", "日本", "。"]),
             (&Characters, "", &[]),
             (&Characters, "a é", &["a", " ", "é"]),
             (&Characters, "e\u{301}!", &["e\u{301}", "!"]),
@@ -182,6 +298,13 @@ mod tests {
         fn white_space_is_that_of_the_standard_library(text in "[a-zé \t\u{a0}\u{2003}\u{85}日]{0,40}") {
             let expected: Vec<&str> = text.split_whitespace().collect();
             prop_assert_eq!(Whitespace.tokens(&text), expected);
+        }
+
+        #[test]
+        fn words_and_marks_are_all_but_white_space(text in any::<String>()) {
+            let mut visible = text.clone();
+            visible.retain(|c| Class::of(c) != Class::Space);
+            prop_assert_eq!(WordsAndMarks.tokens(&text).concat(), visible);
         }
 
         #[test]

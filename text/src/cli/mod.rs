@@ -3,15 +3,18 @@
 
 mod commands;
 pub(crate) mod console;
+pub(crate) mod explanation;
 pub(crate) mod interrupt;
+pub(crate) mod labelled;
 pub(crate) mod progress;
 pub(crate) mod text;
+pub(crate) mod verdict;
 
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use commands::{analogies, evaluate, info, nn, skipgram};
+use commands::{analogies, curve, evaluate, info, nn, predict, skipgram, supervised, test};
 use console::Failure;
 
 /// Word vectors, text classification and language models.
@@ -40,6 +43,10 @@ pub(crate) enum Command {
     Nn(nn::Nn),
     Analogies(analogies::Analogies),
     Evaluate(evaluate::Evaluate),
+    Supervised(supervised::Supervised),
+    Predict(predict::Predict),
+    Test(test::Test),
+    Curve(curve::Curve),
     Info(info::Info),
 }
 
@@ -51,6 +58,10 @@ impl Command {
             Command::Nn(args) => args.run(),
             Command::Analogies(args) => args.run(),
             Command::Evaluate(args) => args.run(),
+            Command::Supervised(args) => args.run(),
+            Command::Predict(args) => args.run(),
+            Command::Test(args) => args.run(),
+            Command::Curve(args) => args.run(),
             Command::Info(args) => args.run(),
         }
     }

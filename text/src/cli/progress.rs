@@ -11,16 +11,14 @@ use super::console::Console;
 const STEPS: u64 = 10_000;
 
 /// A bar on a terminal; lines that stay, elsewhere too; nothing when only results are wanted.
-pub(crate) struct Progress<'a> {
-    #[allow(dead_code)] // Where lines go.
-    console: &'a Console,
+pub(crate) struct Progress {
     bar: Option<ProgressBar>,
     began: Instant,
 }
 
-impl<'a> Progress<'a> {
+impl Progress {
     /// A bar called `what`.
-    pub(crate) fn new(console: &'a Console, what: &str) -> Progress<'a> {
+    pub(crate) fn new(console: &Console, what: &str) -> Progress {
         let target = if console.quiet() {
             ProgressDrawTarget::hidden()
         } else {
@@ -35,7 +33,7 @@ impl<'a> Progress<'a> {
             bar.set_prefix(what.to_owned());
             bar.enable_steady_tick(Duration::from_millis(200));
         }
-        Progress { console, bar, began: Instant::now() }
+        Progress { bar, began: Instant::now() }
     }
 
     /// Sets the bar to a share of all, with a few words beside it and the time left.
@@ -47,17 +45,16 @@ impl<'a> Progress<'a> {
         bar.set_message(format!("{words}  {} left", clock(left)));
     }
 
-    /// A line that stays, above the bar.
-    #[allow(dead_code)] // For epochs with figures of their own.
-    pub(crate) fn line(&self, text: &str) {
+    /// Prints something else, above the bar.
+    pub(crate) fn suspend<T>(&self, print: impl FnOnce() -> T) -> T {
         match &self.bar {
-            Some(bar) => bar.println(text),
-            None => self.console.progress(text),
+            Some(bar) => bar.suspend(print),
+            None => print(),
         }
     }
 }
 
-impl Drop for Progress<'_> {
+impl Drop for Progress {
     fn drop(&mut self) {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();

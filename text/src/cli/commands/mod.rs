@@ -1,8 +1,30 @@
 //! One file for each command: its arguments, and `run`.
 
 pub(crate) mod analogies;
+pub(crate) mod curve;
 pub(crate) mod evaluate;
 pub(crate) mod info;
 pub(crate) mod nn;
+pub(crate) mod predict;
 pub(crate) mod skipgram;
+pub(crate) mod supervised;
+pub(crate) mod test;
 mod vectors_file;
+
+use std::path::Path;
+
+use plies_text::classify::Classifier;
+
+use crate::cli::console::{Failure, program};
+
+/// Where a classifier is saved, and looked for, unless the command line says otherwise.
+const DEFAULT_CLASSIFIER: &str = "classifier.safetensors";
+
+/// The classifier in a file, with the advice that a beginner needs.
+fn load_classifier(file: &Path) -> Result<Classifier, Failure> {
+    if !file.exists() {
+        let advice = format!("no such file; train a classifier first: {} supervised", program());
+        return Err(Failure::at(file, advice));
+    }
+    Ok(Classifier::load(file)?)
+}

@@ -1,0 +1,140 @@
+//! The commands about documents with labels: what they answer, and what they say about mistakes.
+
+use std::{
+    fs,
+    path::Path,
+    process::{Command, Output, Stdio},
+};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// The program, in a folder, in an environment that says nothing.
+fn run(folder: &Path, arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_plies-text"));
+    command.current_dir(folder).args(arguments).stdin(Stdio::null());
+    for name in ["LANG", "LC_ALL", "TERM", "NO_COLOR", "CARGO"] {
+        command.env_remove(name);
+    }
+    command.output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+/// What it says when all is well.
+fn answer(folder: &Path, arguments: &[&str]) -> String {
+    let output = run(folder, arguments);
+    assert!(output.status.success(), "{arguments:?}: {}", text(&output.stderr));
+    let stdout = text(&output.stdout);
+    let is_wide = |line: &&str| line.chars().count() > 80;
+    assert!(stdout.lines().find(is_wide).is_none(), "{arguments:?}: {stdout}");
+    stdout
+}
+
+fn json(folder: &Path, arguments: &[&str]) -> Value {
+    let arguments = [arguments, &["--quiet", "--json", "-"]].concat();
+    let output = run(folder, &arguments);
+    assert!(output.status.success(), "{arguments:?}: {}", text(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// Its one line about bad input.
+fn mistake(folder: &Path, arguments: &[&str]) -> String {
+    let output = run(folder, arguments);
+    let stderr = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{arguments:?}: {stderr}");
+    assert_eq!(stderr.lines().count(), 1, "{stderr}");
+    stderr
+}
+
+#[test]
+fn a_classifier_is_trained_tested_and_used() {
+    let folder = TempDir::new().unwrap();
+    let folder = folder.path();
+    let said = answer(folder, &["supervised"]);
+    assert!(said.starts_with("accuracy 8"), "{said}");
+    let line = ["predict", "--line", "What a wonderful film!"];
+    let answered = answer(folder, &line);
+    assert!(answered.starts_with("1\t0.9"), "{answered}");
+    let explained = answer(folder, &[&line[..], &["--explain"]].concat());
+    assert!(explained.contains("wonderful(+"), "{explained}");
+    fs::write(folder.join("new.txt"), "awful\n\nexcellent\n").unwrap();
+    let lines = answer(folder, &["predict", "new.txt", "--only-labels"]);
+    assert_eq!(lines.lines().count(), 3);
+    assert!(lines.starts_with("0\n") && lines.ends_with("\n1\n"), "{lines}");
+    fs::write(folder.join("test.tsv"), "0\tawful\n1\tgreat\n1\tlovely\nnew\tso so\n").unwrap();
+    let tested = json(folder, &["test", "test.tsv"]);
+    assert_eq!(tested["documents"], 4);
+    assert!(tested["accuracy"].as_f64().unwrap() >= 0.5, "{tested}");
+    let curve = json(folder, &["curve", "--methods", "nb,lr", "--seeds", "2"]);
+    let points = curve["methods"][0]["points"].as_array().unwrap();
+    let accuracy = |point: &Value| point["mean"].as_f64().unwrap();
+    assert!(points.len() == 4 && accuracy(&points[0]) < accuracy(&points[3]), "{curve}");
+}
+
+#[test]
+fn each_method_and_setting_can_be_asked_for() {
+    let folder = TempDir::new().unwrap();
+    let rows =
+        ["one two", "two three", "five six"].map(|text| format!("{{\"t\":\"{text}\",\"y\":1}}\n"));
+    let other = "{\"t\":\"seven\",\"y\":[2]}\n".repeat(3);
+    fs::write(folder.path().join("f.jsonl"), rows.concat() + &other).unwrap();
+    for method in ["nb", "nb-svm", "lr", "svm", "fasttext"] {
+        let found = json(
+            folder.path(),
+            &[
+                "supervised",
+                "f.jsonl",
+                "--label",
+                "y",
+                "--text",
+                "t",
+                "--method",
+                method,
+                "--words",
+                "1",
+                "--characters",
+                "2-3",
+                "--bits",
+                "16",
+                "--tokens",
+                "words",
+                "--test",
+                "f.jsonl",
+            ],
+        );
+        assert_eq!((&found["documents"], &found["test"]["accuracy"]), (&6.into(), &1.0.into()));
+    }
+}
+
+#[test]
+fn mistakes_are_one_line_and_change_nothing() {
+    let folder = TempDir::new().unwrap();
+    let folder = folder.path();
+    fs::write(folder.join("one.tsv"), "a\tx\na\ty\n").unwrap();
+    fs::write(folder.join("wide.csv"), "1,2,3\n").unwrap();
+    fs::write(folder.join("broken.tsv"), b"a\tx\nb\t\xff\n").unwrap();
+    let rows: [(&[&str], &str); 8] = [
+        (
+            &["predict", "--line", "x"],
+            "error: classifier.safetensors: no such file; train a classifier",
+        ),
+        (&["supervised", "one.tsv"], "error: one.tsv: all 2 documents have the label \"a\""),
+        (&["supervised", "wide.csv"], "error: wide.csv:1: 3 columns (1, 2, 3); say which"),
+        (
+            &["supervised", "wide.csv", "--label", "x"],
+            "error: wide.csv:1: no column is called \"x\"",
+        ),
+        (&["supervised", "broken.tsv"], "error: broken.tsv:2: byte 3 of the line (0xff)"),
+        (&["supervised", "--cost", "-3"], "error: "),
+        (&["supervised", "-o", "no/where"], "error: no/where: cannot be written"),
+        (&["test", "one.tsv", "--model", "one.tsv"], "error: one.tsv: "),
+    ];
+    for (arguments, expected) in rows {
+        let said = mistake(folder, arguments);
+        assert!(said.starts_with(expected), "{said}");
+    }
+    assert_eq!(fs::read_dir(folder).unwrap().count(), 3);
+}
