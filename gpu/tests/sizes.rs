@@ -1,7 +1,7 @@
 use plies_gpu::Options;
 use plies_tensor::{DType, Device, Elementwise, Rng, Tensor};
 
-/// A kernel sees a kilobyte at most, as if tensors were a hundred thousand times as large.
+/// A kernel sees four kilobytes at most, as if tensors were a hundred thousand times as large.
 #[test]
 fn tensors_that_a_kernel_does_not_see_whole_are_cut() {
     let options = Options { binding: Some(4096), ..Options::default() };
@@ -13,6 +13,10 @@ fn tensors_that_a_kernel_does_not_see_whole_are_cut() {
     super::same(device, [&[50, 101]], 1e-5, |[x]| x.sum_all());
     super::same(device, [&[50, 101]], 1e-5, |[x]| x.sum(&[0], false));
     super::same(device, [&[50, 101]], 1e-5, |[x]| x.sum(&[1], false));
+    // The results are larger than that, too.
+    super::same(device, [&[5000, 2]], 1e-5, |[x]| x.sum(&[1], false));
+    super::same(device, [&[2, 5000]], 1e-5, |[x]| x.sum(&[0], false));
+    super::same(device, [&[3, 2, 1500]], 1e-5, |[x]| x.max(&[1], false));
     super::same(device, [&[8, 20, 30], &[8, 30, 20]], 1e-5, |[a, b]| a.matmul(b));
     super::same(device, [&[60, 20], &[20, 60]], 1e-5, |[a, b]| a.matmul(b));
     super::same(device, [&[7000]], 0.0, |[x]| x.to_dtype(DType::I32));

@@ -36,7 +36,7 @@ pub(crate) struct Reduction<'a> {
     pub(crate) reduced: Vec<usize>,
     pub(crate) operands: Vec<Operand<'a>>,
     pub(crate) scalars: &'a [f64],
-    /// Row-major over the kept axes.
+    /// Row-major over the kept axes, and so along one axis.
     pub(crate) out: Operand<'a>,
 }
 
@@ -63,6 +63,7 @@ impl<'a> Reduction<'a> {
         let (kept, reduced) = order.iter().partition::<Vec<usize>, _>(|&&axis| !axes[axis]);
         let sizes = |axes: Vec<usize>| axes.into_iter().map(|axis| dims[axis]).collect();
         let (kept, reduced) = (sizes(kept), sizes(reduced));
+        let out = Operand { strides: vec![1], ..out };
         Reduction { op, formula, dtype, kept, reduced, operands, scalars, out }
     }
 
@@ -157,7 +158,7 @@ impl<'a> Reduction<'a> {
         };
         let memory = gpu.scratch(2);
         for (i, (dims, operands)) in parts.into_iter().enumerate() {
-            let mut out = Operand::contiguous(&memory, 2, &[]);
+            let mut out = Operand::contiguous(&memory, 2, &[2]);
             out.offset = i as isize;
             let reduced = dims[outer..].to_vec();
             Reduction { reduced, operands, out, ..self.clone() }.run(gpu);
