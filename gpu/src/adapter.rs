@@ -93,8 +93,8 @@ fn enumerate() -> Vec<Adapter> {
     all
 }
 
-/// The adapter that is meant: the first with `wanted` in its name, whatever the case, or of that
-/// number; without a wish the best one that is hardware.
+/// The adapter that is meant: the one of that number, or else the first with `wanted` in its name,
+/// whatever the case; without a wish the best one that is hardware.
 pub(crate) fn choose(wanted: Option<&str>) -> Result<(Adapter, AdapterSummary)> {
     let all = enumerate();
     let summaries: Vec<AdapterSummary> =
@@ -112,8 +112,9 @@ pub(crate) fn choose(wanted: Option<&str>) -> Result<(Adapter, AdapterSummary)> 
 
 fn position(wanted: Option<&str>, all: &[AdapterSummary]) -> Option<usize> {
     let Some(wanted) = wanted else { return all.iter().position(|a| a.kind != "software") };
-    if let Ok(number) = wanted.parse::<usize>() {
-        return (number < all.len()).then_some(number);
+    // A number that no adapter has may be a model's: 4090.
+    if let Some(number) = wanted.parse().ok().filter(|&number| number < all.len()) {
+        return Some(number);
     }
     let wanted = wanted.to_lowercase();
     all.iter().position(|adapter| adapter.name.to_lowercase().contains(&wanted))
@@ -149,6 +150,16 @@ mod tests {
         assert_eq!(position(Some("1"), &all), Some(1));
         assert_eq!(position(Some("2"), &all), None);
         assert_eq!(position(Some("radeon"), &all), None);
+    }
+
+    #[test]
+    fn a_number_that_no_adapter_has_is_a_part_of_a_name() {
+        let names = ["GeForce RTX 4090", "GeForce RTX 2070", "Radeon 0"];
+        let all: Vec<_> = (0..).zip(names).map(|(i, name)| named(i, name, "discrete")).collect();
+        assert_eq!(position(Some("2070"), &all), Some(1));
+        assert_eq!(position(Some("4090"), &all), Some(0));
+        assert_eq!(position(Some("0"), &all), Some(0));
+        assert_eq!(position(Some("3090"), &all), None);
     }
 
     #[test]

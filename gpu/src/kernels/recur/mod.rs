@@ -3,8 +3,9 @@
 //! formula. It reads the product, the states and the step's rows of the inputs, and writes the next
 //! states over the old ones and what is kept, each where it belongs.
 //!
-//! Sequences of different lengths are products of zeros at most: a state whose sequence has ended is
-//! multiplied too, and nobody reads the result.
+//! The product is of all states at every step: one whose sequence has ended is multiplied too, and nobody
+//! reads the result. So sequences of different lengths cost the products of as many of the longest; the
+//! cell is evaluated for the steps that there are.
 
 use plies_tensor::{Contraction, DType, Formula};
 
