@@ -7,6 +7,7 @@ use plies_tensor::{
     MemoryUse, OtherRows, OutOfRange, Recurrence, Reduce, Result, Target, View, Windows,
 };
 
+use crate::fault::Fault;
 use crate::gpu::Shared;
 use crate::kernels::contract::{Contract, Finish};
 use crate::kernels::index::{COMPLAINT, complaint};
@@ -53,7 +54,7 @@ impl Shared {
     /// The first fault among what was asked for so far.
     fn report(&self, outcome: std::result::Result<(), String>) -> Result<()> {
         if let Err(reason) = outcome {
-            self.faults.record(reason);
+            self.faults.note(Fault { operation: "read", reason });
         }
         if !self.faults.any() {
             return Ok(());
@@ -69,10 +70,10 @@ impl Shared {
     fn read_all(&self, memory: &Memory, start: u64, bytes: &mut [u8]) -> Result<()> {
         let mut words = [0i32; COMPLAINT / 4];
         let note = bytemuck::cast_slice_mut(&mut words);
-        let outcome = self.queue.read(&mut [(memory, start, bytes), (&self.complaint, 0, note)]);
+        let parts = &mut [(memory, start, bytes), (&self.complaint, 0, note)];
+        let outcome = self.queue.read(parts, &self.complaint);
         if let Some(fault) = complaint(words) {
-            self.faults.record_of(fault.operation, fault.reason);
-            self.queue.write(&self.complaint, &[0; COMPLAINT]);
+            self.faults.note(fault);
         }
         self.report(outcome)
     }
@@ -368,4 +369,32 @@ impl Backend for Shared {
 fn spread(mut operand: Operand<'_>, axis: usize) -> Operand<'_> {
     operand.strides.insert(axis, 0);
     operand
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use plies_tensor::{Device, Tensor};
+
+    /// Whoever records a gather between a read and what its reader does next finds the note empty, and
+    /// nobody empties it afterwards.
+    #[test]
+    fn a_note_is_zeroed_as_it_is_read_and_never_later() {
+        let Some(gpu) = crate::gpu::tests::open() else { return };
+        let device = Device::new(gpu.clone());
+        let there = |x: Tensor| x.to_device(&device).unwrap();
+        let (x, index) = (there(Tensor::from([1f32, 2.0, 3.0])), there(Tensor::from([7])));
+        let read = || {
+            let mut words = [0i32; COMPLAINT / 4];
+            let bytes = bytemuck::cast_slice_mut(&mut words);
+            gpu.queue.read(&mut [(&gpu.complaint, 0, bytes)], &gpu.complaint).unwrap();
+            complaint(words)
+        };
+        let _first = x.gather(0, &index);
+        assert!(read().is_some());
+        assert_eq!(read(), None);
+        let _second = x.gather(0, &index);
+        assert!(device.synchronize().is_err());
+        assert!(device.synchronize().is_ok());
+    }
 }

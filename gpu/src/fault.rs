@@ -14,12 +14,15 @@ pub(crate) struct Fault {
 struct State {
     /// What the host asked for last.
     operation: &'static str,
-    first: Option<Fault>,
+    /// What kernels noted or a read met, until it is reported: all else on the device is sound.
+    note: Option<Fault>,
+    /// What the driver refused. Nobody knows which tensors that spoilt, so it stays.
+    refused: Option<Fault>,
     /// A lost device stays lost.
     lost: Option<Fault>,
 }
 
-/// The first fault since the last report, shared with the driver's callbacks.
+/// The first fault of each kind, shared with the driver's callbacks.
 #[derive(Clone, Default)]
 pub(crate) struct Faults(Arc<Mutex<State>>);
 
@@ -33,16 +36,16 @@ impl Faults {
         self.state().operation = operation;
     }
 
-    /// Keeps a fault of the operation that was begun last, unless there is an earlier one.
+    /// Keeps what the driver refused of the operation that was begun last, unless there is an earlier one.
     pub(crate) fn record(&self, reason: String) {
         let mut state = self.state();
         let fault = Fault { operation: state.operation, reason };
-        state.first.get_or_insert(fault);
+        state.refused.get_or_insert(fault);
     }
 
-    /// Keeps a fault of an operation that the device itself names.
-    pub(crate) fn record_of(&self, operation: &'static str, reason: String) {
-        self.state().first.get_or_insert(Fault { operation, reason });
+    /// Keeps a fault that leaves the device sound, until it is reported.
+    pub(crate) fn note(&self, fault: Fault) {
+        self.state().note.get_or_insert(fault);
     }
 
     pub(crate) fn lose(&self, reason: String) {
@@ -55,14 +58,14 @@ impl Faults {
     /// Whether there is one to report.
     pub(crate) fn any(&self) -> bool {
         let state = self.state();
-        state.first.is_some() || state.lost.is_some()
+        state.note.is_some() || state.refused.is_some() || state.lost.is_some()
     }
 
-    /// The fault to report, if any; it is reported once.
+    /// The fault to report, if any; a note is reported once.
     pub(crate) fn take(&self) -> Option<Fault> {
         let mut state = self.state();
-        let first = state.first.take();
-        state.lost.clone().or(first)
+        let note = state.note.take();
+        state.lost.clone().or_else(|| state.refused.clone()).or(note)
     }
 }
 
@@ -71,14 +74,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_fault_is_reported_once_and_a_lost_device_always() {
+    fn a_note_is_reported_once_and_what_the_driver_refused_or_a_lost_device_always() {
         let faults = Faults::default();
+        let note = Fault { operation: "gather", reason: "index 7".into() };
+        faults.note(note.clone());
+        assert_eq!(faults.take(), Some(note));
+        assert_eq!(faults.take(), None);
         faults.begin("map");
         faults.record("one".into());
         faults.begin("reduce");
         faults.record("two".into());
-        assert_eq!(faults.take(), Some(Fault { operation: "map", reason: "one".into() }));
-        assert_eq!(faults.take(), None);
+        for _ in 0..2 {
+            assert_eq!(faults.take(), Some(Fault { operation: "map", reason: "one".into() }));
+        }
         faults.lose("unplugged".into());
         for _ in 0..2 {
             let fault = faults.take().unwrap();

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use plies_tensor::Device;
+use plies_tensor::{Backend, Device};
 use wgpu::{DeviceDescriptor, ExperimentalFeatures, Features, Limits, MemoryHints, Trace};
 
 use crate::adapter::choose;
@@ -18,13 +18,14 @@ use crate::{AdapterSummary, Error, Result};
 /// Which device, and how much of it.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
-    /// The adapter: a part of its name, in any case, or its number among [`adapters`](crate::adapters).
+    /// The adapter: its number among [`adapters`](crate::adapters), or a part of its name, in any case.
     /// Without a wish it is the best one that is hardware.
     pub adapter: Option<String>,
     /// The most bytes that tensors and what is kept for the next ones take together.
     pub memory: Option<u64>,
     /// The most bytes of a buffer that a kernel sees at once, if less than the adapter's limit. Work
-    /// on larger ones is cut into parts.
+    /// on larger ones is cut into parts. A part begins at a multiple of so many bytes as the device says,
+    /// 256 at most, and this must not be less.
     pub binding: Option<u64>,
 }
 
@@ -82,7 +83,8 @@ impl Gpu {
     /// Opens a device.
     ///
     /// # Errors
-    /// When there is no such adapter, or its driver refuses.
+    /// When there is no such adapter, its driver refuses, or [`Options::binding`] is too small to cut
+    /// tensors into such parts.
     pub fn open(options: &Options) -> Result<Gpu> {
         let (adapter, summary) = choose(options.adapter.as_deref())?;
         let offered = adapter.limits();
@@ -124,6 +126,13 @@ impl Gpu {
             largest: summary.largest_binding.min(options.binding.unwrap_or(u64::MAX)),
             alignment: wgpu.limits().min_storage_buffer_offset_alignment.into(),
         };
+        if sight.largest < sight.alignment {
+            let Sight { largest, alignment } = sight;
+            return Err(refused(format!(
+                "a binding of {largest} bytes; parts of a buffer begin at multiples of {alignment}, \
+                 so it must be that at least"
+            )));
+        }
         let queue = Queue::new(&wgpu, queue, faults.clone());
         queue.write(&complaint, &[0; crate::kernels::index::COMPLAINT]);
         let name = unique(&summary.name);
@@ -204,8 +213,8 @@ impl Shared {
         if let Some(memory) = self.pool.take(bytes) {
             return memory;
         }
-        // What waits to be submitted may hold blocks, and so do groups of buffers.
-        self.queue.release();
+        // What is kept aside makes room once the device is done with it.
+        self.empty_cache();
         if self.queue.wait().is_ok()
             && let Some(memory) = self.pool.take(bytes)
         {
@@ -290,11 +299,39 @@ pub(crate) mod tests {
 
     #[test]
     fn a_lost_device_is_an_error_that_names_it() {
-        use plies_tensor::{Backend, Tensor};
+        use plies_tensor::Tensor;
         let Some(gpu) = open() else { return };
         let x = Tensor::from([1f32]).to_device(&Device::new(gpu.clone())).unwrap();
         gpu.lose();
         let fault = (&x + &x).to_vec::<f32>().unwrap_err().to_string();
         assert!(fault.starts_with(gpu.name()) && fault.contains("lost"), "{fault}");
+    }
+
+    #[test]
+    fn what_the_driver_refused_is_an_error_at_every_read() {
+        use plies_tensor::Tensor;
+        let Some(gpu) = open() else { return };
+        let x = Tensor::from([1f32]).to_device(&Device::new(gpu.clone())).unwrap();
+        // Memory that the host reads is of no other use.
+        let _ = gpu.wgpu.create_buffer(&wgpu::BufferDescriptor {
+            label: None,
+            size: 16,
+            usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::STORAGE,
+            mapped_at_creation: false,
+        });
+        assert!(x.to_vec::<f32>().is_err());
+        assert!(x.to_vec::<f32>().is_err());
+    }
+
+    #[test]
+    fn what_is_given_back_for_room_is_not_held_by_groups_of_buffers() {
+        use plies_tensor::{DType, Elementwise, Tensor};
+        let options = Options { memory: Some(1 << 20), ..Options::default() };
+        let Some(gpu) = open_with(options) else { return };
+        let device = Device::new(gpu.clone());
+        drop(Tensor::zeros([100_000], DType::F32, &device).exp());
+        assert!(gpu.queue.groups() > 0);
+        let _large = gpu.scratch(200_000);
+        assert_eq!(gpu.queue.groups(), 0);
     }
 }

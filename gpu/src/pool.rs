@@ -64,8 +64,7 @@ impl Pool {
         self.free.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A block of at least so many bytes; `None` if the device has none left, even after all that is
-    /// kept aside was given back.
+    /// A block of at least so many bytes; `None` if the device has none left beside what is kept aside.
     pub(crate) fn take(self: &Arc<Self>, bytes: u64) -> Option<Memory> {
         let size = size_class(bytes);
         let kept = self.free().get_mut(&size).and_then(Vec::pop);
@@ -82,23 +81,10 @@ impl Pool {
     }
 
     fn allocate(&self, size: u64) -> Option<Block> {
-        let held = |pool: &Pool| {
-            let bytes = pool.in_use.load(Ordering::Relaxed) + pool.cached.load(Ordering::Relaxed);
-            bytes as u64
-        };
-        if held(self) + size > self.limit {
-            self.empty();
-        }
-        if held(self) + size > self.limit {
+        let held = self.in_use.load(Ordering::Relaxed) + self.cached.load(Ordering::Relaxed);
+        if held as u64 + size > self.limit {
             return None;
         }
-        self.create(size).or_else(|| {
-            self.empty();
-            self.create(size)
-        })
-    }
-
-    fn create(&self, size: u64) -> Option<Block> {
         let scope = self.device.push_error_scope(ErrorFilter::OutOfMemory);
         let buffer = self.device.create_buffer(&BufferDescriptor {
             label: None,
@@ -115,7 +101,7 @@ impl Pool {
         Some(Block { buffer, id, used: AtomicU64::new(0) })
     }
 
-    /// Gives what is kept aside back to the driver.
+    /// Gives what is kept aside back to the driver, which frees what nothing else refers to.
     pub(crate) fn empty(&self) {
         let mut free = self.free();
         let size = |(size, blocks): (&u64, &Vec<Block>)| *size as usize * blocks.len();

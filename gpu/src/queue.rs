@@ -11,7 +11,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use wgpu::{
     BindGroup, BindGroupDescriptor, BindGroupEntry, BindingResource, BufferBinding,
-    BufferDescriptor, BufferUsages, CommandEncoder, ComputePass, PollType, SubmissionIndex,
+    BufferDescriptor, BufferUsages, CommandEncoder, ComputePass, ErrorFilter, PollType,
+    SubmissionIndex,
 };
 
 use crate::fault::Faults;
@@ -193,18 +194,19 @@ impl Queue {
         self.queue.write_buffer(&memory.block().buffer, 0, bytes);
     }
 
-    /// Copies parts of device memory to the host, one after another, waiting for them.
-    pub(crate) fn read(&self, parts: &mut [(&Memory, u64, &mut [u8])]) -> Result<(), String> {
+    /// Copies parts of device memory to the host, one after another, waiting for them. `note` is zeroed
+    /// after it was copied and before anything else is recorded, which may write it again.
+    pub(crate) fn read(
+        &self,
+        parts: &mut [(&Memory, u64, &mut [u8])],
+        note: &Memory,
+    ) -> Result<(), String> {
         let total: usize = parts.iter().map(|(.., bytes)| bytes.len()).sum();
         let staging = self.recorder().staging.take().filter(|b| b.size() >= total as u64);
-        let staging = staging.unwrap_or_else(|| {
-            self.device.create_buffer(&BufferDescriptor {
-                label: Some("readback"),
-                size: (total as u64).next_power_of_two().max(4096),
-                usage: BufferUsages::MAP_READ | BufferUsages::COPY_DST,
-                mapped_at_creation: false,
-            })
-        });
+        let staging = match staging {
+            Some(staging) => staging,
+            None => self.staging(total as u64)?,
+        };
         let index = {
             let mut recorder = self.recorder();
             recorder.pass = None;
@@ -217,6 +219,7 @@ impl Queue {
                 encoder.copy_buffer_to_buffer(&memory.block().buffer, *start, &staging, place, n);
                 place += n;
             }
+            encoder.clear_buffer(&note.block().buffer, 0, None);
             self.submit(&mut recorder)
         };
         let (sender, receiver) = std::sync::mpsc::channel();
@@ -244,6 +247,21 @@ impl Queue {
         Ok(())
     }
 
+    /// Memory that the host can read. Where there is none the tensors are as they were.
+    fn staging(&self, bytes: u64) -> Result<wgpu::Buffer, String> {
+        let scope = self.device.push_error_scope(ErrorFilter::OutOfMemory);
+        let buffer = self.device.create_buffer(&BufferDescriptor {
+            label: Some("readback"),
+            size: bytes.next_power_of_two().max(4096),
+            usage: BufferUsages::MAP_READ | BufferUsages::COPY_DST,
+            mapped_at_creation: false,
+        });
+        match pollster::block_on(scope.pop()) {
+            Some(fault) => Err(fault.to_string()),
+            None => Ok(buffer),
+        }
+    }
+
     /// Submits what is recorded, and waits for all.
     pub(crate) fn wait(&self) -> Result<(), String> {
         let index = self.submit(&mut self.recorder());
@@ -261,6 +279,11 @@ impl Queue {
         let mut recorder = self.recorder();
         self.submit(&mut recorder);
         recorder.groups.clear();
+    }
+
+    #[cfg(test)]
+    pub(crate) fn groups(&self) -> usize {
+        self.recorder().groups.len()
     }
 
     /// Dispatches and submissions so far.

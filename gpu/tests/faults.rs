@@ -53,6 +53,15 @@ fn memory_that_is_used_up_is_given_back_first_and_then_said_to_be() {
 }
 
 #[test]
+fn a_binding_that_no_part_of_a_buffer_fits_is_refused() {
+    let Some(_) = super::open() else { return };
+    let adapter = std::env::var("PLIES_GPU").ok();
+    let options = Options { adapter, binding: Some(3), ..Options::default() };
+    let error = Gpu::open(&options).unwrap_err().to_string();
+    assert!(error.contains("a binding of 3 bytes"), "{error}");
+}
+
+#[test]
 fn an_adapter_that_is_not_there_is_an_error_with_those_that_are() {
     let options = Options { adapter: Some("Voodoo 2".into()), ..Options::default() };
     let error = Gpu::open(&options).unwrap_err().to_string();
