@@ -1,9 +1,9 @@
 //! The program: what it answers and how it ends.
 
 use std::fs;
-use std::io::Write;
+use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 
 fn run(folder: &Path, arguments: &[&str], input: &str) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_plies-text"));
@@ -79,12 +79,17 @@ fn mistakes_are_one_line_and_status_2() {
     let at = folder.path();
     fs::write(at.join("binary"), b"a b\0c").unwrap();
     fs::write(at.join("short"), b"a b c").unwrap();
-    let rows: [(&[&str], &str); 9] = [
+    fs::write(at.join("lines"), "a b\n".repeat(9)).unwrap();
+    let rows: [(&[&str], &str); 10] = [
         (&["nn", "word"], "vectors.bin: no such file; learn vectors first: plies-text skipgram"),
         (&["skipgram", "away.txt"], "away.txt: No such file"),
         (&["skipgram", "binary"], "binary:1: has a byte 0"),
         (&["skipgram", "short"], "short: no word occurs 5 times or more; lower --min-count"),
         (&["skipgram", "short", "-o", "away/v"], "away/v: cannot be written"),
+        (
+            &["skipgram", "lines", "--tokens", "characters"],
+            "vectors.bin: the word \"\\n\" has a line feed",
+        ),
         (&["skipgram", "--dim", "0"], "dim: is 0"),
         (&["skipgram", "--lr", "x"], "it takes a number"),
         (&["nn", "a", "--vectors", "short"], "short:1: has 0 numbers after the word"),
@@ -94,4 +99,71 @@ fn mistakes_are_one_line_and_status_2() {
         let said = mistake(at, arguments);
         assert!(said.contains(message), "{said}");
     }
+}
+
+/// A program at work, and what it said on standard error up to a line with `until`.
+#[cfg(unix)]
+fn begun(
+    at: &Path,
+    arguments: &[&str],
+    until: &str,
+) -> (Child, BufReader<std::process::ChildStderr>) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_plies-text"));
+    command.current_dir(at).args(arguments).stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut stderr = BufReader::new(child.stderr.take().unwrap());
+    let mut line = String::new();
+    while !line.contains(until) {
+        line.clear();
+        assert!(stderr.read_line(&mut line).unwrap() > 0, "it ended by itself");
+    }
+    (child, stderr)
+}
+
+#[cfg(unix)]
+fn interrupt(child: &Child) {
+    let kill = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert!(kill.success());
+}
+
+#[test]
+#[cfg(unix)]
+fn ctrl_c_while_vectors_are_learned_saves_them_and_writes_the_json() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let arguments = ["skipgram", "--epochs", "100000", "--dim", "8", "--json", "r.json"];
+    let (mut child, stderr) = begun(at, &arguments, "different ones occur");
+    interrupt(&child);
+    let last = stderr.lines().last().unwrap().unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(130), "{last}");
+    assert_eq!(last, "interrupted; what was learned is saved");
+    let report = fs::read_to_string(at.join("r.json")).unwrap();
+    let report: serde_json::Value = serde_json::from_str(&report).unwrap();
+    assert_eq!((&report["interrupted"], &report["dim"]), (&true.into(), &8.into()));
+    assert!(answer(at, &["info", "vectors.bin"]).contains("8 numbers"));
+}
+
+#[test]
+#[cfg(unix)]
+fn ctrl_c_before_there_is_something_to_save_leaves_the_old_file() {
+    use std::os::unix::process::ExitStatusExt;
+
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    fs::write(at.join("old"), "old").unwrap();
+    // Four gigabytes in four megabytes, which take a while to count.
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    gzip.write_all(&b"to be or not to be \n".repeat(50_000)).unwrap();
+    fs::write(at.join("long.gz"), gzip.finish().unwrap().repeat(4_000)).unwrap();
+    let (mut counts, mut stderr) = begun(at, &["skipgram", "long.gz", "-o", "old"], "");
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    interrupt(&counts);
+    assert_eq!(counts.wait().unwrap().signal(), Some(2));
+    assert_eq!(stderr.read_line(&mut String::new()).unwrap(), 0);
+
+    let arguments = ["supervised", "--method", "fasttext", "--epochs", "100000", "-o", "old"];
+    let (mut tests, _stderr) = begun(at, &arguments, "documents");
+    interrupt(&tests);
+    assert_eq!(tests.wait().unwrap().signal(), Some(2));
+    assert_eq!(fs::read(at.join("old")).unwrap(), b"old");
 }

@@ -126,6 +126,40 @@ fn mistakes_in_files_are_told_with_their_place() {
 }
 
 #[test]
+fn words_that_a_format_cannot_hold_are_refused_and_others_come_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("v");
+    let long = "a".repeat(65_535);
+    let with = |word| WordVectors::new(2, [("a", &[1.0, 2.0][..]), (word, &[3.0, 4.0])]);
+    for format in FORMATS {
+        let is_tensors = matches!(format, Format::Safetensors | Format::Quantized);
+        with("b").save(&file, format).unwrap();
+        for (word, message) in [
+            ("\n", "the word \"\\n\" has a line feed"),
+            ("new york", "the word \"new york\" has a blank"),
+            ("\t", "the word \"\\t\" has a blank"),
+            ("", "the word \"\" is empty"),
+            (&long, "is too long"),
+        ] {
+            let saved = with(word).save(&file, format);
+            let expected = if is_tensors && word != "\n" {
+                saved.unwrap();
+                word
+            } else {
+                let error = saved.unwrap_err().to_string();
+                assert!(error.contains(message) && error.len() < 250, "{format:?}: {error}");
+                "b"
+            };
+            assert_eq!(words(&WordVectors::load(&file).unwrap()), ["a", expected], "{format:?}");
+            with("b").save(&file, format).unwrap();
+        }
+        let longest = &long[1..];
+        with(longest).save(&file, format).unwrap();
+        assert_eq!(words(&WordVectors::load(&file).unwrap()), ["a", longest], "{format:?}");
+    }
+}
+
+#[test]
 fn files_are_replaced_as_a_whole() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("v.bin");

@@ -5,6 +5,8 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
+/// Made when there is something to lose; until then Ctrl-C ends the program by itself.
+///
 /// The first Ctrl-C asks training to stop; a second one, or one when all is saved, ends the program
 /// at once.
 pub(crate) struct Interrupt {

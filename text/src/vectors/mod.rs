@@ -36,6 +36,36 @@ pub enum Format {
     Quantized,
 }
 
+impl Format {
+    /// Makes sure that each word comes back from a file: in word2vec's and GloVe's a word ends at the first
+    /// blank, in safetensors at a line feed.
+    ///
+    /// # Errors
+    /// The first word that does not, and why.
+    pub fn check_words<'w>(self, words: impl IntoIterator<Item = &'w str>) -> std::io::Result<()> {
+        let is_tensors = matches!(self, Format::Safetensors | Format::Quantized);
+        for word in words {
+            let reason = if word.contains('\n') {
+                "has a line feed, which no format for vectors can hold"
+            } else if is_tensors {
+                continue;
+            } else if word.is_empty() {
+                "is empty; safetensors can hold it"
+            } else if word.contains(|c: char| c.is_ascii_whitespace() || c == '\x0b') {
+                "has a blank, where words end in this format; safetensors can hold it"
+            } else if word.len() > MAX_WORD - 2 {
+                "is too long for this format; safetensors can hold it"
+            } else {
+                continue;
+            };
+            let shown: String = word.chars().take(40).collect();
+            let message = format!("the word {shown:?} {reason}");
+            return Err(std::io::Error::new(std::io::ErrorKind::InvalidInput, message));
+        }
+        Ok(())
+    }
+}
+
 /// Words and a vector for each [V, dim].
 ///
 /// # Example
@@ -163,7 +193,7 @@ impl WordVectors {
     /// Writes a file.
     ///
     /// # Errors
-    /// What the operating system says.
+    /// What the operating system says, or a word that the format cannot hold; an older file stays.
     pub fn save(&self, path: impl AsRef<Path>, format: Format) -> Result<()> {
         let path = path.as_ref();
         let written = replace_file(path, |file| {
@@ -177,8 +207,9 @@ impl WordVectors {
     /// Writes bytes.
     ///
     /// # Errors
-    /// What the stream says.
+    /// What the stream says, or a word that the format cannot hold; then nothing is written.
     pub fn write(&self, stream: &mut dyn Write, format: Format) -> std::io::Result<()> {
+        format.check_words(self.vocabulary.words())?;
         match format {
             Format::Text => word2vec::write_text(self, stream),
             Format::Binary => word2vec::write_binary(self, stream),

@@ -9,7 +9,7 @@ use std::{
 use clap::Args;
 use plies_text::{
     embedded,
-    vectors::WordVectors,
+    vectors::{Format, WordVectors},
     word2vec::{self, Architecture, Model, Objective, Settings, Subwords},
 };
 use serde::Serialize;
@@ -162,7 +162,6 @@ impl TrainArgs {
         check_writable(&self.out)?;
         let source = self.words.source(self.text.as_deref(), embedded::novel)?;
         let words = self.words.words(self.text.is_none());
-        let interrupt = Interrupt::handle();
         let began = std::time::Instant::now();
 
         let counter = word2vec::count(&source, &words, settings.threads)?;
@@ -176,6 +175,11 @@ impl TrainArgs {
             );
             return Err(Failure::BadInput(advice));
         }
+        Format::from(self.format)
+            .check_words(vocabulary.words())
+            .map_err(|error| Failure::at(&self.out, error))?;
+        // Before this there is nothing to save, and Ctrl-C ends the program at once.
+        let interrupt = Interrupt::handle();
         let (text_words, words_left_out) = (vocabulary.total(), vocabulary.dropped());
         console.progress(&format!(
             "{}: {} words, {} different ones occur {} times or more",
@@ -244,6 +248,7 @@ impl TrainArgs {
             thousands(report.words_per_second as usize),
             began.elapsed().as_secs_f64()
         ))?;
+        console.json(&report)?;
         if interrupted {
             return Err(Failure::Interrupted("interrupted; what was learned is saved".to_owned()));
         }
@@ -254,8 +259,7 @@ impl TrainArgs {
         } else {
             format!(" --vectors {}", report.file)
         };
-        console.say(&format!("Try: {} nn {word}{file}", program()))?;
-        console.json(&report)
+        console.say(&format!("Try: {} nn {word}{file}", program()))
     }
 
     fn settings(&self, architecture: Architecture) -> Settings {

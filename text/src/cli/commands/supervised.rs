@@ -1,9 +1,14 @@
 //! `supervised`: a text classifier from documents with labels.
 
-use std::{ops::ControlFlow, path::PathBuf, sync::atomic::Ordering, time::Instant};
+use std::{
+    ops::ControlFlow,
+    path::PathBuf,
+    sync::atomic::{AtomicBool, Ordering},
+    time::Instant,
+};
 
 use clap::Args;
-use plies_text::classify::{Bags, Classifier, Settings};
+use plies_text::classify::{Bags, Classifier};
 use serde::Serialize;
 
 use super::DEFAULT_CLASSIFIER;
@@ -68,6 +73,7 @@ struct Report<'a> {
     documents_per_second: f64,
     threads: usize,
     test: Option<Verdict>,
+    interrupted: bool,
 }
 
 impl Supervised {
@@ -76,7 +82,6 @@ impl Supervised {
         check_writable(&self.output)?;
         console.keep_apart("--output", &self.output)?;
         let settings = self.method.settings(self.method.method.method());
-        let interrupt = Interrupt::handle();
         let began = Instant::now();
         let bags = Bags::read(&self.documents.open(self.file.as_deref())?, &self.method.ngrams())?;
         bags.check()?;
@@ -87,28 +92,30 @@ impl Supervised {
             thousands(bags.len()),
             thousands(bags.labels().len())
         ));
-        let train = |what: &str, bags: &Bags, settings: &Settings| {
-            let (progress, stop) = (Progress::new(&console, what), interrupt.stop());
+        let train = |what: &str, bags: &Bags, stop: &AtomicBool| {
+            let progress = Progress::new(&console, what);
             let report = |share: f64| {
                 progress.at(share, "");
                 let stops = stop.load(Ordering::SeqCst);
                 if stops { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
             };
-            Classifier::train_with(bags, settings, &report)
+            Classifier::train_with(bags, &settings, &report)
         };
         // A fifth of a handful tells nothing.
         let holds_out = self.test.is_none() && !self.no_test && bags.len() >= 20;
         let mut verdict = None;
         if holds_out {
             let (most, rest) = bags.split(5, self.method.seed);
-            let model = train("testing", &most, &settings)?;
+            let model = train("testing", &most, &AtomicBool::new(false))?;
             let found = Verdict::new(&model, &model.test(&rest)?);
             console.progress("a fifth was held back, and not learnt from:");
             found.show(&console)?;
             verdict = Some(found);
         }
+        // Before this there is nothing to save, and Ctrl-C ends the program at once.
+        let interrupt = Interrupt::handle();
         let began = Instant::now();
-        let model = train("training", &bags, &settings)?;
+        let model = train("training", &bags, &interrupt.stop())?;
         let train_seconds = began.elapsed().as_secs_f64();
         model.save(&self.output)?;
         let was_interrupted = interrupt.all_is_saved();
@@ -143,6 +150,7 @@ impl Supervised {
             documents_per_second,
             threads: plies_tensor::threads(),
             test: verdict,
+            interrupted: was_interrupted,
         })?;
         if was_interrupted {
             let message = format!("stopped early; what was learnt is in {}", self.output.display());
