@@ -160,6 +160,26 @@ fn words_that_a_format_cannot_hold_are_refused_and_others_come_back() {
 }
 
 #[test]
+fn no_more_of_a_safetensors_file_is_read_than_its_header_says() {
+    use std::io::{BufReader, Read};
+
+    let bytes = written(&golden("gensim.bin"), Format::Safetensors);
+    let endless = bytes.as_slice().chain(std::io::repeat(0).take(1 << 24));
+    let mut stream = BufReader::new(endless);
+    let error = WordVectors::read(&mut stream, "f").unwrap_err().to_string();
+    assert!(error.starts_with("f: is no safetensors file"), "{error}");
+    let mut rest = Vec::new();
+    stream.read_to_end(&mut rest).unwrap();
+    assert!(rest.len() > 1 << 23, "{} bytes are left", rest.len());
+
+    let header =
+        br#"{"vectors":{"dtype":"I8","shape":[99999999999],"data_offsets":[0,99999999999]}}"#;
+    let claim = [&(header.len() as u64).to_le_bytes()[..], header].concat();
+    let error = read(&claim).unwrap_err().to_string();
+    assert!(error.starts_with("f: says that it has 1000000000"), "{error}");
+}
+
+#[test]
 fn files_are_replaced_as_a_whole() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("v.bin");

@@ -6,6 +6,7 @@ use plies_text::corpus::Source;
 use plies_text::similarity::Directions;
 use plies_text::tokenize::Words;
 use plies_text::vectors::WordVectors;
+use plies_text::vocabulary::Vocabulary;
 use plies_text::word2vec::{self, Architecture, Model, Objective, Settings, Subwords};
 
 /// Lines of eight words of one of four topics with thirty words each. With a handful of words several threads
@@ -147,6 +148,27 @@ fn what_cannot_be_trained_is_told() {
     for (text, settings, message) in rows {
         let error = train(text, settings);
         assert!(error.starts_with(message), "{error}");
+    }
+}
+
+#[test]
+fn a_text_and_a_model_without_a_word_in_common_are_told() {
+    let words = Words::as_they_are();
+    for objective in [Objective::Negative(2), Objective::Hierarchical] {
+        for (known, epochs, message) in [
+            (vec![], 1, "f: nothing can be learned: the model has no words"),
+            (vec![("tea", 7)], 1, "f: has none of the model's 1 words"),
+            (vec![("tea", 7)], 0, ""),
+            (vec![("tea", 7), ("b", 1)], 1, ""),
+        ] {
+            let settings = Settings { epochs, objective, ..settings() };
+            let model = Model::new(Vocabulary::from_counts(known), settings);
+            let source = Source::bytes("f", *b"a b c\n");
+            let trained =
+                word2vec::train_from(model, &source, &words, &mut |_| ControlFlow::Continue(()));
+            let said = trained.err().map_or(String::new(), |error| error.to_string());
+            assert!(said.starts_with(message) && said.is_empty() == message.is_empty(), "{said}");
+        }
     }
 }
 

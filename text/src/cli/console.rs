@@ -107,7 +107,6 @@ impl Console {
     }
 
     /// Whether colours and Unicode lines make sense where the report goes.
-    #[allow(dead_code)] // For predictions that are explained in colour.
     pub(crate) fn has_colour(&self) -> bool {
         let is_terminal = if self.json_on_stdout() {
             io::stderr().is_terminal()

@@ -17,7 +17,7 @@ use clap::{Args, Parser, Subcommand};
 use commands::{analogies, curve, evaluate, info, nn, predict, skipgram, supervised, test};
 use console::Failure;
 
-/// Word vectors, text classification and language models.
+/// Word vectors and text classification.
 ///
 /// Texts to try everything on are inside the program; a command that is given no file uses them.
 #[derive(Debug, Parser)]

@@ -5,7 +5,7 @@ use std::path::Path;
 use clap::{Args, ValueEnum};
 use plies_text::{
     corpus::Source,
-    tokenize::{Characters, Normalization, UnicodeWords, Whitespace, Words},
+    tokenize::{Characters, Normalization, Tokenizer, UnicodeWords, Whitespace, Words},
 };
 
 use super::console::Failure;
@@ -46,6 +46,15 @@ impl WordArgs {
         Ok(open(file, embedded)?.lossy(self.lossy))
     }
 
+    /// What makes words of it that can have vectors: white space is none.
+    pub(crate) fn visible_words(&self, is_embedded: bool) -> Words {
+        let words = self.words(is_embedded);
+        match self.tokens {
+            Some(Tokens::Characters) => Words { tokenizer: Box::new(VisibleCharacters), ..words },
+            _ => words,
+        }
+    }
+
     /// What makes words of it. An embedded text has capitals and punctuation.
     pub(crate) fn words(&self, is_embedded: bool) -> Words {
         let default = if is_embedded { Tokens::Words } else { Tokens::Blanks };
@@ -58,6 +67,20 @@ impl WordArgs {
             },
             normalization: if lowercase { Normalization::Lowercase } else { Normalization::None },
         }
+    }
+}
+
+/// Characters but for white space, which files of vectors cannot hold.
+struct VisibleCharacters;
+
+impl Tokenizer for VisibleCharacters {
+    fn for_each<'t>(&self, text: &'t str, each: &mut dyn FnMut(&'t str)) {
+        let is_blank = |c: char| c.is_whitespace();
+        Characters.for_each(text, &mut |token| {
+            if !token.contains(is_blank) {
+                each(token);
+            }
+        });
     }
 }
 

@@ -21,6 +21,9 @@ const MAX_DIM: usize = 100_000;
 /// Bytes of the longest word in a file.
 const MAX_WORD: usize = 1 << 16;
 
+/// Bytes of the largest safetensors file, four times those of Google's three million vectors.
+const MAX_TENSORS: usize = 1 << 34;
+
 /// A file format for word vectors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
@@ -176,8 +179,10 @@ impl WordVectors {
         let mut stream = std::io::Cursor::new(start).chain(stream);
         let vectors = match format {
             Format::Safetensors | Format::Quantized => {
+                // A few kilobytes of gzip may become gigabytes, but no more is read than its header says.
+                let length = safetensors::length(stream.get_ref().0.get_ref(), origin)?;
                 let mut bytes = Vec::new();
-                stream.read_to_end(&mut bytes).map_err(failed)?;
+                stream.take(length as u64 + 1).read_to_end(&mut bytes).map_err(failed)?;
                 return safetensors::read(&bytes, origin);
             }
             Format::Text => word2vec::read_text(&mut stream, origin),

@@ -7,9 +7,9 @@
 //!
 //! so that no number is off by more than s / 2, and cosines by less than 0.01.
 
-use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use safetensors::tensor::{Dtype, Metadata, SafeTensors, TensorView};
 
-use super::{Format, WordVectors};
+use super::{Format, MAX_TENSORS, WordVectors};
 use crate::{Error, Result};
 
 pub(super) fn write(vectors: &WordVectors, quantized: bool) -> Vec<u8> {
@@ -46,6 +46,23 @@ pub(super) fn write(vectors: &WordVectors, quantized: bool) -> Vec<u8> {
         tensors.push(("scales", view(Dtype::F32, vec![v], &scales)));
     }
     safetensors::tensor::serialize(tensors, None).expect("names and shapes of this function")
+}
+
+/// Bytes of the whole file, as its header, which `start` must hold, says.
+pub(super) fn length(start: &[u8], origin: &str) -> Result<usize> {
+    let wrong = |reason: &str| Error::format(origin, format!("is no safetensors file ({reason})"));
+    let (header, rest) = start.split_first_chunk().ok_or_else(|| wrong("it is too short"))?;
+    let header = u64::from_le_bytes(*header);
+    let json = usize::try_from(header).ok().and_then(|header| rest.get(..header));
+    let json = json.ok_or_else(|| wrong("its header is longer than this file or than 256 KB"))?;
+    let tensors: Metadata = serde_json::from_slice(json).map_err(|e| wrong(&e.to_string()))?;
+    let length = tensors.data_len().saturating_add(8 + json.len());
+    if length > MAX_TENSORS {
+        let reason =
+            format!("says that it has {length} bytes; more than {MAX_TENSORS} are not read");
+        return Err(Error::format(origin, reason));
+    }
+    Ok(length)
 }
 
 pub(super) fn read(bytes: &[u8], origin: &str) -> Result<(WordVectors, Format)> {

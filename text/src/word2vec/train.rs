@@ -60,7 +60,11 @@ impl Progress {
 /// Hears how far a training is, and may end it.
 pub type Watch<'a> = &'a mut (dyn FnMut(&Progress) -> ControlFlow<()> + Send);
 
-/// Counts the words of a text on several threads; the result does not depend on their number.
+/// Counts the words of a text on several threads.
+///
+/// The counts do not depend on the number of threads as long as each thread's [`Counter`] has room for all
+/// different words. One without room forgets its rarest words, other ones on each thread, and those may
+/// then be missing or be counted short ([`Counter::forgotten_up_to`] is above 0).
 ///
 /// # Errors
 /// What is wrong with the text.
@@ -130,6 +134,9 @@ pub fn train(
 pub fn train_from(model: Model, source: &Source, words: &Words, watch: Watch<'_>) -> Result<Model> {
     let Model { vocabulary, settings, input, output } = model;
     settings.check()?;
+    if vocabulary.is_empty() {
+        return Err(Error::format(source.name(), "nothing can be learned: the model has no words"));
+    }
     let (input, output) =
         (Weights::from_rows(input, settings.dim), Weights::from_rows(output, settings.dim));
     let targets = match settings.objective {
@@ -173,6 +180,12 @@ pub fn train_from(model: Model, source: &Source, words: &Words, watch: Watch<'_>
         ended
     });
     ended.into_iter().collect::<Result<()>>()?;
+    let is_whole = settings.epochs > 0 && !run.is_over.load(Relaxed);
+    if is_whole && run.done.load(Relaxed) == 0 {
+        let known = vocabulary.len();
+        let reason = format!("has none of the model's {known} words; are they cut the same way?");
+        return Err(Error::format(source.name(), reason));
+    }
     drop(run);
     Ok(Model { settings, vocabulary, input: input.into_rows(), output: output.into_rows() })
 }

@@ -161,7 +161,7 @@ impl TrainArgs {
         settings.check()?;
         check_writable(&self.out)?;
         let source = self.words.source(self.text.as_deref(), embedded::novel)?;
-        let words = self.words.words(self.text.is_none());
+        let words = self.words.visible_words(self.text.is_none());
         let began = std::time::Instant::now();
 
         let counter = word2vec::count(&source, &words, settings.threads)?;
