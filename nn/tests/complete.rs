@@ -108,14 +108,19 @@ fn every_layer_has_a_row_of_gradients_and_a_file_of_pytorchs_numbers() {
         let has_row =
             layer == "activation" || rows.iter().any(|row| layer_of(row, &layers) == Some(layer));
         if has_row == WITHOUT_GRADIENT.iter().any(|(name, _)| name == layer) {
-            missing.push(format!("layers.rs: {layer}"));
+            missing.push(format!(
+                "{layer}: a row in layers.rs (or a reason in WITHOUT_GRADIENT), not both"
+            ));
         }
         let has_file = golden.iter().any(|file| layer_of(file, &layers) == Some(layer));
         if has_file == NOT_IN_PYTORCH.iter().any(|(name, _)| name == layer) {
-            missing.push(format!("golden.rs: {layer}"));
+            missing.push(format!(
+                "{layer}: golden/{layer}*.safetensors, which make.py writes (or a reason in \
+                 NOT_IN_PYTORCH), not both"
+            ));
         }
     }
-    assert!(missing.is_empty(), "no row, or a row and a reason for none: {missing:?}");
+    assert!(missing.is_empty(), "needed:\n{}", missing.join("\n"));
     for (name, _) in NOT_IN_PYTORCH.iter().chain(&WITHOUT_GRADIENT) {
         assert!(
             layers.iter().any(|layer| layer == name),

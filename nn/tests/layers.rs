@@ -331,6 +331,7 @@ fn every_gradient_is_that_of_finite_differences() {
             let mut layer = make();
             let mut parameters = inputs[1..].iter();
             layer.for_each_parameter_mut(&mut |_, p| *p = parameters.next().unwrap().clone());
+            assert!(parameters.next().is_none(), "{name}: `visit` shows more than `visit_mut`");
             // The same seed each time, so that the same units are dropped.
             layer.forward(&inputs[0], &mut Pass::train(Rng::new(1)))
         };

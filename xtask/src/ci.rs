@@ -20,11 +20,15 @@ pub(crate) const STEPS: &[Step] = &[
     Step { name: "tidy", summary: "the rules of the source tree", run: tidy::run },
     Step { name: "licences", summary: "dependencies against deny.toml", run: licences::run },
     Step { name: "tree-size", summary: "few crates below the libraries", run: tree_size::run },
-    Step { name: "clippy", summary: "no warning, with default and with all features", run: clippy },
+    Step { name: "clippy", summary: "no warning, with all features", run: clippy },
     Step { name: "rustdoc", summary: "no warning, no broken link", run: rustdoc },
     Step { name: "test", summary: "unit tests, integration tests and doctests", run: test },
     Step { name: "examples", summary: "each runs; quotations are true", run: examples::run },
-    Step { name: "alone", summary: "each package builds and tests by itself", run: alone },
+    Step {
+        name: "alone",
+        summary: "each package by itself: no warning, and tests without threads",
+        run: alone,
+    },
     Step { name: "package", summary: "what a registry would be given builds", run: package::run },
     Step { name: "main-job", summary: "the README's first command", run: main_job::run },
 ];
@@ -61,14 +65,10 @@ fn fmt(workspace: &Workspace) -> Outcome {
     cargo_with(&["fmt", "--all", "--check"]).run(workspace.root())
 }
 
+/// All features; what is there without them is seen in `alone`.
 fn clippy(workspace: &Workspace) -> Outcome {
-    for features in [&[][..], &["--all-features"]] {
-        let mut arguments = vec!["clippy", "--workspace", "--all-targets", "--locked"];
-        arguments.extend(features);
-        arguments.extend(["--", "-D", "warnings"]);
-        cargo_with(&arguments).run(workspace.root())?;
-    }
-    Ok(())
+    let arguments = ["clippy", "--workspace", "--all-targets", "--all-features", "--locked"];
+    cargo_with(&[&arguments[..], &["--", "-D", "warnings"]].concat()).run(workspace.root())
 }
 
 fn rustdoc(workspace: &Workspace) -> Outcome {
@@ -115,12 +115,12 @@ fn lower_instruction_sets() -> Vec<&'static str> {
 /// A package built with its neighbours gets the features they ask for, which hides one that it
 /// forgot to ask for itself.
 fn alone(workspace: &Workspace) -> Outcome {
-    for package in workspace.packages() {
-        cargo_with(&["check", "--locked", "--all-targets", "-p", package.name()])
-            .run(workspace.root())?;
-    }
-    for package in ["plies-autograd", "plies-nn"] {
-        cargo_with(&["check", "--locked", "--all-targets", "-p", package, "--no-default-features"])
+    let names: Vec<&str> = workspace.packages().iter().map(|package| package.name()).collect();
+    let defaults = names.into_iter().map(|name| vec![name]);
+    let bare = ["plies-autograd", "plies-nn"].map(|name| vec![name, "--no-default-features"]);
+    for package in defaults.chain(bare) {
+        let arguments = [&["clippy", "--locked", "--all-targets", "-p"][..], &package];
+        cargo_with(&[&arguments.concat()[..], &["--", "-D", "warnings"]].concat())
             .run(workspace.root())?;
     }
     // Threads are the only default feature, and loops are here alone: all of them run in these tests.

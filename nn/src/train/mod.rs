@@ -126,7 +126,8 @@ pub enum TrainError {
 ///
 /// For each batch: outputs from a training [`Pass`](crate::Pass), their loss, its gradients, a step. Everything
 /// random is a function of the seeds, the epoch and the batch, so training epochs 0..4 gives the bits
-/// of training 0..2, saving, loading and training 2..4. What else there is to remember, in the middle of
+/// of training 0..2, saving, loading and training 2..4, unless the schedule counts to the last epoch, `epochs.end`:
+/// then that stays what it will be, and whoever wants to stop before it says so by a callback. What else there is to remember, in the middle of
 /// an epoch and by the callbacks, [`Checkpoints`] saves. After a stop in the middle of an epoch
 /// ([`Report::epochs`] does not count it) the model is between two epochs' states.
 ///

@@ -6,6 +6,7 @@ A file holds a layer's parameters and inputs; `d_y` and the like, the gradients 
 the outputs; and `d_x`, `d_weight` and the like, the gradients of inputs and parameters.
 """
 import json
+import os
 import struct
 import sys
 import zlib
@@ -17,6 +18,7 @@ from torch.nn.functional import cross_entropy
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 torch.manual_seed(1)
+torch.set_num_threads(2)
 torch.set_default_dtype(torch.float64)
 NAMES = {torch.float64: "F64", torch.int32: "I32"}
 
@@ -35,7 +37,8 @@ def write(name, tensors):
         data += raw
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
-    with open(f"{name}.safetensors", "wb") as out:
+    folder = os.path.dirname(os.path.abspath(__file__))
+    with open(os.path.join(folder, f"{name}.safetensors"), "wb") as out:
         out.write(struct.pack("<Q", len(text)) + text + data)
 
 

@@ -18,7 +18,9 @@ pub(crate) fn check(workspace: &Workspace) -> Vec<String> {
     });
     let files = missing.map(|file| format!("ARCHITECTURE.md: the code map does not name {file}"));
     let readme = workspace.text("nn/README.md").unwrap_or_default();
-    let exports = workspace.text("nn/src/lib.rs").unwrap_or_default();
+    let exports = ["nn/src/lib.rs", "nn/src/layers/mod.rs"]
+        .map(|file| workspace.text(file).unwrap_or_default())
+        .concat();
     let missing = exported(&exports).into_iter().filter(|name| !is_in_table(name, &readme));
     let names = missing.map(|name| format!("nn/README.md: its table does not name {name}"));
     files.chain(names).collect()
