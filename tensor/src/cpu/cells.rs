@@ -10,8 +10,8 @@ use crate::cells::{self, Cell, Number};
 
 /// One step for a row of each input, which gives a row of each output, of so many elements.
 ///
-/// Unsafe, because all those elements must be there and, but for an input that is replaced in its place by
-/// an output, those written apart from those read.
+/// Unsafe, because all those elements must be there, and those written apart from each other and from those
+/// read.
 pub(super) type Step<T> = unsafe fn(usize, &[*const T], &[*mut T]);
 
 /// The compiled loop of a cell, if it is one of those.

@@ -136,8 +136,9 @@ impl<'a, T: Reducible> Placed<'a, T> {
     /// Does a step of one sequence.
     ///
     /// # Safety
-    /// There is such a sequence and such a step among those that [`new`](Self::new) was given; meanwhile nobody
-    /// else uses these rows.
+    /// The product and the states that [`new`](Self::new) was given are still there, with a row of all their blocks
+    /// for this sequence, and so are the inputs and what is kept; the step is one of the sequences that it was
+    /// given; meanwhile nobody else uses these rows.
     pub(super) unsafe fn step(&mut self, place: Place) {
         // A sequence's next row lies beside this one, and the rows of others, which come first, far away: the
         // processor wouldn't foresee it.
