@@ -3,6 +3,7 @@
 use std::{num::IntErrorKind, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand};
+use plies_console::CommonArgs;
 use plies_digits::{network::Settings, recipes::LADDER};
 use plies_nn::Activation;
 
@@ -90,22 +91,6 @@ pub(crate) enum Command {
     ///
     /// The embedded examples, the processor and its threads, and a network's layers and settings.
     Info(InfoArgs),
-}
-
-/// What every command takes.
-#[derive(Args, Debug)]
-pub(crate) struct CommonArgs {
-    /// Use at most N threads; results are the same for any N [default: all processors]
-    #[arg(long, value_name = "N", value_parser = threads)]
-    pub(crate) threads: Option<usize>,
-
-    /// Write one JSON object to FILE, or to standard output for -, and then nothing else there
-    #[arg(long, value_name = "FILE")]
-    pub(crate) json: Option<PathBuf>,
-
-    /// Say no more than the result
-    #[arg(long, short)]
-    pub(crate) quiet: bool,
 }
 
 /// Where examples come from.
@@ -428,11 +413,6 @@ fn whole<T: TryFrom<u64>>(text: &str) -> Result<T, String> {
 
 fn number(text: &str) -> Result<f64, String> {
     text.parse().map_err(|_| "it takes a number, such as 0.001".to_owned())
-}
-
-fn threads(text: &str) -> Result<usize, String> {
-    let threads = text.parse().ok().filter(|n| (1..=1024).contains(n));
-    threads.ok_or_else(|| "it takes a whole number from 1 to 1024".to_owned())
 }
 
 fn activations() -> String {

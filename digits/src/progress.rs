@@ -2,94 +2,53 @@
 
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use plies_console::{Console, MAX_COLUMNS, Progress, thousands};
 use plies_digits::training::EpochDone;
 use plies_nn::train::BatchEvent;
 
-use crate::console::{Console, MAX_COLUMNS, thousands};
-
 /// A bar on a terminal; plain lines elsewhere; nothing when only results are wanted.
-pub(crate) struct Progress<'a> {
-    console: &'a Console,
-    bar: Option<ProgressBar>,
+pub(crate) struct Training<'a> {
+    bar: Progress<'a>,
     epochs: usize,
     /// Examples and seconds when the epoch began.
     epoch_began: f64,
 }
 
-impl<'a> Progress<'a> {
+impl<'a> Training<'a> {
     /// For epochs `from` to `epochs`.
-    pub(crate) fn new(console: &'a Console, from: usize, epochs: usize) -> Progress<'a> {
-        let target = if console.quiet() {
-            ProgressDrawTarget::hidden()
-        } else {
-            ProgressDrawTarget::stderr()
-        };
-        // indicatif hides a bar whose target is no terminal; the lines then go out by themselves.
-        let bar = ProgressBar::with_draw_target(None, target);
-        let bar = (!bar.is_hidden()).then_some(bar);
-        if let Some(bar) = &bar {
-            bar.set_style(
-                ProgressStyle::with_template("{prefix} {wide_bar} {msg}")
-                    .expect("a fixed template"),
-            );
-            bar.set_prefix(format!("epoch {}/{epochs}", from + 1));
-            bar.enable_steady_tick(Duration::from_millis(200));
-        }
-        Progress { console, bar, epochs, epoch_began: 0.0 }
+    pub(crate) fn new(console: &'a Console, from: usize, epochs: usize) -> Training<'a> {
+        let bar = Progress::new(console, &format!("epoch {}/{epochs}", from + 1));
+        Training { bar, epochs, epoch_began: 0.0 }
     }
 
     pub(crate) fn batch(&mut self, event: &BatchEvent) {
-        let Some(bar) = &self.bar else { return };
-        let done = event.batch as u64 + 1;
-        // Before the first batch of this run nobody knows how many there are.
-        if bar.length().is_none() {
-            let left = (self.epochs - event.epoch) * event.batches;
-            bar.set_length(left as u64);
-        }
-        let seconds = event.elapsed.as_secs_f64();
-        let rate = event.examples as f64 / (seconds - self.epoch_began).max(1e-9);
-        let share = done as f64 / event.batches as f64;
-        let epochs_left = (self.epochs - event.epoch) as f64 - share;
-        let left = epochs_left * (seconds - self.epoch_began) / share;
-        bar.set_prefix(format!("epoch {}/{}", event.epoch + 1, self.epochs));
-        bar.inc(1);
-        bar.set_message(batch_message(event, rate, left));
+        let rate = self.rate(event.examples, event.elapsed);
+        let share = (event.batch + 1) as f64 / event.batches as f64;
+        self.bar.call(&format!("epoch {}/{}", event.epoch + 1, self.epochs));
+        let done = (event.epoch as f64 + share) / self.epochs as f64;
+        self.bar.at(done, &batch_message(event, rate));
     }
 
     pub(crate) fn epoch(&mut self, done: &EpochDone<'_>) {
-        let event = &done.event;
-        let seconds = event.elapsed.as_secs_f64();
-        let rate = event.examples as f64 / (seconds - self.epoch_began).max(1e-9);
-        self.epoch_began = seconds;
+        let rate = self.rate(done.event.examples, done.event.elapsed);
+        self.epoch_began = done.event.elapsed.as_secs_f64();
         self.line(&epoch_line(done, self.epochs, rate));
     }
 
     /// A line that stays, above the bar.
     pub(crate) fn line(&self, text: &str) {
-        match &self.bar {
-            Some(bar) => bar.println(text),
-            None => self.console.progress(text),
-        }
+        self.bar.line(text);
     }
-}
 
-impl Drop for Progress<'_> {
-    fn drop(&mut self) {
-        if let Some(bar) = &self.bar {
-            bar.finish_and_clear();
-        }
+    /// Examples per second in this epoch.
+    fn rate(&self, examples: usize, elapsed: Duration) -> f64 {
+        examples as f64 / (elapsed.as_secs_f64() - self.epoch_began).max(1e-9)
     }
 }
 
 /// What stands beside the bar.
-fn batch_message(event: &BatchEvent, rate: f64, seconds_left: f64) -> String {
-    format!(
-        "{}  {}  {} left",
-        means(event.loss, event.accuracy),
-        per_second(rate),
-        clock(seconds_left)
-    )
+fn batch_message(event: &BatchEvent, rate: f64) -> String {
+    format!("{}  {}", means(event.loss, event.accuracy), per_second(rate))
 }
 
 /// `epoch  3/10  loss 0.0822  accuracy 97.44 %  held out 97.30 % *  30,229/s`; the star marks the
@@ -116,14 +75,9 @@ fn per_second(rate: f64) -> String {
     format!("{}/s", thousands(rate as usize))
 }
 
-/// `1:05`.
-fn clock(seconds: f64) -> String {
-    let seconds = seconds.clamp(0.0, 360_000.0).round() as u64;
-    format!("{}:{:02}", seconds / 60, seconds % 60)
-}
-
 #[cfg(test)]
 mod tests {
+    use plies_console::clock;
     use plies_nn::{Checkpoint, train::EpochEvent};
 
     use super::*;
@@ -159,7 +113,7 @@ mod tests {
                 lr,
                 elapsed,
             };
-            let beside = batch_message(&event, rate, f64::INFINITY);
+            let beside = format!("{}  {} left", batch_message(&event, rate), clock(f64::INFINITY));
             let prefix = format!("epoch {epochs}/{epochs}");
             // A bar of one column, and a space on either side of it.
             assert!(prefix.len() + 3 + beside.len() <= 80, "{prefix} {beside}");

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, fmt::Write as _, fs, io, path::Path};
 
+use plies_console::duration;
 use plies_nn::metrics::wilson_interval;
 use plies_tensor::replace_file;
 use serde::{Deserialize, Serialize};
@@ -199,16 +200,6 @@ pub(crate) fn student(freedom: usize) -> f64 {
         Some(&t) => t,
         // Fisher's expansion, right to three digits from here on.
         None => 1.96 + 2.37 / freedom as f64 + 2.8 / (freedom as f64).powi(2),
-    }
-}
-
-/// A time to be read at a glance: `4.1 s`, `3:25 min`, `2:10 h`.
-pub fn duration(seconds: f64) -> String {
-    let whole = seconds.round() as u64;
-    match whole {
-        0..=59 => format!("{seconds:.1} s"),
-        60..3600 => format!("{}:{:02} min", whole / 60, whole % 60),
-        _ => format!("{}:{:02} h", whole / 3600, whole % 3600 / 60),
     }
 }
 

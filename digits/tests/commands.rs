@@ -13,12 +13,13 @@ use std::{
     process::{Child, ChildStderr},
 };
 
+use plies_console::duration;
 use plies_digits::{
     embedded,
     idx::Examples,
     preprocess,
     recipes::LADDER,
-    results::{Measured, Results, Summary, duration},
+    results::{Measured, Results, Summary},
 };
 use serde_json::Value;
 use tempfile::TempDir;

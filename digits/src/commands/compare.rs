@@ -5,25 +5,21 @@ use std::{
     collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
-    time::{Duration, Instant},
+    time::Instant,
 };
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use plies_console::{Console, Failure, Interrupt, Progress, check_writable, duration, thousands};
 use plies_digits::{
     idx::Examples,
     plot::{self, Bar},
     recipes::{LADDER, Row},
-    results::{Measured, Results, Summary, duration, table},
+    results::{Measured, Results, Summary, table},
     trial::{Trial, TrialError},
 };
 use serde::Serialize;
 
 use super::examples;
-use crate::{
-    cli::CompareArgs,
-    console::{Console, Failure, check_writable, thousands},
-    interrupt::Interrupt,
-};
+use crate::cli::CompareArgs;
 
 /// With `--quick`: training examples, and the share of the epochs.
 const QUICK: (usize, f64) = (6000, 0.1);
@@ -93,7 +89,7 @@ pub(crate) fn run(args: &CompareArgs) -> Result<(), Failure> {
 
     let interrupt = Interrupt::handle();
     let stop = interrupt.stop();
-    let progress = Progress::new(&console, whole);
+    let progress = Ladder::new(&console, whole);
     let mut is_stopped = false;
     for (row, trial) in &todo {
         progress.begin(row, trial.seed, guess(row));
@@ -112,7 +108,7 @@ pub(crate) fn run(args: &CompareArgs) -> Result<(), Failure> {
         };
         match measure(row, trial, &attempt, &kept) {
             Ok(measured) => {
-                progress.line(&format!(
+                progress.bar.line(&format!(
                     "{:<33}{:>7.2} %  {:>10}{}",
                     row.method,
                     measured.error(),
@@ -283,69 +279,34 @@ fn draw(file: &Path, summaries: &[Summary]) -> Result<(), Failure> {
     Ok(plot::ladder(file, title, &bars)?)
 }
 
-/// A bar with what is being done and how long the rest takes; lines where there is no terminal.
-struct Progress<'a> {
-    console: &'a Console,
-    bar: Option<ProgressBar>,
-    began: Instant,
+/// How far all trials together are, each as long as the table says; the bar finds out how long that is here.
+struct Ladder<'a> {
+    bar: Progress<'a>,
     /// Seconds by the table, of all trials, of those that are done, and of the one that is being made.
     whole: f64,
     past: Cell<f64>,
     present: Cell<f64>,
 }
 
-impl<'a> Progress<'a> {
-    fn new(console: &'a Console, whole: f64) -> Progress<'a> {
-        let target = match console.quiet() {
-            true => ProgressDrawTarget::hidden(),
-            false => ProgressDrawTarget::stderr(),
-        };
-        let bar = ProgressBar::with_draw_target(Some(1000), target);
-        let bar = (!bar.is_hidden()).then_some(bar);
-        if let Some(bar) = &bar {
-            let style = ProgressStyle::with_template("{prefix} {wide_bar} {msg}");
-            bar.set_style(style.expect("a fixed template"));
-            bar.enable_steady_tick(Duration::from_millis(200));
-        }
+impl<'a> Ladder<'a> {
+    fn new(console: &'a Console, whole: f64) -> Ladder<'a> {
         let [past, present] = [Cell::new(0.0), Cell::new(0.0)];
-        Progress { console, bar, began: Instant::now(), whole, past, present }
+        Ladder { bar: Progress::new(console, "compare"), whole, past, present }
     }
 
     fn begin(&self, row: &Row, seed: u64, guess: f64) {
         self.present.set(guess);
-        if let Some(bar) = &self.bar {
-            let seed = if row.random { format!(" seed {seed}") } else { String::new() };
-            bar.set_prefix(format!("{}{seed}", row.name));
-        }
+        let seed = if row.random { format!(" seed {seed}") } else { String::new() };
+        self.bar.call(&format!("{}{seed}", row.name));
         self.done(0.0);
     }
 
-    /// So much of the present trial. As long as the past took longer than the table says, the rest will.
+    /// So much of the present trial.
     fn done(&self, share: f64) {
-        let Some(bar) = &self.bar else { return };
-        let done = self.past.get() + share * self.present.get();
-        let elapsed = self.began.elapsed().as_secs_f64();
-        let pace = if done > 2.0 { elapsed / done } else { 1.0 };
-        bar.set_position((1000.0 * done / self.whole) as u64);
-        bar.set_message(format!("{} left", duration(pace * (self.whole - done).max(0.0))));
+        self.bar.at((self.past.get() + share * self.present.get()) / self.whole, "");
     }
 
     fn end(&self) {
         self.past.set(self.past.get() + self.present.get());
-    }
-
-    fn line(&self, text: &str) {
-        match &self.bar {
-            Some(bar) => bar.println(text),
-            None => self.console.progress(text),
-        }
-    }
-}
-
-impl Drop for Progress<'_> {
-    fn drop(&mut self) {
-        if let Some(bar) = &self.bar {
-            bar.finish_and_clear();
-        }
     }
 }

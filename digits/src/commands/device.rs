@@ -1,8 +1,7 @@
 //! Where a network is trained.
 
+use plies_console::Failure;
 use plies_tensor::Device;
-
-use crate::console::Failure;
 
 /// The device of a name: `cpu`; `gpu`, which is the best that is hardware, or the one that `PLIES_GPU` names;
 /// or a part of a GPU's name.

@@ -2,20 +2,18 @@
 
 use std::{cell::Cell, collections::BTreeMap, fs};
 
+use plies_console::{
+    Console, Failure, Interrupt, MAX_COLUMNS, check_writable, duration, thousands,
+};
 use plies_digits::{
     effects::{EFFECTS, Effect, Finding, Lab, Mean, Verdict},
     plot,
-    results::duration,
     trial::{Trial, TrialError},
 };
 use serde::Serialize;
 
 use super::examples;
-use crate::{
-    cli::EffectsArgs,
-    console::{Console, Failure, MAX_COLUMNS, check_writable, thousands},
-    interrupt::Interrupt,
-};
+use crate::cli::EffectsArgs;
 
 /// The share of the examples that `--quick` takes.
 const QUICK: f64 = 0.1;

@@ -2,13 +2,11 @@
 
 use std::{borrow::Cow, time::Instant};
 
+use plies_console::{Console, Failure, thousands};
 use serde::Serialize;
 
 use super::{TestResult, evaluate, examples, load, show_test};
-use crate::{
-    cli::EvaluateArgs,
-    console::{Console, Failure, thousands},
-};
+use crate::cli::EvaluateArgs;
 
 #[derive(Serialize)]
 struct Report<'a> {

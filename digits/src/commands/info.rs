@@ -2,6 +2,7 @@
 
 use std::{borrow::Cow, fmt::Write as _, path::PathBuf};
 
+use plies_console::{Console, Failure, thousands};
 use plies_digits::{
     embedded,
     network::{Network, Settings},
@@ -11,10 +12,7 @@ use plies_tensor::Device;
 use serde::Serialize;
 
 use super::{device::gpus, load};
-use crate::{
-    cli::{DEFAULT_FILE, InfoArgs},
-    console::{Console, Failure, thousands},
-};
+use crate::cli::{DEFAULT_FILE, InfoArgs};
 
 #[derive(Serialize)]
 struct Report<'a> {

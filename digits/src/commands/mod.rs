@@ -10,13 +10,14 @@ pub(crate) mod predict;
 pub(crate) mod serve;
 pub(crate) mod train;
 
-use std::path::Path;
+use std::{env, path::Path};
 
+use plies_console::{Console, Failure, called_as, thousands};
 use plies_digits::{
     embedded,
     idx::{self, Examples},
     network::Network,
-    terminal::{self, Captioned},
+    terminal::{self, Captioned, Style},
     training,
 };
 use plies_nn::{
@@ -26,10 +27,12 @@ use plies_nn::{
 };
 use serde::Serialize;
 
-use crate::{
-    cli::{DataArgs, DrawnArgs},
-    console::{Console, Failure, program, thousands},
-};
+use crate::cli::{DataArgs, DrawnArgs};
+
+/// What digits can be drawn with where the report goes.
+fn style(console: &Console) -> Style {
+    Style::detect(console.is_terminal(), |name| env::var(name).ok())
+}
 
 /// Training set, test set, and what to call them.
 fn examples(data: &DataArgs) -> Result<(Examples, Examples, String), Failure> {
@@ -45,7 +48,7 @@ fn examples(data: &DataArgs) -> Result<(Examples, Examples, String), Failure> {
 /// The network in a file, with the advice that a beginner needs.
 fn load(file: &Path) -> Result<(Network, Checkpoint), Failure> {
     if !file.exists() {
-        let advice = format!("no such file; train a network first: {}", program());
+        let advice = format!("no such file; train a network first: {}", called_as("digits"));
         return Err(Failure::at(file, advice));
     }
     Ok(Network::load(file)?)
@@ -145,7 +148,7 @@ fn show_test(
             .zip(&captions)
             .map(|(&i, caption)| Captioned { pixels: test.image(i), caption })
             .collect();
-        console.say(terminal::draw(&digits, console.style()).trim_end_matches('\n'))?;
+        console.say(terminal::draw(&digits, style(console)).trim_end_matches('\n'))?;
     }
     Ok(result)
 }

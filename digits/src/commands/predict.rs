@@ -8,6 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use plies_console::{Console, Failure};
 use plies_digits::{
     dataset,
     idx::N_CLASSES,
@@ -16,11 +17,8 @@ use plies_digits::{
 };
 use serde::Serialize;
 
-use super::{load, no_probabilities};
-use crate::{
-    cli::PredictArgs,
-    console::{Console, Failure},
-};
+use super::{load, no_probabilities, style};
+use crate::cli::PredictArgs;
 
 #[derive(Serialize)]
 struct Report<'a> {
@@ -86,7 +84,7 @@ pub(crate) fn run(args: &PredictArgs) -> Result<(), Failure> {
                 prediction.digit
             ))?;
         } else {
-            console.say(&draw(prediction, digit, console.style()))?;
+            console.say(&draw(prediction, digit, style(&console)))?;
         }
     }
     let last_bad = bad.pop();

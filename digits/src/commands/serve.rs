@@ -26,16 +26,13 @@ use axum::{
     routing::{get, post},
 };
 use clap::Parser;
+use plies_console::{Console, Failure, Interrupt, thousands};
 use plies_digits::reader::{DRAWING, Reader, SIDE};
 use serde_json::json;
 use tokio::{net::TcpListener, runtime, time};
 
 use super::{examples, load};
-use crate::{
-    cli::{Cli, DEFAULT_FILE, ServeArgs},
-    console::{Console, Failure, thousands},
-    interrupt::Interrupt,
-};
+use crate::cli::{Cli, DEFAULT_FILE, ServeArgs};
 
 const PAGE: &str = include_str!("../page/page.html");
 

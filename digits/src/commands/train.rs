@@ -5,6 +5,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use plies_console::{
+    Console, Failure, Interrupt, MAX_COLUMNS, called_as, check_writable, one_line, thousands,
+};
 use plies_digits::{
     embedded,
     idx::Examples,
@@ -18,9 +21,7 @@ use super::{TestResult, device, evaluate, examples, load, show_test};
 use crate::{
     autosave::Autosave,
     cli::{DEFAULT_FILE, TrainArgs},
-    console::{Console, Failure, MAX_COLUMNS, check_writable, one_line, program, thousands},
-    interrupt::Interrupt,
-    progress::Progress,
+    progress::Training,
 };
 
 /// With gradients and the optimiser's memory, four gigabytes.
@@ -98,7 +99,7 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), Failure> {
     let interrupt = Interrupt::handle();
     let validation_examples = validation.as_ref().map_or(0, Examples::len);
     let mut watching = Watching {
-        progress: Progress::new(&console, network.epochs_done, settings.epochs),
+        progress: Training::new(&console, network.epochs_done, settings.epochs),
         autosave: Autosave::new(&out),
         is_failing: false,
     };
@@ -126,7 +127,7 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), Failure> {
             "stopped; epoch {} is saved in {}; go on with {} train --resume {}",
             trained.best_epoch,
             out.display(),
-            program(),
+            called_as("digits"),
             out.display()
         )));
     }
@@ -185,7 +186,7 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), Failure> {
 
 /// Draws the progress and saves the best network.
 struct Watching<'a> {
-    progress: Progress<'a>,
+    progress: Training<'a>,
     autosave: Autosave<'a>,
     /// Whether the last attempt to save has failed, which is said once.
     is_failing: bool,
@@ -281,7 +282,7 @@ fn rate(trained: &Trained) -> f64 {
 }
 
 fn next(out: &Path) -> String {
-    let program = program();
+    let program = called_as("digits");
     let model = match out.to_str() {
         Some(DEFAULT_FILE) => String::new(),
         _ => format!(" --model {}", out.display()),

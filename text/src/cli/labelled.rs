@@ -3,12 +3,13 @@
 use std::path::Path;
 
 use clap::{Args, ValueEnum};
+use plies_console::Failure;
 use plies_text::{
     classify::{Method, NGrams, Settings, Tokens},
     labelled::{Column, Format, Labelled},
 };
 
-use super::{console::Failure, text::open};
+use super::text::open;
 
 /// How documents are written down.
 #[derive(Args, Debug)]

@@ -2,20 +2,14 @@
 //! what several of them share.
 
 mod commands;
-pub(crate) mod console;
 pub(crate) mod explanation;
-pub(crate) mod interrupt;
 pub(crate) mod labelled;
-pub(crate) mod progress;
 pub(crate) mod text;
 pub(crate) mod verdict;
 
-use std::path::PathBuf;
-
-use clap::{Args, Parser, Subcommand};
-
+use clap::{Parser, Subcommand};
 use commands::{analogies, curve, evaluate, info, nn, predict, skipgram, supervised, test};
-use console::Failure;
+use plies_console::Failure;
 
 /// Word vectors and text classification.
 ///
@@ -65,27 +59,6 @@ impl Command {
             Command::Info(args) => args.run(),
         }
     }
-}
-
-/// What every command takes.
-#[derive(Args, Debug)]
-pub(crate) struct CommonArgs {
-    /// Use at most N threads [default: all processors]
-    #[arg(long, value_name = "N", value_parser = threads)]
-    pub(crate) threads: Option<usize>,
-
-    /// Write one JSON object to FILE, or to standard output for -, and then nothing else there
-    #[arg(long, value_name = "FILE")]
-    pub(crate) json: Option<PathBuf>,
-
-    /// Say no more than the result
-    #[arg(long, short)]
-    pub(crate) quiet: bool,
-}
-
-fn threads(text: &str) -> Result<usize, String> {
-    let threads = text.parse().ok().filter(|n| (1..=1024).contains(n));
-    threads.ok_or_else(|| "it takes a whole number from 1 to 1024".to_owned())
 }
 
 /// A finite number.

@@ -3,12 +3,11 @@
 use std::path::Path;
 
 use clap::{Args, ValueEnum};
+use plies_console::Failure;
 use plies_text::{
     corpus::Source,
     tokenize::{Characters, Normalization, Tokenizer, UnicodeWords, Whitespace, Words},
 };
-
-use super::console::Failure;
 
 /// How a text becomes words.
 #[derive(Args, Debug)]

@@ -3,11 +3,10 @@
 
 use std::fmt::Write as _;
 
+use plies_console::{Console, Failure, thousands};
 use plies_nn::metrics::wilson_interval;
 use plies_text::classify::{Classifier, Evaluation};
 use serde::Serialize;
-
-use super::console::{Console, Failure, thousands};
 
 /// As wide as lines may be.
 const COLUMNS: usize = 80;

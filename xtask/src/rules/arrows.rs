@@ -7,9 +7,18 @@ const ARROWS: &[(&str, &[&str], &[&str])] = &[
     ("plies-tensor", &[], &[]),
     ("plies-autograd", &["plies-tensor"], &[]),
     ("plies-nn", &["plies-autograd", "plies-tensor"], &[]),
-    ("plies-text", &["plies-nn", "plies-autograd", "plies-tensor"], &["plies-gpu"]),
+    ("plies-console", &["plies-tensor"], &[]),
+    (
+        "plies-text",
+        &["plies-nn", "plies-autograd", "plies-tensor"],
+        &["plies-console", "plies-gpu"],
+    ),
     ("plies-gpu", &["plies-tensor"], &[]),
-    ("plies-digits", &["plies-nn", "plies-autograd", "plies-tensor"], &["plies-gpu"]),
+    (
+        "plies-digits",
+        &["plies-nn", "plies-autograd", "plies-tensor", "plies-console"],
+        &["plies-gpu"],
+    ),
     ("xtask", &[], &[]),
 ];
 
@@ -66,6 +75,8 @@ mod tests {
             ("plies-digits", "plies-gpu", "normal", true, true),
             ("plies-digits", "plies-gpu", "normal", false, false),
             ("plies-digits", "plies-text", "normal", false, false),
+            ("plies-text", "plies-console", "normal", false, false),
+            ("plies-nn", "plies-console", "normal", true, false),
             ("plies-nn", "plies-gpu", "normal", true, false),
             ("plies-nn", "plies-tensor", "build", false, false),
             ("xtask", "plies-tensor", "normal", false, false),

@@ -59,8 +59,10 @@ fn broken(workspace: &Workspace, file: &str, folder: &Path, link: &str) -> Optio
 /// Whether a code span is meant as a file or folder of this project: it starts in one of its
 /// folders and has nothing that makes it a pattern, a placeholder or a command.
 fn is_path_of_ours(span: &str) -> bool {
-    let folders =
-        ["tensor", "autograd", "nn", "text", "gpu", "digits", "xtask", ".ci", ".cargo", ".github"];
+    let folders = [
+        "tensor", "autograd", "nn", "text", "gpu", "console", "digits", "xtask", ".ci", ".cargo",
+        ".github",
+    ];
     let Some((first, rest)) = span.split_once('/') else { return false };
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-".contains(c);
     folders.contains(&first) && !rest.is_empty() && rest.chars().all(plain)

@@ -1,14 +1,11 @@
 //! `analogies`: a is to b as c is to ?
 
 use clap::Args;
+use plies_console::{CommonArgs, Console, Failure};
 use plies_text::similarity::{Directions, Method};
 use serde::Serialize;
 
 use super::vectors_file::{VectorsArgs, unknown};
-use crate::cli::{
-    CommonArgs,
-    console::{Console, Failure},
-};
 
 /// Answer "A is to B as C is to ?"
 #[derive(Args, Debug)]

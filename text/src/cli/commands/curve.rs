@@ -3,16 +3,11 @@
 use std::{ops::ControlFlow, path::PathBuf, sync::atomic::Ordering};
 
 use clap::Args;
+use plies_console::{CommonArgs, Console, Failure, Interrupt, Progress, thousands};
 use plies_text::classify::{Bags, CurvePoint, curve, sizes};
 use serde::Serialize;
 
-use crate::cli::{
-    CommonArgs,
-    console::{Console, Failure, thousands},
-    interrupt::Interrupt,
-    labelled::{DocumentArgs, MethodArgs, MethodName},
-    progress::Progress,
-};
+use crate::cli::labelled::{DocumentArgs, MethodArgs, MethodName};
 
 /// Show how accuracy grows with the number of labelled documents
 ///

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use plies_console::{CommonArgs, Console, Failure, thousands};
 use plies_text::{
     corpus::Source,
     evaluate::{Section, analogies, similarity},
@@ -11,10 +12,6 @@ use plies_text::{
 use serde::Serialize;
 
 use super::vectors_file::VectorsArgs;
-use crate::cli::{
-    CommonArgs,
-    console::{Console, Failure, thousands},
-};
 
 /// Measure vectors on analogies and on judgements of similarity
 #[derive(Args, Debug)]

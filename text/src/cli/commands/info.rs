@@ -6,6 +6,7 @@ use std::{
 };
 
 use clap::Args;
+use plies_console::{CommonArgs, Console, Failure, thousands};
 use plies_text::{
     corpus::{Chunk, Source},
     embedded,
@@ -14,11 +15,7 @@ use plies_text::{
 };
 use serde::Serialize;
 
-use crate::cli::{
-    CommonArgs,
-    console::{Console, Failure, thousands},
-    text::WordArgs,
-};
+use crate::cli::text::WordArgs;
 
 /// Show what is in a file of word vectors or of text
 #[derive(Args, Debug)]

@@ -13,9 +13,8 @@ mod vectors_file;
 
 use std::path::Path;
 
+use plies_console::{Failure, called_as};
 use plies_text::classify::Classifier;
-
-use crate::cli::console::{Failure, program};
 
 /// Where a classifier is saved, and looked for, unless the command line says otherwise.
 const DEFAULT_CLASSIFIER: &str = "classifier.safetensors";
@@ -23,7 +22,8 @@ const DEFAULT_CLASSIFIER: &str = "classifier.safetensors";
 /// The classifier in a file, with the advice that a beginner needs.
 fn load_classifier(file: &Path) -> Result<Classifier, Failure> {
     if !file.exists() {
-        let advice = format!("no such file; train a classifier first: {} supervised", program());
+        let advice =
+            format!("no such file; train a classifier first: {} supervised", called_as("text"));
         return Err(Failure::at(file, advice));
     }
     Ok(Classifier::load(file)?)

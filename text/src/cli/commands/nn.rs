@@ -1,14 +1,11 @@
 //! `nn`: the words nearest to a word.
 
 use clap::Args;
+use plies_console::{CommonArgs, Console, Failure};
 use plies_text::similarity::Directions;
 use serde::Serialize;
 
 use super::vectors_file::{VectorsArgs, unknown};
-use crate::cli::{
-    CommonArgs,
-    console::{Console, Failure},
-};
 
 /// Show the words nearest to a word
 #[derive(Args, Debug)]

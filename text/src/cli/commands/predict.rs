@@ -5,12 +5,8 @@ use std::{fmt::Write as _, path::PathBuf};
 use clap::Args;
 
 use super::{DEFAULT_CLASSIFIER, load_classifier};
-use crate::cli::{
-    CommonArgs,
-    console::{Console, Failure},
-    explanation::paint,
-    labelled::DocumentArgs,
-};
+use crate::cli::{explanation::paint, labelled::DocumentArgs};
+use plies_console::{CommonArgs, Console, Failure};
 
 /// Label texts with a trained classifier
 ///

@@ -7,6 +7,9 @@ use std::{
 };
 
 use clap::Args;
+use plies_console::{
+    CommonArgs, Console, Failure, Interrupt, Progress, called_as, check_writable, thousands,
+};
 use plies_text::{
     embedded,
     vectors::{Format, WordVectors},
@@ -15,14 +18,7 @@ use plies_text::{
 use serde::Serialize;
 
 use super::vectors_file::FormatName;
-use crate::cli::{
-    CommonArgs,
-    console::{Console, Failure, check_writable, program, thousands},
-    interrupt::Interrupt,
-    number,
-    progress::Progress,
-    text::WordArgs,
-};
+use crate::cli::{number, text::WordArgs};
 
 /// Learn word vectors: each word around predicts the word
 #[derive(Args, Debug)]
@@ -259,7 +255,7 @@ impl TrainArgs {
         } else {
             format!(" --vectors {}", report.file)
         };
-        console.say(&format!("Try: {} nn {word}{file}", program()))
+        console.say(&format!("Try: {} nn {word}{file}", called_as("text")))
     }
 
     fn settings(&self, architecture: Architecture) -> Settings {

@@ -8,16 +8,15 @@ use std::{
 };
 
 use clap::Args;
+use plies_console::{
+    CommonArgs, Console, Failure, Interrupt, Progress, called_as, check_writable, thousands,
+};
 use plies_text::classify::{Bags, Classifier};
 use serde::Serialize;
 
 use super::DEFAULT_CLASSIFIER;
 use crate::cli::{
-    CommonArgs,
-    console::{Console, Failure, check_writable, program, thousands},
-    interrupt::Interrupt,
     labelled::{DocumentArgs, MethodArgs},
-    progress::Progress,
     verdict::Verdict,
 };
 
@@ -135,7 +134,10 @@ impl Supervised {
             thousands(documents_per_second as usize),
             self.output.display()
         ))?;
-        console.progress(&format!("try: {} predict --explain --line \"What a film!\"", program()));
+        console.progress(&format!(
+            "try: {} predict --explain --line \"What a film!\"",
+            called_as("text")
+        ));
         console.json(&Report {
             command: "supervised",
             version: env!("CARGO_PKG_VERSION"),

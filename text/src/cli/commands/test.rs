@@ -3,16 +3,12 @@
 use std::{path::PathBuf, time::Instant};
 
 use clap::Args;
+use plies_console::{CommonArgs, Console, Failure, thousands};
 use plies_text::classify::Bags;
 use serde::Serialize;
 
 use super::{DEFAULT_CLASSIFIER, load_classifier};
-use crate::cli::{
-    CommonArgs,
-    console::{Console, Failure, thousands},
-    labelled::DocumentArgs,
-    verdict::Verdict,
-};
+use crate::cli::{labelled::DocumentArgs, verdict::Verdict};
 
 /// Measure a classifier on documents with labels
 #[derive(Args, Debug)]

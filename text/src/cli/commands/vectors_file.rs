@@ -3,9 +3,8 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use plies_console::{Failure, called_as};
 use plies_text::vectors::{Format, WordVectors};
-
-use crate::cli::console::{Failure, program};
 
 #[derive(Args, Debug)]
 pub(crate) struct VectorsArgs {
@@ -17,7 +16,8 @@ pub(crate) struct VectorsArgs {
 impl VectorsArgs {
     pub(crate) fn load(&self) -> Result<WordVectors, Failure> {
         if !self.vectors.exists() {
-            let advice = format!("no such file; learn vectors first: {} skipgram", program());
+            let advice =
+                format!("no such file; learn vectors first: {} skipgram", called_as("text"));
             return Err(Failure::at(&self.vectors, advice));
         }
         Ok(WordVectors::load(&self.vectors)?)

@@ -1,0 +1,18 @@
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+
+mod console;
+mod failure;
+mod files;
+mod interrupt;
+mod numbers;
+mod program;
+mod progress;
+
+pub use console::{CommonArgs, Console, MAX_COLUMNS};
+pub use failure::{Failure, one_line};
+pub use files::check_writable;
+pub use interrupt::Interrupt;
+pub use numbers::{clock, duration, thousands};
+pub use program::{called_as, run};
+pub use progress::Progress;
