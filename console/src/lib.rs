@@ -6,6 +6,8 @@ mod failure;
 mod files;
 mod interrupt;
 mod numbers;
+#[cfg(feature = "plot")]
+pub mod plot;
 mod program;
 mod progress;
 

@@ -7,6 +7,7 @@ use std::{cell::Cell, time::Instant};
 
 use image::{GrayImage, Luma};
 use plies_autograd::{Var, no_grad};
+use plies_console::plot::Curve;
 use plies_nn::{
     Activation, Flatten, Linear, Maxout, Mlp, Module, Pass, Sequential,
     data::Augment,
@@ -17,7 +18,6 @@ use serde::Serialize;
 
 use crate::{
     idx::{COLS, Examples, PIXELS, ROWS},
-    plot::Curve,
     results::student,
     trial::{Plan, Trial, TrialError},
 };

@@ -8,7 +8,9 @@ use std::{
     time::Instant,
 };
 
-use plies_console::{Console, Failure, Interrupt, Progress, check_writable, duration, thousands};
+use plies_console::{
+    Console, Failure, Interrupt, Progress, check_writable, duration, plot::check_name, thousands,
+};
 use plies_digits::{
     idx::Examples,
     plot::{self, Bar},
@@ -44,7 +46,7 @@ pub(crate) fn run(args: &CompareArgs) -> Result<(), Failure> {
         return Err(Failure::BadInput("--seeds 0 measures nothing; it starts at 1".to_owned()));
     }
     if let Some(file) = &args.plot {
-        plot::check_name(file)?;
+        check_name(file)?;
         check_writable(file)?;
         console.keep_apart("--plot", file)?;
     }

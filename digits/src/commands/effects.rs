@@ -3,11 +3,10 @@
 use std::{cell::Cell, collections::BTreeMap, fs};
 
 use plies_console::{
-    Console, Failure, Interrupt, MAX_COLUMNS, check_writable, duration, thousands,
+    Console, Failure, Interrupt, MAX_COLUMNS, check_writable, duration, plot, thousands,
 };
 use plies_digits::{
     effects::{EFFECTS, Effect, Finding, Lab, Mean, Verdict},
-    plot,
     trial::{Trial, TrialError},
 };
 use serde::Serialize;
