@@ -194,6 +194,10 @@ impl Callback for Observer<'_> {
         event: &EpochEvent,
         training: &mut Training<'_>,
     ) -> Result<Flow, TrainError> {
+        // On a device the last losses come with the epoch.
+        if !event.loss.is_finite() {
+            return Err(self.diverged(event.epoch, event.loss));
+        }
         // The last step may have gone too far, which no loss has shown yet.
         let mut finite = training.optimizer.state().values().all(is_finite);
         training.model.for_each_parameter(&mut |_, p| finite &= is_finite(p.value()));

@@ -230,6 +230,9 @@ pub struct MemoryUse {
     pub cached: usize,
 }
 
+/// Waits for the elements that [`Backend::begin_read`] asked for, and copies them to host memory.
+pub type PendingRead = Box<dyn FnOnce(&mut [u8]) -> Result<()> + Send>;
+
 /// [`Backend::map_rows`] by [`Backend::map`].
 fn map_each_row<B: Backend + ?Sized>(
     backend: &B,
@@ -312,6 +315,13 @@ pub trait Backend: Send + Sync + 'static {
     /// # Errors
     /// A fault of an earlier operation or of the device itself surfaces here.
     fn read(&self, source: &Buffer, start: usize, bytes: &mut [u8]) -> Result<()>;
+
+    /// Begins to copy `len` elements from index `start` on to host memory, without waiting for the device;
+    /// nothing that is asked for later changes them. `None` where a [`read`](Backend::read) does not wait.
+    fn begin_read(&self, source: &Buffer, start: usize, len: usize) -> Option<PendingRead> {
+        let _ = (source, start, len);
+        None
+    }
 
     /// Evaluates `formula` at every element of the targets' common dimensions. With `in_place` the
     /// formula's first inputs are the targets' own old values, in order, and `inputs` follow.

@@ -9,6 +9,7 @@ mod display;
 mod dtype;
 mod error;
 mod expr;
+mod fetch;
 #[cfg(feature = "ndarray")]
 mod interop_ndarray;
 mod io;
@@ -24,13 +25,14 @@ mod window;
 
 pub use backend::{
     ArgReduce, Backend, Buffer, Contraction, Distribution, Epilogue, MemoryUse, OtherRows,
-    OutOfRange, Reduce, Target, View, Windows,
+    OutOfRange, PendingRead, Reduce, Target, View, Windows,
 };
 pub use cpu::{Loop, instruction_set, set_threads, threads, vectorised};
 pub use device::Device;
 pub use dtype::{DType, Element};
 pub use error::{Error, Result};
 pub use expr::{Binary, Expr, Formula, Graph, IntoExpr, Node, Roots, Unary};
+pub use fetch::Fetch;
 pub use io::replace_file;
 pub use layout::Layout;
 pub use ops::elementwise::Elementwise;

@@ -39,6 +39,10 @@ pub struct Training<'a> {
 }
 
 /// What is known after a batch.
+///
+/// A device other than the CPU works behind the host, and loss and accuracy come from it some batches later
+/// (16 at most): meanwhile they are those of the batches that are known. A callback that needs them sooner
+/// says so ([`Callback::wants_loss`]), and the training waits.
 #[derive(Clone, Copy, Debug)]
 pub struct BatchEvent {
     /// Epoch, from 0.
@@ -51,7 +55,7 @@ pub struct BatchEvent {
     pub iteration: u64,
     /// Examples seen in this epoch.
     pub examples: usize,
-    /// Loss of this batch.
+    /// Loss of this batch, or of the newest one that is known.
     pub batch_loss: f64,
     /// Mean loss of this epoch so far.
     pub loss: f64,
@@ -135,6 +139,12 @@ pub trait Callback {
         _training: &mut Training<'_>,
     ) -> Result<Flow, TrainError> {
         Ok(Flow::Continue)
+    }
+
+    /// Whether [`on_batch`](Callback::on_batch) needs the losses of all batches so far, which takes waiting
+    /// for a device that works behind the host. Asked after each batch, until one of the callbacks does.
+    fn wants_loss(&mut self, _at: &Position) -> bool {
+        false
     }
 
     /// After each batch and its step. The gradients that the step went by are still there; where several

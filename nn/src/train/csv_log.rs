@@ -148,6 +148,10 @@ impl Callback for CsvLog {
         Ok(Flow::Continue)
     }
 
+    fn wants_loss(&mut self, at: &Position) -> bool {
+        self.every.is_some_and(|n| at.iteration.is_multiple_of(n as u64))
+    }
+
     fn on_batch(&mut self, event: &BatchEvent, _: &mut Training<'_>) -> Result<Flow, TrainError> {
         let BatchEvent { iteration, epoch, lr, batch_loss, .. } = event;
         match self.every {

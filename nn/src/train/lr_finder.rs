@@ -158,7 +158,7 @@ fn try_rates(
         let lr = sweep.lr(i);
         let rng = stream(sweep.seed, Purpose::Forward, epoch, batch_of_epoch);
         model.zero_grad();
-        let (loss, _) = descend(model, loss, batch, rng, 1.0)?;
+        let (loss, _) = descend(model, loss, batch, rng, 1.0)?.read()?;
         average = sweep.smoothing * average + (1.0 - sweep.smoothing) * loss;
         let smoothed = average / (1.0 - sweep.smoothing.powi(i as i32 + 1));
         least = least.min(smoothed);

@@ -6,7 +6,7 @@ use std::time::Instant;
 use plies_autograd::{Var, is_recording};
 use plies_tensor::{Rng, Tensor};
 
-use super::means::{Sums, count_correct, measure};
+use super::means::{Outcome, Sums, Tally, classes, measure};
 use super::{BatchEvent, Callback, EpochEvent, Fit, Flow, Position, Report, TrainError, Training};
 use crate::checkpoint::{TRAINING, check_names};
 use crate::data::{Batch, Loader};
@@ -29,7 +29,7 @@ pub(super) struct Run<'a, 'c> {
     /// Batches of an epoch.
     batches: usize,
     /// Over what is done of the epoch.
-    sums: Sums,
+    tally: Tally,
     /// Examples whose gradients wait for a step.
     waiting: usize,
     /// The learning rate without the schedule's factor.
@@ -63,7 +63,7 @@ impl<'a, 'c> Run<'a, 'c> {
             callbacks,
             at,
             batches,
-            sums: Sums::ZERO,
+            tally: Tally::new(Sums::ZERO),
             waiting: 0,
             base_lr,
             examples: 0,
@@ -147,23 +147,27 @@ impl<'a, 'c> Run<'a, 'c> {
         let rng = stream(settings.seed, Purpose::Forward, epoch, i);
         // Sums can be added before it is known how many examples there will be.
         let weight = if accumulate == 1 { 1.0 } else { n as f64 };
-        let (batch_loss, correct) = descend(self.model, self.loss, batch, rng, weight)?;
+        let outcome = descend(self.model, self.loss, batch, rng, weight)?;
         self.waiting += n;
         let steps = (i + 1).is_multiple_of(accumulate) || i + 1 == self.batches;
         if steps {
             self.step(lr)?;
         }
-        self.sums.add(batch_loss, correct, n);
+        self.tally.push(outcome)?;
         self.examples += n;
         (self.at.batch, self.at.iteration) = (i + 1, self.at.iteration + 1);
-        let means = self.sums.means();
+        let at = self.at;
+        if self.callbacks.iter_mut().any(|callback| callback.wants_loss(&at)) {
+            self.tally.all()?;
+        }
+        let means = self.tally.means();
         let event = BatchEvent {
             epoch,
             batch: i,
             batches: self.batches,
             iteration: self.at.iteration,
-            examples: self.sums.examples,
-            batch_loss,
+            examples: self.tally.examples(),
+            batch_loss: self.tally.batch_loss,
             loss: means.loss,
             accuracy: means.accuracy,
             lr,
@@ -210,11 +214,12 @@ impl<'a, 'c> Run<'a, 'c> {
             })?),
             None => None,
         };
-        let means = self.sums.means();
+        self.tally.all()?;
+        let means = self.tally.means();
         let event = EpochEvent {
             epoch: self.at.epoch,
             iteration: self.at.iteration,
-            examples: self.sums.examples,
+            examples: self.tally.examples(),
             loss: means.loss,
             accuracy: means.accuracy,
             held_out,
@@ -222,7 +227,7 @@ impl<'a, 'c> Run<'a, 'c> {
             elapsed: self.started.elapsed(),
         };
         (self.at.epoch, self.at.batch) = (self.at.epoch + 1, 0);
-        self.sums = Sums::ZERO;
+        self.tally = Tally::new(Sums::ZERO);
         self.tell(|callback, training| callback.on_epoch(&event, training))?;
         self.base_lr = self.optimizer.lr();
         self.asked |= self.settings.stop.load(Ordering::Relaxed);
@@ -246,7 +251,7 @@ impl<'a, 'c> Run<'a, 'c> {
         let wanted: Vec<bool> =
             self.callbacks.iter_mut().map(|callback| callback.wants_checkpoint(&at)).collect();
         if wanted.contains(&true) {
-            let checkpoint = self.checkpoint();
+            let checkpoint = self.checkpoint()?;
             for (callback, _) in self.callbacks.iter_mut().zip(wanted).filter(|(_, wants)| *wants) {
                 callback.on_checkpoint(&at, &checkpoint)?;
             }
@@ -255,7 +260,7 @@ impl<'a, 'c> Run<'a, 'c> {
     }
 
     /// All that is needed to go on from here.
-    fn checkpoint(&self) -> Checkpoint {
+    fn checkpoint(&mut self) -> plies_tensor::Result<Checkpoint> {
         let mut training = Checkpoint::new();
         training.set("batch", self.at.batch.to_string());
         training.set("iteration", self.at.iteration.to_string());
@@ -264,7 +269,7 @@ impl<'a, 'c> Run<'a, 'c> {
         }
         training.set("waiting", self.waiting.to_string());
         let mut sums = Checkpoint::new();
-        self.sums.save(&mut sums);
+        self.tally.all()?.save(&mut sums);
         training.nest("sums", &sums);
         training.put_gradients(self.model);
         let states: Vec<(&str, Checkpoint)> =
@@ -278,7 +283,7 @@ impl<'a, 'c> Run<'a, 'c> {
         checkpoint.put_optimizer(self.optimizer);
         checkpoint.set_epoch(self.at.epoch);
         checkpoint.nest(TRAINING, &training);
-        checkpoint
+        Ok(checkpoint)
     }
 
     /// Goes on from there.
@@ -318,7 +323,7 @@ impl<'a, 'c> Run<'a, 'c> {
         checkpoint.load_optimizer(self.optimizer)?;
         tensors.put(self.model);
         gradients.put(self.model);
-        (self.at, self.waiting, self.sums) = (at, waiting, sums);
+        (self.at, self.waiting, self.tally) = (at, waiting, Tally::new(sums));
         Ok(())
     }
 
@@ -348,9 +353,8 @@ fn names<'a>(names: impl Iterator<Item = &'a str>) -> String {
     if names.is_empty() { "none".to_owned() } else { names.join(", ") }
 }
 
-/// The loss of a batch and how many of it are classified right, by a training pass that draws from `rng`;
-/// `weight` times its gradients are added to
-/// those that parameters have.
+/// The loss of a batch and its classes, by a training pass that draws from `rng`; `weight` times its
+/// gradients are added to those that parameters have.
 #[track_caller]
 pub(super) fn descend(
     model: &dyn Module,
@@ -358,11 +362,12 @@ pub(super) fn descend(
     batch: Batch,
     rng: Rng,
     weight: f64,
-) -> plies_tensor::Result<(f64, Option<usize>)> {
+) -> plies_tensor::Result<Outcome> {
+    let (n, targets) = (batch.len(), batch.targets.clone());
     let batch = batch.to_device(&model.device())?;
     let mut pass = Pass::train(rng).with_lengths(batch.lengths);
     let output = model.forward(&Var::constant(batch.inputs), &mut pass);
-    let correct = count_correct(output.value(), &batch.targets);
+    let classes = classes(output.value(), &targets);
     // With the loss goes the graph, which holds the parameters' values; without it a step overwrites them.
     let loss = loss(&output, &batch.targets);
     drop(output);
@@ -376,5 +381,5 @@ pub(super) fn descend(
         assert!(loss.requires_grad(), "fit: the loss depends on none of the model's parameters");
         loss.backward_with(&Var::constant(loss.value().full_like(weight)));
     }
-    Ok((loss.value().item()?, correct))
+    Ok(Outcome::new(loss.value(), classes, n))
 }

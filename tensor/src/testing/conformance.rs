@@ -205,7 +205,15 @@ fn update(rng: &mut Rng, device: &Device, dtype: DType) -> Result<(), String> {
     let old = p.clone();
     let before = [Array::of(&p), Array::of(&m), Array::of(&g)];
     let f = formula!(|p, m, g; s| [p - s * (m + g), m + g]);
+    let fetched = m.fetch();
     Tensor::update(&mut [&mut p, &mut m], f, &[&g], &[3.0]);
+    let fetched = match dtype {
+        DType::F32 => fetched.to_vec::<f32>().map(Tensor::from),
+        DType::F64 => fetched.to_vec::<f64>().map(Tensor::from),
+        DType::I32 => fetched.to_vec::<i32>().map(Tensor::from),
+    };
+    let fetched = fetched.map_err(|e| e.to_string())?.reshape(&dims);
+    check(&fetched, &before[1], dtype).map_err(|e| format!("what was fetched changed: {e}"))?;
     let inputs = [&before[0], &before[1], &before[2]];
     let first = formula!(|p, m, g; s| p - s * (m + g));
     check(&p, &reference::map(first, &inputs, &[3.0]), dtype)?;

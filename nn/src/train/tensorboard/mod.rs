@@ -132,6 +132,10 @@ impl Callback for TensorBoard {
         Ok(Flow::Continue)
     }
 
+    fn wants_loss(&mut self, at: &Position) -> bool {
+        at.iteration.is_multiple_of(self.scalars as u64)
+    }
+
     fn on_batch(
         &mut self,
         event: &BatchEvent,
