@@ -4,13 +4,14 @@ use std::any::Any;
 
 use plies_tensor::{
     ArgReduce, Backend, Buffer, Contraction, DType, Distribution, Epilogue, Error, Formula,
-    MemoryUse, OtherRows, OutOfRange, Recurrence, Reduce, Result, Target, View, Windows,
+    MemoryUse, OtherRows, OutOfRange, PendingRead, Recurrence, Reduce, Result, Target, View,
+    Windows,
 };
 
 use crate::fault::Fault;
 use crate::gpu::Shared;
 use crate::kernels::contract::{Contract, Finish};
-use crate::kernels::index::{COMPLAINT, complaint};
+use crate::kernels::index::{INDEX_ERROR, Scatter, index_error};
 use crate::kernels::map::{Map, MapRows, map_rows};
 use crate::kernels::recur::{Matrix, Recur};
 use crate::kernels::reduce::Reduction;
@@ -18,7 +19,8 @@ use crate::kernels::scan::Line;
 use crate::kernels::sort::Sort;
 use crate::kernels::{cast, index, pool, random, recur, scan};
 use crate::pool::Memory;
-use crate::strided::{Operand, row_major};
+use crate::queue::Readback;
+use crate::strided::{ELEMENT, Operand, row_major};
 
 /// A fresh result.
 fn whole<'a>(buffer: &'a Buffer, dims: &[usize]) -> Operand<'a> {
@@ -52,9 +54,9 @@ impl Shared {
     }
 
     /// The first fault among what was asked for so far.
-    fn report(&self, outcome: std::result::Result<(), String>) -> Result<()> {
-        if let Err(reason) = outcome {
-            self.faults.note(Fault { operation: "read", reason });
+    fn report(&self, outcome: Outcome<()>) -> Result<()> {
+        if let Err(fault) = outcome {
+            self.faults.note(fault);
         }
         if !self.faults.any() {
             return Ok(());
@@ -66,17 +68,41 @@ impl Shared {
         Err(Error::Device { device, operation: fault.operation, reason: fault.reason })
     }
 
-    /// Reads elements, and with them what kernels found wrong.
-    fn read_all(&self, memory: &Memory, start: u64, bytes: &mut [u8]) -> Result<()> {
-        let mut words = [0i32; COMPLAINT / 4];
+    /// Begins to read elements, and with them what kernels found wrong.
+    fn begin_reading(&self, memory: &Memory, start: usize, len: usize) -> Outcome<Readback> {
+        if let Some(fault) = memory.fault("read") {
+            return Err(fault);
+        }
+        let part = (memory, ELEMENT * start as u64, ELEMENT * len as u64);
+        let note = (&self.index_error, 0, INDEX_ERROR as u64);
+        self.queue.begin_read(&[part, note], &self.index_error).map_err(unread)
+    }
+
+    /// Reads numbers from the beginning of memory. Whether that is all right.
+    pub(crate) fn read_words(&self, memory: &Memory, words: &mut [i32]) -> bool {
+        let begun = self.begin_reading(memory, 0, words.len());
+        self.end_reading(begun, bytemuck::cast_slice_mut(words)).is_ok()
+    }
+
+    /// Waits for what was begun.
+    fn end_reading(&self, begun: Outcome<Readback>, bytes: &mut [u8]) -> Result<()> {
+        let mut words = [0i32; INDEX_ERROR / 4];
         let note = bytemuck::cast_slice_mut(&mut words);
-        let parts = &mut [(memory, start, bytes), (&self.complaint, 0, note)];
-        let outcome = self.queue.read(parts, &self.complaint);
-        if let Some(fault) = complaint(words) {
+        let read = |read| self.queue.finish_read(read, &mut [bytes, note]).map_err(unread);
+        let outcome = begun.and_then(read);
+        if let Some(fault) = index_error(words) {
             self.faults.note(fault);
         }
         self.report(outcome)
     }
+}
+
+/// What went wrong before the host knows whose fault it is.
+type Outcome<T> = std::result::Result<T, Fault>;
+
+/// A fault of reading itself.
+fn unread(reason: String) -> Fault {
+    Fault { operation: "read", reason }
 }
 
 impl Backend for Shared {
@@ -93,11 +119,18 @@ impl Backend for Shared {
     }
 
     fn write(&self, target: &mut Buffer, bytes: &[u8]) {
-        self.queue.write(target.memory(), bytes);
+        Shared::write(self, target.memory(), bytes);
     }
 
     fn read(&self, source: &Buffer, start: usize, bytes: &mut [u8]) -> Result<()> {
-        self.read_all(source.memory(), 4 * start as u64, bytes)
+        let len = bytes.len() / ELEMENT as usize;
+        self.end_reading(self.begin_reading(source.memory(), start, len), bytes)
+    }
+
+    fn begin_read(&self, source: &Buffer, start: usize, len: usize) -> Option<PendingRead> {
+        let gpu = self.this.upgrade()?;
+        let begun = self.begin_reading(source.memory(), start, len);
+        Some(Box::new(move |bytes| gpu.end_reading(begun, bytes)))
     }
 
     fn map(
@@ -136,6 +169,7 @@ impl Backend for Shared {
             dtype: targets[0].buffer.dtype(),
             rows,
             others,
+            first: 0,
             height,
             width,
             inputs: operands(inputs).into_iter().map(flat).collect(),
@@ -290,11 +324,11 @@ impl Backend for Shared {
         out: &mut Buffer,
     ) -> std::result::Result<(), OutOfRange> {
         let dims = index.layout.dims().to_vec();
-        let size = input.layout.dims()[axis] as isize;
+        let size = input.layout.dims()[axis];
         let mut from = Operand::of(input);
         let step = std::mem::take(&mut from.strides[axis]);
         let operands = vec![whole(out, &dims), Operand::of(index), from];
-        index::gather(self, out.dtype(), [size, step], dims, operands);
+        index::gather(self, out.dtype(), (size, step), dims, operands);
         Ok(())
     }
 
@@ -313,7 +347,8 @@ impl Backend for Shared {
         let mut dims = dims.to_vec();
         dims.remove(axis);
         let steps = [step, index_step, source_step];
-        index::scatter_add(self, target.dtype(), sizes, steps, dims, vec![to, at, from]);
+        let (dtype, operands) = (target.dtype(), vec![to, at, from]);
+        Scatter { dtype, sizes, steps, dims, operands }.run(self);
         Ok(())
     }
 
@@ -332,7 +367,7 @@ impl Backend for Shared {
         from.strides = row_major(&[planes, h, w]);
         let dims = [planes, oh, ow];
         let operands = [from, whole(values, &dims), whole(positions, &dims)];
-        pool::max_pool(self, dtype, windows, [planes, h, w], operands);
+        pool::max_pool(self, dtype, windows, [planes, h, w], &operands);
     }
 
     fn random(&self, distribution: Distribution, seed: u64, block: u64, out: &mut Buffer) {
@@ -357,11 +392,9 @@ impl Backend for Shared {
     }
 
     fn synchronize(&self) -> Result<()> {
-        let outcome = self.queue.wait();
-        self.report(outcome)?;
+        self.report(self.queue.wait().map_err(unread))?;
         // What kernels found wrong is on the device.
-        let mut nothing = [];
-        self.read_all(&self.complaint, 0, &mut nothing)
+        self.end_reading(self.begin_reading(&self.index_error, 0, 0), &mut [])
     }
 }
 
@@ -385,10 +418,11 @@ mod tests {
         let there = |x: Tensor| x.to_device(&device).unwrap();
         let (x, index) = (there(Tensor::from([1f32, 2.0, 3.0])), there(Tensor::from([7])));
         let read = || {
-            let mut words = [0i32; COMPLAINT / 4];
-            let bytes = bytemuck::cast_slice_mut(&mut words);
-            gpu.queue.read(&mut [(&gpu.complaint, 0, bytes)], &gpu.complaint).unwrap();
-            complaint(words)
+            let mut words = [0i32; INDEX_ERROR / 4];
+            let readback = gpu.begin_reading(&gpu.index_error, 0, 0).unwrap();
+            let note = bytemuck::cast_slice_mut(&mut words);
+            gpu.queue.finish_read(readback, &mut [note]).unwrap();
+            index_error(words)
         };
         let _first = x.gather(0, &index);
         assert!(read().is_some());

@@ -1,18 +1,18 @@
 //! A device that was opened: the adapter, its memory, its queue and its compiled kernels.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock, Weak};
 
 use plies_tensor::{Backend, Device};
 use wgpu::{DeviceDescriptor, ExperimentalFeatures, Features, Limits, MemoryHints, Trace};
 
 use crate::adapter::choose;
-use crate::fault::Faults;
+use crate::fault::{Fault, Faults};
 use crate::pipeline::{Access, Key, Pipelines};
 use crate::pool::{Memory, Pool};
 use crate::queue::{Binding, Queue};
 use crate::shader::Numbers;
-use crate::strided::{ELEMENT, Sight};
+use crate::strided::{BindingLimits, ELEMENT};
 use crate::{AdapterSummary, Error, Result};
 
 /// Which device, and how much of it.
@@ -27,6 +27,9 @@ pub struct Options {
     /// on larger ones is cut into parts. A part begins at a multiple of so many bytes as the device says,
     /// 256 at most, and this must not be less.
     pub binding: Option<u64>,
+    /// Sums and maxima go through shared memory even where the threads of a subgroup can exchange values
+    /// without it. The bits are the same.
+    pub without_subgroups: bool,
 }
 
 /// What a device has done and holds.
@@ -67,6 +70,8 @@ pub struct Gpu {
 
 /// The implementation of [`plies_tensor::Backend`].
 pub(crate) struct Shared {
+    /// Itself, for what outlives a call.
+    pub(crate) this: Weak<Shared>,
     name: String,
     summary: AdapterSummary,
     wgpu: wgpu::Device,
@@ -74,9 +79,10 @@ pub(crate) struct Shared {
     pub(crate) queue: Queue,
     pub(crate) faults: Faults,
     pipelines: Pipelines,
-    sight: Sight,
+    limits: BindingLimits,
+    subgroup: OnceLock<usize>,
     /// What kernels found wrong with an index: see `kernels/index`.
-    pub(crate) complaint: Memory,
+    pub(crate) index_error: Memory,
 }
 
 impl Gpu {
@@ -102,9 +108,14 @@ impl Gpu {
             min_storage_buffer_offset_alignment: offered.min_storage_buffer_offset_alignment,
             ..Limits::downlevel_defaults()
         };
+        let has_subgroups = adapter.features().contains(Features::SUBGROUP);
+        let features = match has_subgroups && !options.without_subgroups {
+            true => Features::SUBGROUP,
+            false => Features::empty(),
+        };
         let request = adapter.request_device(&DeviceDescriptor {
             label: Some("plies"),
-            required_features: Features::empty(),
+            required_features: features,
             required_limits: limits,
             experimental_features: ExperimentalFeatures::disabled(),
             memory_hints: MemoryHints::Performance,
@@ -119,34 +130,38 @@ impl Gpu {
         }));
         wgpu.set_device_lost_callback(move |_, reason| lost.lose(reason));
         let pool = Pool::new(wgpu.clone(), options.memory.unwrap_or(u64::MAX));
-        let Some(complaint) = pool.take(1) else {
+        let Some(index_error) = pool.take(1) else {
             return Err(refused("no memory for a first buffer".into()));
         };
-        let sight = Sight {
+        let limits = BindingLimits {
             largest: summary.largest_binding.min(options.binding.unwrap_or(u64::MAX)),
             alignment: wgpu.limits().min_storage_buffer_offset_alignment.into(),
         };
-        if sight.largest < sight.alignment {
-            let Sight { largest, alignment } = sight;
+        if limits.largest < limits.alignment {
+            let BindingLimits { largest, alignment } = limits;
             return Err(refused(format!(
                 "a binding of {largest} bytes; parts of a buffer begin at multiples of {alignment}, \
                  so it must be that at least"
             )));
         }
         let queue = Queue::new(&wgpu, queue, faults.clone());
-        queue.write(&complaint, &[0; crate::kernels::index::COMPLAINT]);
+        queue.write(&index_error, &[0; crate::kernels::index::INDEX_ERROR]);
         let name = unique(&summary.name);
-        let shared = Arc::new(Shared {
+        let shared = Arc::new_cyclic(|this| Shared {
+            this: this.clone(),
             name,
             summary,
             pool,
             queue,
             faults,
             pipelines: Pipelines::default(),
-            sight,
-            complaint,
+            limits,
+            subgroup: OnceLock::new(),
+            index_error,
             wgpu,
         });
+        let smallest = if features.is_empty() { 1 } else { shared.summary.subgroup[0] };
+        let _ = shared.subgroup.set(crate::subgroup::exchanging(&shared, smallest));
         let device = Device::new(shared.clone());
         Ok(Gpu { shared, device })
     }
@@ -193,23 +208,25 @@ impl Shared {
         &self.name
     }
 
-    pub(crate) fn sight(&self) -> Sight {
-        self.sight
+    /// Neighbouring threads that exchange values without shared memory; 1 where none do.
+    pub(crate) fn subgroup(&self) -> usize {
+        self.subgroup.get().copied().unwrap_or(1)
     }
 
-    /// Memory for so many elements.
-    ///
-    /// # Panics
-    /// When the device has no more.
-    #[track_caller]
+    pub(crate) fn limits(&self) -> BindingLimits {
+        self.limits
+    }
+
+    /// Memory for so many elements. Where there is none, not even in what is kept aside, stands what no
+    /// kernel is given: whatever would be computed from it is spoilt, and to read that is an error.
     pub(crate) fn scratch(&self, len: usize) -> Memory {
         let bytes = len as u64 * ELEMENT;
         let limit = self.summary.largest_buffer;
-        assert!(
-            crate::pool::size_class(bytes) <= limit,
-            "{}: a tensor of {bytes} bytes is more than a buffer of this device holds, {limit}",
-            self.name
-        );
+        if crate::pool::size_class(bytes) > limit {
+            return self.pool.missing(format!(
+                "out of memory: {bytes} bytes are more than a buffer of this device holds, {limit}"
+            ));
+        }
         if let Some(memory) = self.pool.take(bytes) {
             return memory;
         }
@@ -220,11 +237,26 @@ impl Shared {
         {
             return memory;
         }
-        let held = self.pool.counters();
-        panic!(
-            "{}: out of memory: no {bytes} bytes beside {} in use; a smaller batch needs less",
-            self.name, held.in_use
-        );
+        let held = self.pool.counters().in_use;
+        self.pool.missing(format!(
+            "out of memory: no {bytes} bytes beside {held} in use; a smaller batch needs less"
+        ))
+    }
+
+    /// Copies host memory to the device.
+    pub(crate) fn write(&self, memory: &Memory, bytes: &[u8]) {
+        match memory.fault("write") {
+            Some(fault) => self.spoil(fault, &[memory]),
+            None => self.queue.write(memory, bytes),
+        }
+    }
+
+    /// What an operation would have written, had it not been for this.
+    fn spoil(&self, fault: Fault, results: &[&Memory]) {
+        let news = results.iter().filter(|memory| memory.spoil(&fault)).count();
+        if news > 0 {
+            self.faults.note(fault);
+        }
     }
 
     /// Ends the program's use of an operation that this device has not.
@@ -243,6 +275,15 @@ impl Shared {
         groups: u64,
         text: impl FnOnce() -> String,
     ) {
+        let fault = bindings.iter().find_map(|(binding, _)| binding.memory.fault(key.kernel));
+        if let Some(fault) = fault {
+            // Where kernels note a wrong index is everybody's.
+            let is_result = |memory: &&Memory| !std::ptr::eq(*memory, &self.index_error);
+            let written = bindings.iter().filter(|(_, access)| *access == Access::Write);
+            let results: Vec<&Memory> =
+                written.map(|(binding, _)| binding.memory).filter(is_result).collect();
+            return self.spoil(fault, &results);
+        }
         let most = self.summary.buffers_per_kernel as usize;
         if bindings.len() > most {
             self.unsupported(&format!(

@@ -12,6 +12,7 @@ mod pool;
 mod queue;
 mod shader;
 mod strided;
+mod subgroup;
 
 pub use adapter::{AdapterSummary, adapters};
 pub use error::{Error, Result};

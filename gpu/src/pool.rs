@@ -5,11 +5,12 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use wgpu::{BufferDescriptor, BufferUsages, ErrorFilter};
 
 use crate::Counters;
+use crate::fault::Fault;
 
 /// A block of the device's memory.
 pub(crate) struct Block {
@@ -24,12 +25,21 @@ pub(crate) struct Block {
 pub(crate) struct Memory {
     block: Option<Block>,
     pool: Arc<Pool>,
+    /// Why there was no memory.
+    missing: Option<String>,
+    /// Why its values are not what they should be.
+    spoilt: OnceLock<Fault>,
 }
+
+/// The number of the block that stands where there was no memory.
+const NO_BLOCK: u64 = 0;
 
 pub(crate) struct Pool {
     device: wgpu::Device,
     /// Bytes that blocks may take in all.
     limit: u64,
+    /// Stands where there was no memory; no kernel is given it.
+    nothing: wgpu::Buffer,
     free: Mutex<HashMap<u64, Vec<Block>>>,
     next_id: AtomicU64,
     in_use: AtomicUsize,
@@ -46,13 +56,23 @@ pub(crate) fn size_class(bytes: u64) -> u64 {
     bytes.next_multiple_of(step)
 }
 
+fn buffer(device: &wgpu::Device, size: u64) -> wgpu::Buffer {
+    device.create_buffer(&BufferDescriptor {
+        label: None,
+        size,
+        usage: BufferUsages::STORAGE | BufferUsages::COPY_SRC | BufferUsages::COPY_DST,
+        mapped_at_creation: false,
+    })
+}
+
 impl Pool {
     pub(crate) fn new(device: wgpu::Device, limit: u64) -> Arc<Pool> {
         Arc::new(Pool {
+            nothing: buffer(&device, 256),
             device,
             limit,
             free: Mutex::default(),
-            next_id: AtomicU64::new(1),
+            next_id: AtomicU64::new(NO_BLOCK + 1),
             in_use: AtomicUsize::new(0),
             peak: AtomicUsize::new(0),
             cached: AtomicUsize::new(0),
@@ -77,7 +97,17 @@ impl Pool {
         };
         let now = self.in_use.fetch_add(size as usize, Ordering::Relaxed) + size as usize;
         self.peak.fetch_max(now, Ordering::Relaxed);
-        Some(Memory { block: Some(block), pool: self.clone() })
+        Some(self.memory(block, None))
+    }
+
+    /// What stands for a tensor that there was no memory for.
+    pub(crate) fn missing(self: &Arc<Self>, reason: String) -> Memory {
+        let block = Block { buffer: self.nothing.clone(), id: NO_BLOCK, used: AtomicU64::new(0) };
+        self.memory(block, Some(reason))
+    }
+
+    fn memory(self: &Arc<Self>, block: Block, missing: Option<String>) -> Memory {
+        Memory { block: Some(block), pool: self.clone(), missing, spoilt: OnceLock::new() }
     }
 
     fn allocate(&self, size: u64) -> Option<Block> {
@@ -86,12 +116,7 @@ impl Pool {
             return None;
         }
         let scope = self.device.push_error_scope(ErrorFilter::OutOfMemory);
-        let buffer = self.device.create_buffer(&BufferDescriptor {
-            label: None,
-            size,
-            usage: BufferUsages::STORAGE | BufferUsages::COPY_SRC | BufferUsages::COPY_DST,
-            mapped_at_creation: false,
-        });
+        let buffer = buffer(&self.device, size);
         // Any other fault, such as a device that is lost, is reported when a value is read.
         if pollster::block_on(scope.pop()).is_some() {
             return None;
@@ -129,6 +154,18 @@ impl Memory {
         }
     }
 
+    /// What went wrong with the values, if something has; memory that was missing is missed by the operation
+    /// that needs it first.
+    pub(crate) fn fault(&self, operation: &'static str) -> Option<Fault> {
+        let missing = || Some(Fault { operation, reason: self.missing.clone()? });
+        self.spoilt.get().cloned().or_else(missing)
+    }
+
+    /// From now on these are no values. Whether it is memory that was missing, and nobody knew yet.
+    pub(crate) fn spoil(&self, fault: &Fault) -> bool {
+        self.spoilt.set(fault.clone()).is_ok() && self.missing.is_some()
+    }
+
     /// Notes that a batch of commands uses it.
     pub(crate) fn use_in(&self, batch: u64) {
         self.block().used.store(batch, Ordering::Relaxed);
@@ -142,7 +179,7 @@ impl Memory {
 
 impl Drop for Memory {
     fn drop(&mut self) {
-        let Some(block) = self.block.take() else { return };
+        let Some(block) = self.block.take().filter(|block| block.id != NO_BLOCK) else { return };
         let size = block.buffer.size();
         self.pool.in_use.fetch_sub(size as usize, Ordering::Relaxed);
         self.pool.cached.fetch_add(size as usize, Ordering::Relaxed);

@@ -7,7 +7,8 @@
 
 use std::collections::HashMap;
 use std::num::NonZero;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::mpsc::{Receiver, Sender};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use wgpu::{
     BindGroup, BindGroupDescriptor, BindGroupEntry, BindingResource, BufferBinding,
@@ -30,6 +31,9 @@ const ARENA: u64 = 512 * 1024;
 pub(crate) const GRID: u64 = 65_535;
 /// Groups of buffers that are kept to be used again.
 const GROUPS: usize = 4096;
+/// Bytes of the smallest memory that the host reads from, and how many such are kept.
+const STAGING: u64 = 4096;
+const STAGINGS: usize = 64;
 
 /// A part of a buffer that a kernel sees.
 #[derive(Clone, Copy)]
@@ -60,7 +64,47 @@ struct Recorder {
     batch: u64,
     groups: HashMap<GroupKey, BindGroup>,
     total_dispatches: usize,
-    staging: Option<wgpu::Buffer>,
+    /// Memory that the host can read, kept to be used again.
+    staging: Vec<wgpu::Buffer>,
+    /// What the host wants to read once this batch is done.
+    to_map: Vec<ToMap>,
+}
+
+/// The outcome of asking for memory to be readable.
+type Mapped = Result<(), wgpu::BufferAsyncError>;
+
+struct ToMap {
+    slice: (wgpu::Buffer, u64),
+    sender: Sender<Mapped>,
+    submitted: Arc<OnceLock<SubmissionIndex>>,
+}
+
+/// Device memory on its way to the host.
+pub(crate) struct Readback {
+    staging: wgpu::Buffer,
+    total: u64,
+    outcome: Receiver<Mapped>,
+    /// The batch with the copy, once it is handed over.
+    submitted: Arc<OnceLock<SubmissionIndex>>,
+}
+
+impl Recorder {
+    /// The smallest that holds so many bytes, if it is not a waste.
+    fn take_staging(&mut self, bytes: u64) -> Option<wgpu::Buffer> {
+        let fits = |(_, buffer): &(usize, &wgpu::Buffer)| {
+            (bytes..=(4 * bytes).max(STAGING)).contains(&buffer.size())
+        };
+        let kept = self.staging.iter().enumerate().filter(fits);
+        let (at, _) = kept.min_by_key(|(_, buffer)| buffer.size())?;
+        Some(self.staging.swap_remove(at))
+    }
+
+    fn keep_staging(&mut self, buffer: wgpu::Buffer) {
+        if self.staging.len() >= STAGINGS {
+            self.staging.remove(0);
+        }
+        self.staging.push(buffer);
+    }
 }
 
 impl Queue {
@@ -85,7 +129,8 @@ impl Queue {
                 batch: 1,
                 groups: HashMap::new(),
                 total_dispatches: 0,
-                staging: None,
+                staging: Vec::new(),
+                to_map: Vec::new(),
             }),
         }
     }
@@ -141,7 +186,7 @@ impl Queue {
         bindings: &[Binding<'_>],
     ) -> BindGroup {
         let place = |b: &Binding<'_>| (b.memory.block().id, b.start, b.bytes);
-        let layout = std::sync::Arc::as_ptr(&pipeline.layout).addr();
+        let layout = Arc::as_ptr(&pipeline.layout).addr();
         let key = (layout, bindings.iter().map(place).collect());
         if let Some(group) = recorder.groups.get(&key) {
             return group.clone();
@@ -177,6 +222,13 @@ impl Queue {
             self.queue.write_buffer(&self.arena, 0, &recorder.parameters);
         }
         let index = self.queue.submit([encoder.finish()]);
+        // Memory that is being mapped cannot be copied to, so this waits for the copy to be handed over.
+        for ToMap { slice: (buffer, bytes), sender, submitted } in recorder.to_map.drain(..) {
+            let _ = submitted.set(index.clone());
+            buffer.slice(..bytes).map_async(wgpu::MapMode::Read, move |outcome| {
+                let _ = sender.send(outcome);
+            });
+        }
         recorder.parameters.clear();
         recorder.dispatches = 0;
         recorder.batch += 1;
@@ -194,56 +246,67 @@ impl Queue {
         self.queue.write_buffer(&memory.block().buffer, 0, bytes);
     }
 
-    /// Copies parts of device memory to the host, one after another, waiting for them. `note` is zeroed
-    /// after it was copied and before anything else is recorded, which may write it again.
-    pub(crate) fn read(
+    /// Begins to copy parts of device memory, one after another, to where the host can read them. `note` is
+    /// zeroed after it was copied and before anything else is recorded, which may write it again.
+    pub(crate) fn begin_read(
         &self,
-        parts: &mut [(&Memory, u64, &mut [u8])],
+        parts: &[(&Memory, u64, u64)],
         note: &Memory,
-    ) -> Result<(), String> {
-        let total: usize = parts.iter().map(|(.., bytes)| bytes.len()).sum();
-        let staging = self.recorder().staging.take().filter(|b| b.size() >= total as u64);
-        let staging = match staging {
+    ) -> Result<Readback, String> {
+        let total: u64 = parts.iter().map(|(.., bytes)| bytes).sum();
+        let kept = self.recorder().take_staging(total);
+        let staging = match kept {
             Some(staging) => staging,
-            None => self.staging(total as u64)?,
+            None => self.staging(total)?,
         };
-        let index = {
-            let mut recorder = self.recorder();
-            recorder.pass = None;
-            let encoder = recorder
-                .encoder
-                .get_or_insert_with(|| self.device.create_command_encoder(&Default::default()));
-            let mut place = 0;
-            for (memory, start, bytes) in parts.iter().filter(|(.., bytes)| !bytes.is_empty()) {
-                let n = bytes.len() as u64;
-                encoder.copy_buffer_to_buffer(&memory.block().buffer, *start, &staging, place, n);
-                place += n;
-            }
-            encoder.clear_buffer(&note.block().buffer, 0, None);
-            self.submit(&mut recorder)
-        };
-        let (sender, receiver) = std::sync::mpsc::channel();
-        let slice = staging.slice(..total as u64);
-        slice.map_async(wgpu::MapMode::Read, move |outcome| {
-            let _ = sender.send(outcome);
-        });
-        let wait = PollType::Wait { submission_index: index, timeout: None };
+        let mut recorder = self.recorder();
+        recorder.pass = None;
+        let encoder = recorder
+            .encoder
+            .get_or_insert_with(|| self.device.create_command_encoder(&Default::default()));
+        let mut place = 0;
+        for &(memory, start, bytes) in parts.iter().filter(|(.., bytes)| *bytes > 0) {
+            let from = &memory.block().buffer;
+            encoder.copy_buffer_to_buffer(from, start, &staging, place, bytes);
+            place += bytes;
+        }
+        encoder.clear_buffer(&note.block().buffer, 0, None);
+        let (sender, outcome) = std::sync::mpsc::channel();
+        let submitted = Arc::new(OnceLock::new());
+        let slice = (staging.clone(), total);
+        recorder.to_map.push(ToMap { slice, sender, submitted: submitted.clone() });
+        Ok(Readback { staging, total, outcome, submitted })
+    }
+
+    /// Waits for what was begun, and copies it.
+    pub(crate) fn finish_read(
+        &self,
+        readback: Readback,
+        parts: &mut [&mut [u8]],
+    ) -> Result<(), String> {
+        let Readback { staging, total, outcome, submitted } = readback;
+        if submitted.get().is_none() {
+            self.submit(&mut self.recorder());
+        }
+        let submission_index = submitted.get().cloned();
+        let wait = PollType::Wait { submission_index, timeout: None };
         self.device.poll(wait).map_err(|fault| fault.to_string())?;
-        match receiver.recv() {
+        match outcome.recv() {
             Ok(Ok(())) => {}
             Ok(Err(fault)) => return Err(fault.to_string()),
             Err(_) => return Err("the driver never answered".into()),
         }
         {
-            let mapped = slice.get_mapped_range().map_err(|fault| fault.to_string())?;
+            let mapped = staging.slice(..total).get_mapped_range();
+            let mapped = mapped.map_err(|fault| fault.to_string())?;
             let mut place = 0;
-            for (.., bytes) in parts.iter_mut() {
+            for bytes in parts {
                 bytes.copy_from_slice(&mapped[place..place + bytes.len()]);
                 place += bytes.len();
             }
         }
         staging.unmap();
-        self.recorder().staging = Some(staging);
+        self.recorder().keep_staging(staging);
         Ok(())
     }
 
@@ -252,7 +315,7 @@ impl Queue {
         let scope = self.device.push_error_scope(ErrorFilter::OutOfMemory);
         let buffer = self.device.create_buffer(&BufferDescriptor {
             label: Some("readback"),
-            size: bytes.next_power_of_two().max(4096),
+            size: bytes.next_power_of_two().max(STAGING),
             usage: BufferUsages::MAP_READ | BufferUsages::COPY_DST,
             mapped_at_creation: false,
         });
@@ -274,11 +337,12 @@ impl Queue {
         let _ = self.device.poll(PollType::Poll);
     }
 
-    /// Submits what is recorded and forgets the groups, which hold buffers.
+    /// Submits what is recorded and forgets the groups, which hold buffers, and memory for reading.
     pub(crate) fn release(&self) {
         let mut recorder = self.recorder();
         self.submit(&mut recorder);
         recorder.groups.clear();
+        recorder.staging.clear();
     }
 
     #[cfg(test)]

@@ -9,6 +9,7 @@ use std::fmt::Write;
 
 use plies_tensor::{Binary, DType, Formula, Node, Reduce, Unary};
 
+use crate::kernels::THREADS;
 use crate::pipeline::Access;
 
 /// The places of a kernel's numbers, in order.
@@ -99,6 +100,79 @@ pub(crate) fn head(dtype: DType, width: usize, buffers: &[(Access, DType, usize)
     }
     writeln!(text, "alias T = {};", if dtype == DType::I32 { "I" } else { "F" }).ok();
     text
+}
+
+/// The whole text of a kernel that has a thread for each of `count` elements: `text` is what
+/// `fn element(i: u32)` does with one.
+pub(crate) fn each(head: String, count: &str, text: &str) -> String {
+    let number = format!("workgroup * {THREADS}u + thread");
+    let call =
+        format!("    let i = {number};\n    if i < {count} {{\n        element(i);\n    }}\n");
+    head + text + &entry(THREADS as usize, &call)
+}
+
+/// The whole text of a kernel whose workgroups compute something together: `text` is what each thread of
+/// them does in `fn together(workgroup: u32, thread: u32)`.
+pub(crate) fn together(head: String, threads: usize, text: &str) -> String {
+    head + text + &entry(threads, "    together(workgroup, thread);\n")
+}
+
+fn entry(threads: usize, call: &str) -> String {
+    fill(include_str!("entry.wgsl"), &[("threads", &threads.to_string()), ("call", call)])
+}
+
+/// Joins what the lanes of a row hold, by halves: after the step of `half`, the first so many lanes hold what
+/// they and those `half` further on held before. In the end the first lane has all, and where `everywhere`
+/// is asked for, all of them. What stands in `variables` goes through the arrays of the workgroup beside
+/// them, at the place `at`, or from thread to thread within a subgroup; the additions are the same ones.
+pub(crate) struct Tree<'a> {
+    pub(crate) variables: &'a [[&'a str; 2]],
+    pub(crate) at: &'a str,
+    /// Text that joins each variable `x` and `other_x` into `x`.
+    pub(crate) join: &'a str,
+    pub(crate) lanes: usize,
+    /// Threads that can exchange values without shared memory: lanes are neighbours among them.
+    pub(crate) subgroup: usize,
+}
+
+impl Tree<'_> {
+    pub(crate) fn text(&self, everywhere: bool) -> String {
+        let Tree { variables, at, join, lanes, subgroup } = *self;
+        let put = |indent: &str| -> String {
+            let line = |[x, shared]: &[&str; 2]| format!("{indent}{shared}[{at}] = {x};\n");
+            variables.iter().map(line).collect()
+        };
+        let others = |from: &dyn Fn(&[&str; 2]) -> String| -> String {
+            let line = |v: &[&str; 2]| format!("        let other_{} = {};\n", v[0], from(v));
+            variables.iter().map(line).collect()
+        };
+        let barrier = "    workgroupBarrier();\n";
+        let mut text = String::new();
+        let mut half = lanes / 2;
+        if half >= subgroup {
+            text += &(put("    ") + barrier);
+        }
+        while half >= subgroup.max(1) {
+            let others = others(&|[_, shared]| format!("{shared}[{at} + {half}u]"));
+            let put = put("        ");
+            text += &format!("    if lane < {half}u {{\n{others}        {join}\n{put}    }}\n");
+            text += barrier;
+            half /= 2;
+        }
+        while half > 0 {
+            let others = others(&|[x, _]| format!("subgroupShuffleXor({x}, {half}u)"));
+            text += &format!("    {{\n{others}        {join}\n    }}\n");
+            half /= 2;
+        }
+        if everywhere && lanes > subgroup {
+            text += &format!("    if lane == 0u {{\n{}    }}\n{barrier}", put("        "));
+            for [x, shared] in variables {
+                text += &format!("    {x} = {shared}[{at} - lane];\n");
+            }
+            text += barrier;
+        }
+        text
+    }
 }
 
 /// WGSL's name of a dtype.

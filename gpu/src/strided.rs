@@ -18,7 +18,7 @@ pub(crate) struct Operand<'a> {
 
 /// Limits of what a kernel can see at once.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Sight {
+pub(crate) struct BindingLimits {
     /// Bytes.
     pub(crate) largest: u64,
     /// Bytes that a part of a buffer must begin at a multiple of.
@@ -59,23 +59,27 @@ impl<'a> Operand<'a> {
 
     /// What a kernel has to see, and where the first element lies in it; `None` when that is more
     /// than it can.
-    pub(crate) fn binding(&self, dims: &[usize], sight: Sight) -> Option<(Binding<'a>, isize)> {
+    pub(crate) fn binding(
+        &self,
+        dims: &[usize],
+        limits: BindingLimits,
+    ) -> Option<(Binding<'a>, isize)> {
         let memory = self.memory;
         let size = memory.block().buffer.size();
-        if size <= sight.largest {
+        if size <= limits.largest {
             return Some((Binding { memory, start: 0, bytes: size }, self.offset));
         }
         let [low, high] = self.extent(dims);
-        let start = (low as u64 * ELEMENT) / sight.alignment * sight.alignment;
+        let start = (low as u64 * ELEMENT) / limits.alignment * limits.alignment;
         // To whole vectors of four.
         let end = ((high as u64 + 1) * ELEMENT).next_multiple_of(4 * ELEMENT).min(size);
         let bytes = end - start;
         let offset = self.offset - (start / ELEMENT) as isize;
-        (bytes <= sight.largest).then_some((Binding { memory, start, bytes }, offset))
+        (bytes <= limits.largest).then_some((Binding { memory, start, bytes }, offset))
     }
 
     /// The elements from `start` on along an axis.
-    fn from(&self, axis: usize, start: usize) -> Self {
+    pub(crate) fn from(&self, axis: usize, start: usize) -> Self {
         let offset = self.offset + start as isize * self.strides[axis];
         Operand { offset, ..self.clone() }
     }

@@ -1,7 +1,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use plies_gpu::{Gpu, Options};
-use plies_tensor::{DType, Tensor};
+use plies_tensor::{DType, Device, Tensor, formula};
 
 fn message(act: impl FnOnce()) -> String {
     let panic = catch_unwind(AssertUnwindSafe(act)).expect_err("it should have panicked");
@@ -39,17 +39,58 @@ fn f64_is_refused_by_name() {
 }
 
 #[test]
-fn memory_that_is_used_up_is_given_back_first_and_then_said_to_be() {
+fn memory_that_is_used_up_is_given_back_first_and_then_an_error_of_what_needed_it() {
     let options = Options { memory: Some(1 << 20), ..Options::default() };
     let Some(gpu) = super::open_with(options) else { return };
     let device = gpu.device();
     let zeros = |n: usize| Tensor::zeros([n], DType::F32, &device);
     // What an earlier size has left makes room for another.
     drop(zeros(200_000));
-    let kept = zeros(150_000);
-    let full = message(|| drop(zeros(150_000)));
-    assert!(full.starts_with(device.name()) && full.contains("out of memory"), "{full}");
+    let mut kept = zeros(150_000);
+    let few = zeros(3);
+    let full = &kept + 1.0;
+    let derived = full.sum_all() * 2.0;
+    // Whatever is made from it is an error each time, and of nobody else.
+    for lost in [&derived, &full, &derived] {
+        let fault = lost.to_vec::<f32>().unwrap_err().to_string();
+        let expected = "map: out of memory: no 600000 bytes beside ";
+        assert!(fault.starts_with(&format!("{}: {expected}", device.name())), "{fault}");
+    }
     assert_eq!(kept.sum_all().item().unwrap(), 0.0);
+    // With more room it goes on.
+    drop((full, derived, few));
+    Tensor::update(&mut [&mut kept], formula!(|x| x + 1.0), &[], &[]);
+    assert_eq!(kept.sum_all().item().unwrap(), 150_000.0);
+    // From the host, and more than a buffer holds.
+    let host = Tensor::zeros([200_000], DType::F32, &Device::cpu()).to_device(&device).unwrap();
+    let fault = device.synchronize().unwrap_err().to_string();
+    assert!(fault.contains("write: out of memory"), "{fault}");
+    assert!(device.synchronize().is_ok() && host.to_vec::<f32>().is_err());
+    let huge = zeros(gpu.summary().largest_buffer as usize / 4 + 1);
+    let fault = huge.sum_all().item().unwrap_err().to_string();
+    assert!(fault.contains("more than a buffer of this device holds"), "{fault}");
+}
+
+#[test]
+fn what_is_fetched_is_what_was_there_and_waits_only_where_it_is_read() {
+    let Some(gpu) = super::open() else { return };
+    let device = gpu.device();
+    let mut x = Tensor::zeros([5], DType::F32, &device);
+    let before = gpu.counters().submissions;
+    let fetched: Vec<_> = (0..20)
+        .map(|_| {
+            Tensor::update(&mut [&mut x], formula!(|x| x + 1.0), &[], &[]);
+            x.slice(0, 2..4).fetch()
+        })
+        .collect();
+    assert_eq!(gpu.counters().submissions, before);
+    for (i, fetch) in fetched.into_iter().enumerate().rev() {
+        assert!(!fetch.is_here());
+        assert_eq!(fetch.to_vec::<f32>().unwrap(), [i as f32 + 1.0; 2]);
+    }
+    // One that nobody reads does no harm.
+    let _ = x.fetch();
+    assert_eq!(x.to_vec::<f32>().unwrap(), [20.0; 5]);
 }
 
 #[test]

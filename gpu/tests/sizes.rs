@@ -1,5 +1,5 @@
 use plies_gpu::Options;
-use plies_tensor::{DType, Device, Elementwise, Rng, Tensor};
+use plies_tensor::{DType, Device, Elementwise, Pool, Rng, Tensor, formula};
 
 /// A kernel sees four kilobytes at most, as if tensors were a hundred thousand times as large.
 #[test]
@@ -23,6 +23,83 @@ fn tensors_that_a_kernel_does_not_see_whole_are_cut() {
     let random = |device: &Device| Rng::new(3).uniform([5000], DType::F32, device);
     let cpu = random(&Device::cpu());
     assert_eq!(random(device).to_vec::<f32>().unwrap(), cpu.to_vec::<f32>().unwrap());
+}
+
+/// Lines, planes and axes that are cut, and such of which a kernel does not see a single one.
+#[test]
+fn walks_along_axes_that_a_kernel_does_not_see_whole_are_cut() {
+    let options = Options { binding: Some(4096), ..Options::default() };
+    let Some(gpu) = super::open_with(options) else { return };
+    let device = &gpu.device();
+    let shapes: [(&[usize], isize); 4] =
+        [(&[40, 30], 1), (&[40, 30], 0), (&[2, 3000], 1), (&[3000, 2], 0)];
+    for (dims, axis) in shapes {
+        super::same(device, [dims], 0.0, |[x]| x.argmax(axis, false));
+        super::same(device, [dims], 0.0, |[x]| x.sign().argmin(axis, false));
+        super::same(device, [dims], 1e-4, |[x]| x.cumsum(axis));
+        super::same(device, [dims], 0.0, |[x]| x.sort(axis, true).0);
+        super::same(device, [dims], 0.0, |[x]| x.sign().topk(700.min(dims[axis as usize]), axis).1);
+        super::same(device, [dims], 1e-5, |[x]| x.softmax(axis));
+    }
+    // The same bits as in one part.
+    let Some(whole) = super::open() else { return };
+    let sums = [device, &whole.device()].map(|device| {
+        let [_, x] = super::draw(1, &[3000], device);
+        x.cumsum(0).to_vec::<f32>().unwrap()
+    });
+    assert_eq!(sums[0], sums[1]);
+    super::same(device, [&[9, 20, 24]], 0.0, |[x]| {
+        x.reshape([9, 1, 20, 24]).max_pool(&Pool::new(2)).1
+    });
+    // A long table, many columns, a long index.
+    for [rows, columns, n] in [[3000, 3, 40], [20, 700, 9], [10, 2, 3000]] {
+        let index = |x: &Tensor| {
+            let index: Vec<i32> = (0..n).map(|i| (i * i * 7 % rows) as i32).collect();
+            Tensor::from(index).to_device(x.device()).unwrap()
+        };
+        super::same(device, [&[rows, columns]], 0.0, |[x]| x.index_select(0, &index(x)));
+        super::same(device, [&[rows, columns], &[n, columns]], 1e-5, |[x, source]| {
+            x.index_add(0, &index(x), source)
+        });
+        let there = Tensor::zeros([rows, columns], DType::F32, device);
+        let wrong = Tensor::from([-1i32, rows as i32]).to_device(device).unwrap();
+        let fault = there.index_select(0, &wrong).to_vec::<f32>().unwrap_err().to_string();
+        assert!(fault.contains("is out of range for an axis"), "{fault}");
+        assert!(there.to_vec::<f32>().is_ok());
+    }
+    for rows in [vec![0, 3, 700, 999], vec![500]] {
+        super::same(device, [&[1000, 3], &[rows.len(), 3]], 1e-6, |[x, y]| {
+            let index = Tensor::from(&rows[..]).to_device(x.device()).unwrap();
+            let f = formula!(|x, y| 0.5 * x + y);
+            let (mut some, mut all) = (x.clone(), x.clone());
+            Tensor::update_rows(&mut [&mut some], &index, f, &[y], &[]);
+            Tensor::update_sparse(&mut [&mut all], &index, f, &[y], &[]);
+            some + all * 3.0
+        });
+    }
+}
+
+#[test]
+fn subgroups_change_no_bit() {
+    let plain = Options { without_subgroups: true, ..Options::default() };
+    let (Some(gpu), Some(plain)) = (super::open(), super::open_with(plain)) else { return };
+    let run = |device: &Device| {
+        let [_, x] = super::draw(1, &[7, 300], device);
+        let [_, y] = super::draw(2, &[300, 9], device);
+        let results = [
+            x.sum(&[1], false),
+            x.sum_all(),
+            y.max(&[0], false),
+            y.sum(&[0], false),
+            x.softmax(1),
+            x.slice(1, 0..13).softmax(1),
+            x.argmin(1, false).to_dtype(DType::F32),
+            x.slice(1, 0..13).argmax(1, false).to_dtype(DType::F32),
+            x.prod(&[1], false),
+        ];
+        results.map(|result| result.to_vec::<f32>().unwrap())
+    };
+    assert_eq!(run(&gpu.device()), run(&plain.device()));
 }
 
 /// A dispatch has at most 65 535 workgroups along a dimension, and these sums have 70 000.

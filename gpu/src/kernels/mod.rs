@@ -19,8 +19,8 @@ use plies_tensor::DType;
 
 use crate::pipeline::Access;
 use crate::queue::Binding;
-use crate::shader::{Numbers, Slots};
-use crate::strided::{Operand, Sight};
+use crate::shader::{Numbers, Slots, coordinates, place};
+use crate::strided::{BindingLimits, Operand};
 
 /// Threads of a workgroup.
 pub(crate) const THREADS: u64 = 256;
@@ -28,8 +28,8 @@ pub(crate) const THREADS: u64 = 256;
 pub(crate) const MOST: usize = 1 << 30;
 
 /// Operands with the buffers that a kernel is given for them; operands in one buffer share it.
-pub(crate) struct Bound<'a> {
-    pub(crate) bindings: Vec<(Binding<'a>, Access)>,
+pub(crate) struct Bindings<'a> {
+    pub(crate) entries: Vec<(Binding<'a>, Access)>,
     /// What the text says of each buffer.
     pub(crate) buffers: Vec<(Access, DType, usize)>,
     /// The buffer of each operand.
@@ -40,26 +40,26 @@ pub(crate) struct Bound<'a> {
 
 /// How a kernel sees an operand.
 #[derive(Clone, Copy, PartialEq)]
-pub(crate) struct Seen {
+pub(crate) struct Usage {
     pub(crate) access: Access,
     pub(crate) dtype: DType,
     /// Elements read or written at once.
     pub(crate) width: usize,
 }
 
-impl Seen {
+impl Usage {
     pub(crate) fn read(dtype: DType) -> Self {
-        Seen { access: Access::Read, dtype, width: 1 }
+        Usage { access: Access::Read, dtype, width: 1 }
     }
 
     pub(crate) fn write(dtype: DType) -> Self {
-        Seen { access: Access::Write, dtype, width: 1 }
+        Usage { access: Access::Write, dtype, width: 1 }
     }
 }
 
-impl<'a> Bound<'a> {
+impl<'a> Bindings<'a> {
     pub(crate) fn empty() -> Self {
-        Bound { bindings: vec![], buffers: vec![], of: vec![], offsets: vec![] }
+        Bindings { entries: vec![], buffers: vec![], of: vec![], offsets: vec![] }
     }
 
     /// Adds an operand over `dims`; `None` if it is more than a kernel can see.
@@ -67,19 +67,19 @@ impl<'a> Bound<'a> {
         &mut self,
         operand: &Operand<'a>,
         dims: &[usize],
-        seen: Seen,
-        sight: Sight,
+        usage: Usage,
+        limits: BindingLimits,
     ) -> Option<usize> {
-        let (binding, offset) = operand.binding(dims, sight)?;
+        let (binding, offset) = operand.binding(dims, limits)?;
         let place = |b: &Binding<'_>| (b.memory.block().id, b.start, b.bytes);
-        let same = (0..self.bindings.len()).find(|&i| {
-            place(&self.bindings[i].0) == place(&binding)
-                && self.buffers[i] == (seen.access, seen.dtype, seen.width)
+        let same = (0..self.entries.len()).find(|&i| {
+            place(&self.entries[i].0) == place(&binding)
+                && self.buffers[i] == (usage.access, usage.dtype, usage.width)
         });
         let at = same.unwrap_or_else(|| {
-            self.bindings.push((binding, seen.access));
-            self.buffers.push((seen.access, seen.dtype, seen.width));
-            self.bindings.len() - 1
+            self.entries.push((binding, usage.access));
+            self.buffers.push((usage.access, usage.dtype, usage.width));
+            self.entries.len() - 1
         });
         self.of.push(at);
         self.offsets.push(offset);
@@ -89,15 +89,15 @@ impl<'a> Bound<'a> {
     /// Operands over the same axes.
     pub(crate) fn all(
         operands: &[Operand<'a>],
-        seen: &[Seen],
+        usage: &[Usage],
         dims: &[usize],
-        sight: Sight,
+        limits: BindingLimits,
     ) -> Option<Self> {
-        let mut bound = Bound::empty();
-        for (operand, &seen) in operands.iter().zip(seen) {
-            bound.add(operand, dims, seen, sight)?;
+        let mut bindings = Bindings::empty();
+        for (operand, &usage) in operands.iter().zip(usage) {
+            bindings.add(operand, dims, usage, limits)?;
         }
-        Some(bound)
+        Some(bindings)
     }
 
     /// Which operand is in which buffer, for a key.
@@ -125,4 +125,28 @@ pub(crate) fn strides_in(slots: &mut Slots, rank: usize) -> (String, Vec<String>
 pub(crate) fn push_strides(numbers: &mut Numbers, offset: isize, strides: &[isize]) {
     numbers.step(offset);
     strides.iter().for_each(|&stride| numbers.step(stride));
+}
+
+/// Sizes of axes, and where each operand is at `i`: numbers that [`places`] finds.
+pub(crate) fn push_places(
+    numbers: &mut Numbers,
+    dims: &[usize],
+    operands: &[Operand<'_>],
+    offsets: &[isize],
+) {
+    dims.iter().for_each(|&dim| numbers.size(dim));
+    for (operand, &offset) in operands.iter().zip(offsets) {
+        push_strides(numbers, offset, &operand.strides);
+    }
+}
+
+/// `let a0 …`, where each operand is at the position `i` of so many axes.
+pub(crate) fn places(slots: &mut Slots, rank: usize, operands: usize) -> String {
+    let dims: Vec<String> = (0..rank).map(|_| slots.u32()).collect();
+    let mut text = coordinates("i", &dims);
+    for k in 0..operands {
+        let (offset, strides) = strides_in(slots, rank);
+        text += &format!("    let a{k} = {offset} + {};\n", place("i", &strides));
+    }
+    text
 }

@@ -9,15 +9,6 @@ fn to_float(x: i32) -> f32 {
     return f32(x);
 }
 
-@compute @workgroup_size(256)
-fn main(
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_index) thread: u32,
-) {
-    let i = (group.y * groups.x + group.x) * 256u + thread;
-    if i >= {{count}} {
-        return;
-    }
+fn element(i: u32) {
 {{places}}    b1[a1] = {{cast}}(b0[a0]);
 }

@@ -2,10 +2,10 @@
 
 use plies_tensor::DType;
 
-use super::{Bound, MOST, Seen, THREADS, code, push_strides, strides_in};
+use super::{Bindings, MOST, THREADS, Usage, code, places, push_places};
 use crate::gpu::Shared;
 use crate::pipeline::Key;
-use crate::shader::{Numbers, Slots, coordinates, fill, head, place};
+use crate::shader::{Numbers, Slots, each, fill, head};
 use crate::strided::{Operand, halves, join_axes};
 
 /// `operands` are the input and a result over `dims`.
@@ -20,33 +20,26 @@ pub(crate) fn cast<'a>(
     }
     join_axes(&mut dims, &mut operands);
     let count: usize = dims.iter().product();
-    let seen = [Seen::read(dtypes[0]), Seen::write(dtypes[1])];
-    let bound = Bound::all(&operands, &seen, &dims, gpu.sight()).filter(|_| count <= MOST);
-    let Some(bound) = bound else {
+    let usage = [Usage::read(dtypes[0]), Usage::write(dtypes[1])];
+    let bindings = Bindings::all(&operands, &usage, &dims, gpu.limits()).filter(|_| count <= MOST);
+    let Some(bindings) = bindings else {
         let parts = halves(&dims, &operands, dims.len());
         let parts = parts.unwrap_or_else(|| gpu.unsupported("cast of so large a tensor"));
         return parts.into_iter().for_each(|(dims, operands)| cast(gpu, dtypes, dims, operands));
     };
     let mut numbers = Numbers::default();
     numbers.size(count);
-    dims.iter().for_each(|&dim| numbers.size(dim));
-    for (operand, &offset) in operands.iter().zip(&bound.offsets) {
-        push_strides(&mut numbers, offset, &operand.strides);
-    }
+    push_places(&mut numbers, &dims, &operands, &bindings.offsets);
     let class = vec![code(dtypes[0]), code(dtypes[1]), dims.len() as u32];
     let key = Key { kernel: "to_dtype", formula: None, class };
     let groups = (count as u64).div_ceil(THREADS);
-    gpu.launch(key, &bound.bindings, &numbers, groups, || {
+    gpu.launch(key, &bindings.entries, &numbers, groups, || {
         let mut slots = Slots::default();
         let count = slots.u32();
-        let sizes: Vec<String> = dims.iter().map(|_| slots.u32()).collect();
-        let mut places = coordinates("i", &sizes);
-        for k in 0..2 {
-            let (offset, strides) = strides_in(&mut slots, dims.len());
-            places += &format!("    let a{k} = {offset} + {};\n", place("i", &strides));
-        }
+        let places = places(&mut slots, dims.len(), 2);
         let name = if dtypes[1] == DType::I32 { "to_integer" } else { "to_float" };
-        let words = [("count", &*count), ("places", &places), ("cast", name)];
-        head(dtypes[1], 1, &bound.buffers) + &fill(include_str!("cast.wgsl"), &words)
+        let words = [("places", &*places), ("cast", name)];
+        let head = head(dtypes[1], 1, &bindings.buffers);
+        each(head, &count, &fill(include_str!("cast.wgsl"), &words))
     });
 }

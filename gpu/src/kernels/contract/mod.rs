@@ -23,11 +23,13 @@ use plies_tensor::{Contraction, DType, Formula, Reduce, formula};
 
 use super::map::Map;
 use super::reduce::Reduction;
-use super::{Bound, MOST, Seen, code};
+use super::{Bindings, MOST, Usage, code};
 use crate::gpu::Shared;
 use crate::pipeline::{Access, Key};
 use crate::pool::Memory;
-use crate::shader::{Numbers, Printed, Slots, coordinates, fill, functions, head, place, scalar};
+use crate::shader::{
+    Numbers, Printed, Slots, coordinates, fill, functions, head, place, scalar, together,
+};
 use crate::strided::{ELEMENT, Operand, join_axes, row_major};
 
 /// What is done with a sum before it is written: input 0 is the sum.
@@ -174,7 +176,7 @@ impl<'a> Contract<'a> {
         let tile = tile.map_or(SMALL, |(tile, _)| *tile);
         let tiles = batch * tile.count(m, n);
         let parts = (BUSY / tiles).clamp(1, (k / (8 * tile.depth)).max(1));
-        let is_seen = (parts * batch * m * n) as u64 * ELEMENT <= gpu.sight().largest / 2;
+        let is_seen = (parts * batch * m * n) as u64 * ELEMENT <= gpu.limits().largest / 2;
         if parts > 1 && is_seen {
             self.in_parts(gpu, tile, parts)
         } else {
@@ -261,19 +263,19 @@ impl<'a> Contract<'a> {
         let [batch, m, k, n] = self.sizes();
         let operands = self.operands();
         let groups = self.groups();
-        let mut bound = Bound::empty();
+        let mut bindings = Bindings::empty();
         let mut wide = [false; 2];
-        let mut seen = |i: usize, offset: isize| {
+        let mut usage = |i: usize, offset: isize| {
             let access = if i == 2 { Access::Write } else { Access::Read };
             let is_wide = i < 2 && self.is_wide(i, offset, &groups);
             if is_wide {
                 wide[i] = true;
             }
-            Seen { access, dtype: self.dtype, width: if is_wide { 4 } else { 1 } }
+            Usage { access, dtype: self.dtype, width: if is_wide { 4 } else { 1 } }
         };
         let fits = operands.iter().enumerate().all(|(i, operand)| {
-            let seen = seen(i, operand.offset);
-            bound.add(operand, &self.dims, seen, gpu.sight()).is_some()
+            let usage = usage(i, operand.offset);
+            bindings.add(operand, &self.dims, usage, gpu.limits()).is_some()
         });
         if !fits || [batch * parts * m * n, k].iter().any(|&n| n > MOST) {
             return self.in_halves(gpu, tile, parts);
@@ -286,7 +288,7 @@ impl<'a> Contract<'a> {
             axes.dims.iter().for_each(|&dim| numbers.size(dim));
         }
         for i in 0..operands.len() {
-            numbers.step(bound.offsets[i]);
+            numbers.step(bindings.offsets[i]);
             for axes in all {
                 axes.strides[i].iter().for_each(|&stride| numbers.step(stride));
             }
@@ -308,18 +310,20 @@ impl<'a> Contract<'a> {
         let mut class = vec![code(self.dtype), tile.rows as u32, tile.each[0] as u32];
         class.extend([kind.exact, kind.along[0], kind.along[1], wide[0], wide[1]].map(u32::from));
         class.extend(all.iter().map(|axes| axes.dims.len() as u32));
-        class.extend(bound.class());
+        class.extend(bindings.class());
         let formula = self.finish.as_ref().map(|finish| finish.formula.clone());
         let key = Key { kernel: self.name(), formula, class };
         let count = (batch * parts * tile.count(m, n)) as u64;
-        gpu.launch(key, &bound.bindings, &numbers, count, || self.text(&bound, &groups, &kind));
+        gpu.launch(key, &bindings.entries, &numbers, count, || {
+            self.text(&bindings, &groups, &kind)
+        });
     }
 
     /// What a kernel can see, from a product that it cannot: operands with gaps are copied without them, and
     /// those that are too large are cut, not along the inner loop, whose sums belong together.
     fn in_halves(self, gpu: &Shared, tile: Tile, parts: usize) {
         let [_, rows, inner, _] = self.ends();
-        let fits = |operand: &Operand<'_>| operand.binding(&self.dims, gpu.sight()).is_some();
+        let fits = |operand: &Operand<'_>| operand.binding(&self.dims, gpu.limits()).is_some();
         let operands = self.operands();
         let largest = operands.iter().position(|operand| !fits(operand));
         if let Some(side @ 0..=1) = largest {
@@ -328,7 +332,7 @@ impl<'a> Contract<'a> {
             let dims: Vec<usize> =
                 (0..self.dims.len()).filter(walked).map(|axis| self.dims[axis]).collect();
             let size: usize = dims.iter().product();
-            if size as u64 * ELEMENT <= gpu.sight().largest {
+            if size as u64 * ELEMENT <= gpu.limits().largest {
                 let memory = gpu.scratch(size);
                 let mut dense = row_major(&dims).into_iter();
                 let strides = operand.strides.iter().map(|&stride| match stride {
@@ -375,14 +379,14 @@ impl<'a> Contract<'a> {
             && others.iter().all(|axes| of(axes).iter().all(|stride| stride % 4 == 0))
     }
 
-    fn text(&self, bound: &Bound<'_>, groups: &Groups, kind: &Kind) -> String {
+    fn text(&self, bindings: &Bindings<'_>, groups: &Groups, kind: &Kind) -> String {
         let (tile, mut slots) = (kind.tile, Slots::default());
         let [batches, m, k, n, parts, part, size] = [(); 7].map(|()| slots.u32());
         let all = [&groups.batch, &groups.rows, &groups.inner, &groups.columns];
         let dims = all.map(|axes| axes.dims.iter().map(|_| slots.u32()).collect::<Vec<String>>());
         let mut functions_of_places = String::new();
         let mut offsets = Vec::new();
-        for operand in 0..bound.of.len() {
+        for operand in 0..bindings.of.len() {
             offsets.push(slots.i32());
             for (group, dims) in ["batch", "row", "inner", "column"].iter().zip(&dims) {
                 let strides: Vec<String> = dims.iter().map(|_| slots.i32()).collect();
@@ -393,14 +397,14 @@ impl<'a> Contract<'a> {
                 );
             }
         }
-        let finish = self.finish_text(bound, &offsets, &size, &mut slots);
-        let load = [0, 1].map(|side| kind.load(side, bound.of[side], &offsets[side], [&m, &n, &k]));
+        let finish = self.finish_text(bindings, &offsets, &size, &mut slots);
+        let load =
+            [0, 1].map(|side| kind.load(side, bindings.of[side], &offsets[side], [&m, &n, &k]));
         let words = [
             ("functions", &*functions_of_places),
             ("rows", &tile.rows.to_string()),
             ("columns", &tile.columns.to_string()),
             ("depth", &tile.depth.to_string()),
-            ("threads", &tile.threads().to_string()),
             ("across", &(tile.columns / tile.each[1]).to_string()),
             ("left_size", &(tile.rows * tile.depth / 4).to_string()),
             ("right_size", &(tile.columns * tile.depth / 4).to_string()),
@@ -418,16 +422,16 @@ impl<'a> Contract<'a> {
             ("multiply", &kind.multiply(self.dtype)),
             ("write", &kind.write(&m)),
         ];
-        head(self.dtype, 1, &bound.buffers)
+        let head = head(self.dtype, 1, &bindings.buffers)
             + &format!("alias E = {};\n", scalar(self.dtype))
-            + functions(self.dtype)
-            + &fill(include_str!("product.wgsl"), &words)
+            + functions(self.dtype);
+        together(head, tile.threads(), &fill(include_str!("product.wgsl"), &words))
     }
 
     /// What is done with one element of the result.
     fn finish_text(
         &self,
-        bound: &Bound<'_>,
+        bindings: &Bindings<'_>,
         offsets: &[String],
         size: &str,
         slots: &mut Slots,
@@ -447,13 +451,13 @@ impl<'a> Contract<'a> {
                     |_| true,
                     |i| match i {
                         0 => "x".to_owned(),
-                        i => format!("b{}[{}]", bound.of[i + 2], place(i + 2)),
+                        i => format!("b{}[{}]", bindings.of[i + 2], place(i + 2)),
                     },
                 );
                 format!("v{}", finish.formula.roots()[0])
             }
         };
-        text += &format!("    b{}[at] = {root};\n", bound.of[2]);
+        text += &format!("    b{}[at] = {root};\n", bindings.of[2]);
         text
     }
 }

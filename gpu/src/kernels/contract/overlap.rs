@@ -13,9 +13,9 @@ use plies_tensor::Contraction;
 
 use super::Contract;
 use crate::gpu::Shared;
-use crate::kernels::{Bound, Seen, THREADS, code};
+use crate::kernels::{Bindings, THREADS, Usage, code};
 use crate::pipeline::Key;
-use crate::shader::{Numbers, Slots, coordinates, fill, head, place};
+use crate::shader::{Numbers, Slots, coordinates, each, fill, head, place};
 use crate::strided::{ELEMENT, Operand};
 
 /// Bytes of products at a time, at least those of one place of the batch.
@@ -27,7 +27,7 @@ pub(super) fn run(gpu: &Shared, contract: Contract<'_>) {
     // Cut along the first axis of the batch that has several places.
     let axis = (0..batch).find(|&axis| contract.dims[axis] > 1);
     let size: usize = contract.dims[..batch].iter().product::<usize>() * m * n;
-    let most = AT_ONCE.min(gpu.sight().largest);
+    let most = AT_ONCE.min(gpu.limits().largest);
     if size as u64 * ELEMENT > most
         && let Some(axis) = axis
     {
@@ -91,11 +91,11 @@ fn spread(gpu: &Shared, contract: &Contract<'_>, products: &Operand<'_>) {
     let dims = &contract.dims[..batch];
     let places: usize = dims.iter().product();
     let window: usize = walked.iter().map(|axis| axis.dim).product();
-    let mut bound = Bound::empty();
+    let mut bindings = Bindings::empty();
     let sees =
-        bound.add(products, &contract.dims, Seen::read(contract.dtype), gpu.sight()).is_some()
-            && bound
-                .add(&contract.out, &contract.dims, Seen::write(contract.dtype), gpu.sight())
+        bindings.add(products, &contract.dims, Usage::read(contract.dtype), gpu.limits()).is_some()
+            && bindings
+                .add(&contract.out, &contract.dims, Usage::write(contract.dtype), gpu.limits())
                 .is_some();
     if !sees || places * reach > crate::kernels::MOST {
         gpu.unsupported("a sum over windows of more than a kernel sees");
@@ -111,13 +111,13 @@ fn spread(gpu: &Shared, contract: &Contract<'_>, products: &Operand<'_>) {
         numbers.size(axis.dim);
         axis.steps.iter().for_each(|&step| numbers.step(step));
     }
-    bound.offsets.iter().for_each(|&offset| numbers.step(offset));
+    bindings.offsets.iter().for_each(|&offset| numbers.step(offset));
     let sizes = [batch, walked.len(), named.len()];
     let mut class = vec![code(contract.dtype)];
     class.extend(sizes.map(|n| n as u32));
     let key = Key { kernel: "sum over windows", formula: None, class };
     let groups = ((places * reach) as u64).div_ceil(THREADS);
-    gpu.launch(key, &bound.bindings, &numbers, groups, || text(contract, &bound, sizes));
+    gpu.launch(key, &bindings.entries, &numbers, groups, || text(contract, &bindings, sizes));
 }
 
 /// The axes that what is left of a place names: each step of one is longer than all smaller ones of them
@@ -141,7 +141,11 @@ fn digits(axes: &[Axis]) -> Option<Vec<usize>> {
     Some((0..axes.len()).filter(|&i| best >> i & 1 == 1).collect())
 }
 
-fn text(contract: &Contract<'_>, bound: &Bound<'_>, [batch, walked, named]: [usize; 3]) -> String {
+fn text(
+    contract: &Contract<'_>,
+    bindings: &Bindings<'_>,
+    [batch, walked, named]: [usize; 3],
+) -> String {
     let mut slots = Slots::default();
     let [count, reach, window] = [(); 3].map(|()| slots.u32());
     let dims: Vec<String> = (0..batch).map(|_| slots.u32()).collect();
@@ -174,13 +178,13 @@ fn text(contract: &Contract<'_>, bound: &Bound<'_>, [batch, walked, named]: [usi
         place("w", &within)
     );
     let words = [
-        ("count", &*count),
-        ("reach", &reach),
+        ("reach", &*reach),
         ("window", &window),
         ("batch", &batch),
         ("steps", &steps),
         ("decode", &decode),
         ("out_offset", &out_offset),
     ];
-    head(contract.dtype, 1, &bound.buffers) + &fill(include_str!("overlap.wgsl"), &words)
+    let head = head(contract.dtype, 1, &bindings.buffers);
+    each(head, &count, &fill(include_str!("overlap.wgsl"), &words))
 }

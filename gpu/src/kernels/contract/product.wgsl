@@ -2,7 +2,6 @@
 const ROWS = {{rows}}u;
 const COLUMNS = {{columns}}u;
 const DEPTH = {{depth}}u;
-const THREADS = {{threads}}u;
 // Threads along a row of the tile.
 const ACROSS = {{across}}u;
 
@@ -24,18 +23,12 @@ fn put(values: V, batch: u32, row: u32, column: u32, part: u32) {
     }
 }
 
-@compute @workgroup_size({{threads}})
-fn main(
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_index) thread: u32,
-) {
-    let number = group.y * groups.x + group.x;
+fn together(workgroup: u32, thread: u32) {
     let tiles_across = ({{n}} + COLUMNS - 1u) / COLUMNS;
     let tiles_down = ({{m}} + ROWS - 1u) / ROWS;
-    let first_column = number % tiles_across * COLUMNS;
-    let first_row = number / tiles_across % tiles_down * ROWS;
-    let place = number / (tiles_across * tiles_down);
+    let first_column = workgroup % tiles_across * COLUMNS;
+    let first_row = workgroup / tiles_across % tiles_down * ROWS;
+    let place = workgroup / (tiles_across * tiles_down);
     // Workgroups beyond the work repeat the last place and write nothing.
     let exists = place < {{batches}} * {{parts}};
     let member = min(place, {{batches}} * {{parts}} - 1u);

@@ -1,20 +1,11 @@
-@compute @workgroup_size(256)
-fn main(
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_index) thread: u32,
-) {
-    let i = (group.y * groups.x + group.x) * 256u + thread;
-    if i >= {{count}} {
-        return;
-    }
+fn element(i: u32) {
 {{places}}    let index = {{index}}[a1];
-    if index < 0 || index >= {{size}} {
-        {{complaint}}[1] = index;
-        {{complaint}}[2] = {{size}};
-        {{complaint}}[0] = 1;
+    if index >= {{first}} && index < {{end}} {
+        {{out}}[a0] = {{input}}[a2 + (index - {{first}}) * {{step}}];
+    } else if {{first}} == 0 && (index < 0 || index >= {{size}}) {
+        {{index_error}}[1] = index;
+        {{index_error}}[2] = {{size}};
+        {{index_error}}[0] = 1;
         {{out}}[a0] = T(0);
-        return;
     }
-    {{out}}[a0] = {{input}}[a2 + index * {{step}}];
 }

@@ -1,27 +1,19 @@
 // A thread for each element of the target: it looks for what leads to it, in the order of the source.
-@compute @workgroup_size(256)
-fn main(
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_index) thread: u32,
-) {
-    let number = (group.y * groups.x + group.x) * 256u + thread;
-    if number >= {{count}} * u32({{size}}) {
-        return;
-    }
-    let i = number / u32({{size}});
-    let own = i32(number % u32({{size}}));
+fn element(number: u32) {
+    let n_places = u32({{end}} - {{first}});
+    let i = number / n_places;
+    let own = i32(number % n_places);
 {{places}}    let at = a0 + own * {{step}};
     var sum = {{out}}[at];
     for (var j = 0; j < {{length}}; j++) {
         let index = {{index}}[a1 + j * {{index_step}}];
-        if index == own {
+        if index == {{first}} + own {
             sum = sum + {{source}}[a2 + j * {{source_step}}];
         }
-        if own == 0 && (index < 0 || index >= {{size}}) {
-            {{complaint}}[1] = index;
-            {{complaint}}[2] = {{size}};
-            {{complaint}}[0] = 2;
+        if own == 0 && {{first}} == 0 && (index < 0 || index >= {{size}}) {
+            {{index_error}}[1] = index;
+            {{index_error}}[2] = {{size}};
+            {{index_error}}[0] = 2;
         }
     }
     {{out}}[at] = sum;

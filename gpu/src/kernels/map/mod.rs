@@ -9,17 +9,18 @@
 //! Where the last axis allows, a thread has four elements: one wide load for each operand instead of
 //! four. This is bound by memory; the arithmetic is free up to some twenty operations an element.
 //!
-//! Formulas that reduce rows are in `rows`, updates of some rows in `some_rows`.
+//! Formulas that reduce rows are in `rows` and `apart`, updates of some rows in `some_rows`.
 
+mod apart;
 mod rows;
 mod some_rows;
 
 use plies_tensor::{DType, Formula, Node};
 
-use super::{Bound, MOST, Seen, THREADS, code};
+use super::{Bindings, MOST, THREADS, Usage, code};
 use crate::gpu::Shared;
 use crate::pipeline::{Access, Key};
-use crate::shader::{Numbers, Printed, Slots, coordinates, fill, functions, head};
+use crate::shader::{Numbers, Printed, Slots, coordinates, each, fill, functions, head};
 use crate::strided::{Operand, halves, join_axes};
 
 pub(crate) use some_rows::{MapRows, map_rows};
@@ -59,9 +60,14 @@ impl<'a> Map<'a> {
         self.formula.n_outputs()
     }
 
+    /// The operand that the formula's first input is; the others follow.
+    fn first_input(&self) -> usize {
+        if self.in_place { 0 } else { self.n_targets() }
+    }
+
     /// The operand that an input of the formula is.
     fn input(&self, i: usize) -> usize {
-        if self.in_place { i } else { self.n_targets() + i }
+        self.first_input() + i
     }
 
     pub(crate) fn run(mut self, gpu: &Shared) {
@@ -78,9 +84,9 @@ impl<'a> Map<'a> {
             return self.in_halves(gpu);
         }
         let width = self.widen();
-        let seen = self.seen(width);
-        match Bound::all(&self.operands, &seen, &self.dims, gpu.sight()) {
-            Some(bound) => self.launch(gpu, &bound, width),
+        let usage = self.usage(width);
+        match Bindings::all(&self.operands, &usage, &self.dims, gpu.limits()) {
+            Some(bindings) => self.launch(gpu, &bindings, width),
             None => self.in_halves(gpu),
         }
     }
@@ -132,16 +138,16 @@ impl<'a> Map<'a> {
         4
     }
 
-    fn seen(&self, width: usize) -> Vec<Seen> {
-        let seen = |(i, operand): (usize, &Operand<'_>)| Seen {
+    fn usage(&self, width: usize) -> Vec<Usage> {
+        let usage = |(i, operand): (usize, &Operand<'_>)| Usage {
             access: if i < self.n_targets() { Access::Write } else { Access::Read },
             dtype: self.dtype,
             width: if Last::of(&operand.strides) == Last::SideBySide { width } else { 1 },
         };
-        self.operands.iter().enumerate().map(seen).collect()
+        self.operands.iter().enumerate().map(usage).collect()
     }
 
-    fn launch(&self, gpu: &Shared, bound: &Bound<'_>, width: usize) {
+    fn launch(&self, gpu: &Shared, bindings: &Bindings<'_>, width: usize) {
         let rank = self.dims.len();
         let mut dims = self.dims.clone();
         if let Some(last) = dims.last_mut() {
@@ -151,7 +157,7 @@ impl<'a> Map<'a> {
         let mut numbers = Numbers::default();
         numbers.size(count);
         dims.iter().for_each(|&dim| numbers.size(dim));
-        for (operand, &offset) in self.operands.iter().zip(&bound.offsets) {
+        for (operand, &offset) in self.operands.iter().zip(&bindings.offsets) {
             let side_by_side = Last::of(&operand.strides) == Last::SideBySide;
             let unit = if side_by_side { width as isize } else { 1 };
             numbers.step(offset / unit);
@@ -161,14 +167,14 @@ impl<'a> Map<'a> {
         }
         numbers.scalars(self.formula, self.scalars, self.dtype);
         let mut class = vec![code(self.dtype), width as u32, rank as u32, self.in_place.into()];
-        class.extend(bound.class());
+        class.extend(bindings.class());
         class.extend(self.operands.iter().map(|operand| Last::of(&operand.strides) as u32));
         let key = Key { kernel: "map", formula: Some(self.formula.clone()), class };
         let groups = (count as u64).div_ceil(THREADS);
-        gpu.launch(key, &bound.bindings, &numbers, groups, || self.text(bound, width));
+        gpu.launch(key, &bindings.entries, &numbers, groups, || self.text(bindings, width));
     }
 
-    fn text(&self, bound: &Bound<'_>, width: usize) -> String {
+    fn text(&self, bindings: &Bindings<'_>, width: usize) -> String {
         let (rank, mut slots) = (self.dims.len(), Slots::default());
         let count = slots.u32();
         let dims: Vec<String> = (0..rank).map(|_| slots.u32()).collect();
@@ -188,15 +194,14 @@ impl<'a> Map<'a> {
         let printed = Printed::new(self.formula, self.dtype, &mut slots);
         let read = |i: usize| {
             let k = self.input(i);
-            format!("T(b{}[a{k}])", bound.of[k])
+            format!("T(b{}[a{k}])", bindings.of[k])
         };
         let nodes = printed.nodes(|_| true, read);
-        let write = |(k, root): (usize, &usize)| format!("    b{}[a{k}] = v{root};\n", bound.of[k]);
+        let write =
+            |(k, root): (usize, &usize)| format!("    b{}[a{k}] = v{root};\n", bindings.of[k]);
         let writes: String = self.formula.roots().iter().enumerate().map(write).collect();
-        let words =
-            [("count", &*count), ("places", &places), ("nodes", &nodes), ("writes", &writes)];
-        head(self.dtype, width, &bound.buffers)
-            + functions(self.dtype)
-            + &fill(include_str!("map.wgsl"), &words)
+        let words = [("places", &*places), ("nodes", &nodes), ("writes", &writes)];
+        let head = head(self.dtype, width, &bindings.buffers) + functions(self.dtype);
+        each(head, &count, &fill(include_str!("map.wgsl"), &words))
     }
 }

@@ -1,5 +1,8 @@
 //! Formulas that reduce rows, such as a softmax: the last axis is a row.
 //!
+//! A row of more than a kernel sees, and few long rows, which would leave most of a device idle, are reduced
+//! one reduction after another (`apart`).
+//!
 //! A row belongs to so many threads (`LANES`) as its length is worth, one to 256. Each reduction of the
 //! formula is a walk along the row in which a thread joins every LANES-th value, and a tree in the memory
 //! that the workgroup shares. A last walk writes. What the walks need of the elements they compute again:
@@ -7,16 +10,22 @@
 
 use plies_tensor::{Formula, Node};
 
-use super::Map;
+use super::{Map, apart};
 use crate::gpu::Shared;
-use crate::kernels::{Bound, MOST, Seen, code};
+use crate::kernels::{Bindings, MOST, Usage, code};
 use crate::pipeline::{Access, Key};
-use crate::shader::{Numbers, Printed, Slots, coordinates, fill, functions, head, identity, join};
+use crate::shader::{
+    Numbers, Printed, Slots, Tree, coordinates, fill, functions, head, identity, join, together,
+};
 use crate::strided::{halves, join_axes};
 
 /// Values that a thread joins one after another before it joins them with the earlier ones: the error
 /// of a sum grows with the longest chain of additions.
 const CHAIN: usize = 32;
+
+/// Rows longer than this, and fewer than so many, are not worth one workgroup each.
+const LONG: usize = 1 << 16;
+const FEW: usize = 64;
 
 pub(super) fn run(gpu: &Shared, mut map: Map<'_>) {
     // The outer axes alone are joined.
@@ -28,17 +37,19 @@ pub(super) fn run(gpu: &Shared, mut map: Map<'_>) {
     map.operands.iter_mut().zip(&along).for_each(|(operand, &step)| operand.strides.push(step));
     let outer = map.dims.len() - 1;
     let count: usize = map.dims[..outer].iter().product();
-    let seen = |i: usize| Seen {
+    let usage = |i: usize| Usage {
         access: if i < map.n_targets() { Access::Write } else { Access::Read },
         dtype: map.dtype,
         width: 1,
     };
-    let seen: Vec<Seen> = (0..map.operands.len()).map(seen).collect();
-    let bound = Bound::all(&map.operands, &seen, &map.dims, gpu.sight());
-    let bound = bound.filter(|_| count * length <= MOST);
-    let Some(bound) = bound else {
+    let usage: Vec<Usage> = (0..map.operands.len()).map(usage).collect();
+    let bindings = Bindings::all(&map.operands, &usage, &map.dims, gpu.limits());
+    if length > LONG && count < FEW {
+        return apart::run(gpu, &map);
+    }
+    let Some(bindings) = bindings.filter(|_| count * length <= MOST) else {
         let Some(parts) = halves(&map.dims, &map.operands, outer) else {
-            gpu.unsupported(&format!("map: a row of {length} elements, which is reduced"))
+            return apart::run(gpu, &map);
         };
         for (dims, operands) in parts {
             run(gpu, Map { dims, operands, ..map.clone() });
@@ -50,15 +61,15 @@ pub(super) fn run(gpu: &Shared, mut map: Map<'_>) {
     numbers.size(count);
     numbers.size(length);
     map.dims[..outer].iter().for_each(|&dim| numbers.size(dim));
-    for (operand, &offset) in map.operands.iter().zip(&bound.offsets) {
+    for (operand, &offset) in map.operands.iter().zip(&bindings.offsets) {
         crate::kernels::push_strides(&mut numbers, offset, &operand.strides);
     }
     numbers.scalars(map.formula, map.scalars, map.dtype);
     let mut class = vec![code(map.dtype), lanes as u32, outer as u32, map.in_place.into()];
-    class.extend(bound.class());
+    class.extend(bindings.class());
     let key = Key { kernel: "map of rows", formula: Some(map.formula.clone()), class };
     let groups = count.div_ceil(256 / lanes) as u64;
-    gpu.launch(key, &bound.bindings, &numbers, groups, || text(&map, &bound, lanes));
+    gpu.launch(key, &bindings.entries, &numbers, groups, || text(gpu, &map, &bindings, lanes));
 }
 
 /// How often a node's value changes.
@@ -95,7 +106,7 @@ fn needed(formula: &Formula, paces: &[Pace], roots: &[usize]) -> Vec<bool> {
     needed
 }
 
-fn text(map: &Map<'_>, bound: &Bound<'_>, lanes: usize) -> String {
+fn text(gpu: &Shared, map: &Map<'_>, bindings: &Bindings<'_>, lanes: usize) -> String {
     let (formula, dtype, outer) = (map.formula, map.dtype, map.dims.len() - 1);
     let mut slots = Slots::default();
     let (count, length) = (slots.u32(), slots.u32());
@@ -112,7 +123,7 @@ fn text(map: &Map<'_>, bound: &Bound<'_>, lanes: usize) -> String {
     let paces = paces(formula);
     let read = |i: usize| {
         let k = map.input(i);
-        format!("b{}[a{k} + i32(j) * {}]", bound.of[k], steps[k])
+        format!("b{}[a{k} + i32(j) * {}]", bindings.of[k], steps[k])
     };
     let mut body = String::new();
     // Values of a row follow once the reductions that they need are done.
@@ -129,6 +140,14 @@ fn text(map: &Map<'_>, bound: &Bound<'_>, lanes: usize) -> String {
         let wanted = needed(formula, &paces, &[of]);
         let nodes = printed.nodes(|id| wanted[id], read);
         let (start, with) = (identity(op, dtype), |x: &str, y: &str| join(op, x, y));
+        let sum = format!("sum{id}");
+        let tree = Tree {
+            variables: &[[&sum, "shared_values"]],
+            at: "thread",
+            join: &format!("{sum} = {};", with(&sum, &format!("other_{sum}"))),
+            lanes,
+            subgroup: gpu.subgroup(),
+        };
         body += &format!(
             "    var sum{id} = {start};
     for (var first = lane; first < length; first += {chain}u * LANES) {{
@@ -138,20 +157,11 @@ fn text(map: &Map<'_>, bound: &Bound<'_>, lanes: usize) -> String {
         }}
         sum{id} = {};
     }}
-    shared_values[thread] = sum{id};
-    workgroupBarrier();
-    for (var half = LANES / 2u; half > 0u; half /= 2u) {{
-        if lane < half {{
-            shared_values[thread] = {};
-        }}
-        workgroupBarrier();
-    }}
-    let v{id} = shared_values[thread - lane];
-    workgroupBarrier();
+{tree}    let v{id} = sum{id};
 ",
             with("chain", &format!("v{of}")),
             with(&format!("sum{id}"), "chain"),
-            with("shared_values[thread]", "shared_values[thread + half]"),
+            tree = tree.text(true),
             chain = CHAIN,
         );
         told[id] = true;
@@ -160,7 +170,7 @@ fn text(map: &Map<'_>, bound: &Bound<'_>, lanes: usize) -> String {
     let wanted = needed(formula, &paces, formula.roots());
     let nodes = printed.nodes(|id| wanted[id], read);
     let write = |(k, root): (usize, &usize)| {
-        format!("        b{}[a{k} + i32(j) * {}] = v{root};\n", bound.of[k], steps[k])
+        format!("        b{}[a{k} + i32(j) * {}] = v{root};\n", bindings.of[k], steps[k])
     };
     let writes: String = formula.roots().iter().enumerate().map(write).collect();
     body += &format!(
@@ -174,5 +184,6 @@ fn text(map: &Map<'_>, bound: &Bound<'_>, lanes: usize) -> String {
         ("places", &places),
         ("body", &body),
     ];
-    head(dtype, 1, &bound.buffers) + functions(dtype) + &fill(include_str!("rows.wgsl"), &words)
+    let head = head(dtype, 1, &bindings.buffers) + functions(dtype);
+    together(head, 256, &fill(include_str!("rows.wgsl"), &words))
 }

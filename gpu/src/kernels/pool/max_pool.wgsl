@@ -1,13 +1,4 @@
-@compute @workgroup_size(256)
-fn main(
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_index) thread: u32,
-) {
-    let number = (group.y * groups.x + group.x) * 256u + thread;
-    if number >= {{count}} {
-        return;
-    }
+fn element(number: u32) {
     let h = {{h}};
     let w = {{w}};
     let column = i32(number % {{count_w}});

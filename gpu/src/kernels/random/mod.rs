@@ -4,11 +4,11 @@
 
 use plies_tensor::{DType, Distribution};
 
-use super::{Bound, Seen, THREADS};
+use super::{Bindings, THREADS, Usage};
 use crate::gpu::Shared;
 use crate::pipeline::Key;
 use crate::pool::Memory;
-use crate::shader::{Numbers, Slots, fill, functions, head};
+use crate::shader::{Numbers, Slots, each, fill, functions, head};
 use crate::strided::{ELEMENT, Operand};
 
 pub(crate) fn random(
@@ -19,16 +19,16 @@ pub(crate) fn random(
     len: usize,
 ) {
     // As many blocks as a kernel sees at once. A part begins where a binding may.
-    let most = (gpu.sight().largest / gpu.sight().alignment * gpu.sight().alignment) as usize;
+    let most = (gpu.limits().largest / gpu.limits().alignment * gpu.limits().alignment) as usize;
     let most = most / ELEMENT as usize;
     let mut start = 0;
     while start < len {
         let n = most.min(len - start);
         let out = Operand { memory, len, offset: start as isize, strides: vec![1] };
         // The last block may reach into what a block of memory has beyond its tensor.
-        let seen = Seen { width: 4, ..Seen::write(DType::F32) };
-        let mut bound = Bound::empty();
-        if bound.add(&out, &[n], seen, gpu.sight()).is_none() {
+        let usage = Usage { width: 4, ..Usage::write(DType::F32) };
+        let mut bindings = Bindings::empty();
+        if bindings.add(&out, &[n], usage, gpu.limits()).is_none() {
             gpu.unsupported("random numbers for so large a tensor");
         }
         let first = block.wrapping_add((start / 4) as u64);
@@ -39,7 +39,7 @@ pub(crate) fn random(
         let class = vec![distribution as u32];
         let key = Key { kernel: "random", formula: None, class };
         let groups = (blocks as u64).div_ceil(THREADS);
-        gpu.launch(key, &bound.bindings, &numbers, groups, || {
+        gpu.launch(key, &bindings.entries, &numbers, groups, || {
             let mut slots = Slots::default();
             let [count, low, high, seed_low, seed_high] = [(); 5].map(|()| slots.u32());
             let distribution = match distribution {
@@ -47,16 +47,14 @@ pub(crate) fn random(
                 Distribution::Normal => "normal",
             };
             let words = [
-                ("count", &*count),
-                ("low", &low),
+                ("low", &*low),
                 ("high", &high),
                 ("seed_low", &seed_low),
                 ("seed_high", &seed_high),
                 ("distribution", distribution),
             ];
-            head(DType::F32, 1, &bound.buffers)
-                + functions(DType::F32)
-                + &fill(include_str!("random.wgsl"), &words)
+            let head = head(DType::F32, 1, &bindings.buffers) + functions(DType::F32);
+            each(head, &count, &fill(include_str!("random.wgsl"), &words))
         });
         start += n;
     }

@@ -39,16 +39,7 @@ fn normal_of(words: vec4<u32>) -> vec4<f32> {
     return vec4(c.x, s.x, c.y, s.y);
 }
 
-@compute @workgroup_size(256)
-fn main(
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_index) thread: u32,
-) {
-    let i = (group.y * groups.x + group.x) * 256u + thread;
-    if i >= {{count}} {
-        return;
-    }
+fn element(i: u32) {
     let low = {{low}} + i;
     let high = {{high}} + select(0u, 1u, low < i);
     let words = philox(vec4(low, high, 0u, 0u), vec2({{seed_low}}, {{seed_high}}));

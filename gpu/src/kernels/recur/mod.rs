@@ -10,10 +10,10 @@
 use plies_tensor::{Contraction, DType, Formula};
 
 use super::contract::Contract;
-use super::{Bound, MOST, Seen, THREADS, code};
+use super::{Bindings, MOST, THREADS, Usage, code};
 use crate::gpu::Shared;
 use crate::pipeline::Key;
-use crate::shader::{Numbers, Printed, Slots, fill, functions, head};
+use crate::shader::{Numbers, Printed, Slots, each, fill, functions, head};
 use crate::strided::Operand;
 
 /// Blocks of a matrix that the cell reads or writes: the matrix, and how many of its blocks.
@@ -44,7 +44,7 @@ pub(crate) fn recur(gpu: &Shared, work: &Recur<'_>) {
         return;
     }
     let memory = gpu.scratch(2 * list.len());
-    gpu.queue.write(&memory, bytemuck::cast_slice(&list));
+    gpu.write(&memory, bytemuck::cast_slice(&list));
     let [sequences, depth] = work.states[0].dims;
     let columns = work.weight.dims[1];
     let product = gpu.scratch(sequences * columns);
@@ -83,9 +83,9 @@ fn apply(
     [first, count]: [usize; 2],
 ) {
     let sequences = work.states[0].dims[0];
-    let mut bound = Bound::empty();
+    let mut bindings = Bindings::empty();
     let mut fits =
-        bound.add(entries, &[entries.len], Seen::read(DType::I32), gpu.sight()).is_some();
+        bindings.add(entries, &[entries.len], Usage::read(DType::I32), gpu.limits()).is_some();
     let product = Matrix { operand: product.clone(), dims: [sequences, work.weight.dims[1]] };
     let matrices: Vec<(&Matrix<'_>, bool)> = std::iter::once((&product, false))
         .chain(work.states.iter().map(|state| (state, true)))
@@ -93,8 +93,8 @@ fn apply(
         .chain(work.kept.iter().map(|kept| (kept, true)))
         .collect();
     for (matrix, written) in &matrices {
-        let seen = if *written { Seen::write(work.dtype) } else { Seen::read(work.dtype) };
-        fits &= bound.add(&matrix.operand, &matrix.dims, seen, gpu.sight()).is_some();
+        let usage = if *written { Usage::write(work.dtype) } else { Usage::read(work.dtype) };
+        fits &= bindings.add(&matrix.operand, &matrix.dims, usage, gpu.limits()).is_some();
         fits &= matrix.dims[0] * matrix.dims[1] <= MOST;
     }
     if !fits {
@@ -104,22 +104,22 @@ fn apply(
     numbers.size(first);
     numbers.size(count);
     numbers.step(work.width as isize);
-    for ((matrix, _), offset) in matrices.iter().zip(&bound.offsets[1..]) {
+    for ((matrix, _), offset) in matrices.iter().zip(&bindings.offsets[1..]) {
         numbers.step(*offset);
         matrix.operand.strides.iter().for_each(|&stride| numbers.step(stride));
     }
     numbers.scalars(work.cell, &[], work.dtype);
     let mut class = vec![code(work.dtype)];
-    class.extend(bound.class());
+    class.extend(bindings.class());
     class.extend(matrices.iter().map(|(matrix, _)| (matrix.dims[1] / work.width) as u32));
     class.extend([work.states.len() as u32, work.inputs.len() as u32]);
     class.extend(work.first.iter().flatten().map(|&first| first as u32));
     let key = Key { kernel: "recur", formula: Some(work.cell.clone()), class };
     let groups = ((count * work.width) as u64).div_ceil(THREADS);
-    gpu.launch(key, &bound.bindings, &numbers, groups, || text(work, &bound, &matrices));
+    gpu.launch(key, &bindings.entries, &numbers, groups, || text(work, &bindings, &matrices));
 }
 
-fn text(work: &Recur<'_>, bound: &Bound<'_>, matrices: &[(&Matrix<'_>, bool)]) -> String {
+fn text(work: &Recur<'_>, bindings: &Bindings<'_>, matrices: &[(&Matrix<'_>, bool)]) -> String {
     let mut slots = Slots::default();
     let (first, count, width) = (slots.u32(), slots.u32(), slots.i32());
     let (n_states, n_inputs) = (work.states.len(), work.inputs.len());
@@ -128,7 +128,7 @@ fn text(work: &Recur<'_>, bound: &Bound<'_>, matrices: &[(&Matrix<'_>, bool)]) -
     for (k, (matrix, _)) in matrices.iter().enumerate() {
         let [offset, down, across] = [(); 3].map(|()| slots.i32());
         let row = if k <= n_states { "sequence" } else { "row" };
-        let buffer = bound.of[k + 1];
+        let buffer = bindings.of[k + 1];
         let block = move |i: usize| {
             format!("b{buffer}[{offset} + {row} * {down} + ({i} * width + j) * {across}]")
         };
@@ -145,14 +145,8 @@ fn text(work: &Recur<'_>, bound: &Bound<'_>, matrices: &[(&Matrix<'_>, bool)]) -
             writes += &format!("    {block} = v{root};\n");
         }
     }
-    let words = [
-        ("first", &*first),
-        ("count", &count),
-        ("width", &width),
-        ("nodes", &nodes),
-        ("writes", &writes),
-    ];
-    head(work.dtype, 1, &bound.buffers)
-        + functions(work.dtype)
-        + &fill(include_str!("step.wgsl"), &words)
+    let words = [("first", &*first), ("width", &width), ("nodes", &nodes), ("writes", &writes)];
+    let head = head(work.dtype, 1, &bindings.buffers) + functions(work.dtype);
+    let count = format!("{count} * u32({width})");
+    each(head, &count, &fill(include_str!("step.wgsl"), &words))
 }

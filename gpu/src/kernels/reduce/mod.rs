@@ -13,12 +13,13 @@
 
 use plies_tensor::{DType, Formula, Reduce, formula};
 
-use super::{Bound, MOST, Seen, code, push_strides, strides_in};
+use super::{Bindings, MOST, Usage, code, push_strides, strides_in};
 use crate::gpu::Shared;
 use crate::pipeline::Key;
 use crate::pool::Memory;
 use crate::shader::{
-    Numbers, Printed, Slots, coordinates, fill, functions, head, identity, join, place,
+    Numbers, Printed, Slots, Tree, coordinates, fill, functions, head, identity, join, place,
+    together,
 };
 use crate::strided::{Operand, halves, join_axes};
 
@@ -91,10 +92,10 @@ impl<'a> Reduction<'a> {
         if kept == 0 {
             return;
         }
-        let read = Seen::read(self.dtype);
-        let seen = vec![read; self.operands.len()];
-        let bound = Bound::all(&self.operands, &seen, &self.dims(), gpu.sight());
-        let (Some(mut bound), true) = (bound, kept.max(reduced) <= MOST) else {
+        let read = Usage::read(self.dtype);
+        let usage = vec![read; self.operands.len()];
+        let bindings = Bindings::all(&self.operands, &usage, &self.dims(), gpu.limits());
+        let (Some(mut bindings), true) = (bindings, kept.max(reduced) <= MOST) else {
             return self.in_halves(gpu);
         };
         let lanes = reduced.next_power_of_two().div_ceil(4).clamp(1, 256);
@@ -102,10 +103,10 @@ impl<'a> Reduction<'a> {
         let parts = (BUSY / (kept * lanes)).clamp(1, reduced.div_ceil(16 * lanes).max(1));
         if parts == 1 {
             let out = self.out.clone();
-            if bound.add(&out, &[kept], Seen::write(self.dtype), gpu.sight()).is_none() {
+            if bindings.add(&out, &[kept], Usage::write(self.dtype), gpu.limits()).is_none() {
                 return self.in_halves(gpu);
             }
-            return self.launch(gpu, &bound, [lanes, 1, reduced]);
+            return self.launch(gpu, &bindings, [lanes, 1, reduced]);
         }
         let part = reduced.div_ceil(parts);
         let parts = reduced.div_ceil(part);
@@ -113,12 +114,12 @@ impl<'a> Reduction<'a> {
         let partial = Operand::contiguous(&memory, parts * kept, &[parts, kept]);
         {
             // The borrow of the partial results is shorter than that of the operands.
-            let mut bound = Bound { ..bound };
-            let write = Seen::write(self.dtype);
-            if bound.add(&partial, &[parts, kept], write, gpu.sight()).is_none() {
+            let mut bindings = Bindings { ..bindings };
+            let write = Usage::write(self.dtype);
+            if bindings.add(&partial, &[parts, kept], write, gpu.limits()).is_none() {
                 return self.in_halves(gpu);
             }
-            self.launch(gpu, &bound, [lanes, parts, part]);
+            self.launch(gpu, &bindings, [lanes, parts, part]);
         }
         self.join_parts(gpu, &memory, [parts, kept]);
     }
@@ -174,27 +175,27 @@ impl<'a> Reduction<'a> {
         Reduction::new(self.op, one, self.dtype, &dims, &axes, partial, &[], out).run(gpu);
     }
 
-    fn launch(&self, gpu: &Shared, bound: &Bound<'_>, [lanes, parts, part]: [usize; 3]) {
+    fn launch(&self, gpu: &Shared, bindings: &Bindings<'_>, [lanes, parts, part]: [usize; 3]) {
         let [kept, reduced]: [usize; 2] =
             [self.kept.iter().product(), self.reduced.iter().product()];
         let mut numbers = Numbers::default();
         [kept, reduced, parts, part].iter().for_each(|&n| numbers.size(n));
         self.dims().iter().for_each(|&dim| numbers.size(dim));
-        for (operand, &offset) in self.operands.iter().zip(&bound.offsets) {
+        for (operand, &offset) in self.operands.iter().zip(&bindings.offsets) {
             push_strides(&mut numbers, offset, &operand.strides);
         }
-        numbers.step(bound.offsets[self.operands.len()]);
+        numbers.step(bindings.offsets[self.operands.len()]);
         numbers.scalars(self.formula, self.scalars, self.dtype);
         let neighbours = self.lanes_are_neighbours();
         let mut class = vec![code(self.dtype), self.op as u32, lanes as u32, neighbours.into()];
         class.extend([self.kept.len() as u32, self.reduced.len() as u32]);
-        class.extend(bound.class());
+        class.extend(bindings.class());
         let key = Key { kernel: "reduce", formula: Some(self.formula.clone()), class };
         let groups = (kept * parts).div_ceil(256 / lanes) as u64;
-        gpu.launch(key, &bound.bindings, &numbers, groups, || self.text(bound, lanes));
+        gpu.launch(key, &bindings.entries, &numbers, groups, || self.text(gpu, bindings, lanes));
     }
 
-    fn text(&self, bound: &Bound<'_>, lanes: usize) -> String {
+    fn text(&self, gpu: &Shared, bindings: &Bindings<'_>, lanes: usize) -> String {
         let (dtype, op) = (self.dtype, self.op);
         let mut slots = Slots::default();
         let [kept, reduced, parts, part] = [(); 4].map(|()| slots.u32());
@@ -210,11 +211,18 @@ impl<'a> Reduction<'a> {
         }
         let out_offset = slots.i32();
         let printed = Printed::new(self.formula, dtype, &mut slots);
-        let nodes = printed.nodes(|_| true, |i| format!("b{}[a{i}]", bound.of[i]));
+        let nodes = printed.nodes(|_| true, |i| format!("b{}[a{i}]", bindings.of[i]));
         let root = format!("v{}", self.formula.roots()[0]);
         let (lane, output) = match self.lanes_are_neighbours() {
             true => ("thread % LANES", "thread / LANES"),
             false => ("thread / OUTPUTS", "thread % OUTPUTS"),
+        };
+        let tree = Tree {
+            variables: &[["sum", "shared_values"]],
+            at: "at",
+            join: &format!("sum = {};", join(op, "sum", "other_sum")),
+            lanes,
+            subgroup: if self.lanes_are_neighbours() { gpu.subgroup() } else { 1 },
         };
         let words = [
             ("lanes", &*lanes.to_string()),
@@ -231,12 +239,11 @@ impl<'a> Reduction<'a> {
             ("chain", &CHAIN.to_string()),
             ("join_chain", &join(op, "chain", &root)),
             ("join_sum", &join(op, "sum", "chain")),
-            ("join_shared", &join(op, "shared_values[at]", "shared_values[at + half]")),
-            ("out", &format!("b{}", bound.of[self.operands.len()])),
+            ("tree", &tree.text(false)),
+            ("out", &format!("b{}", bindings.of[self.operands.len()])),
             ("out_offset", &out_offset),
         ];
-        head(dtype, 1, &bound.buffers)
-            + functions(dtype)
-            + &fill(include_str!("reduce.wgsl"), &words)
+        let head = head(dtype, 1, &bindings.buffers) + functions(dtype);
+        together(head, 256, &fill(include_str!("reduce.wgsl"), &words))
     }
 }

@@ -3,15 +3,10 @@ const OUTPUTS = 256u / LANES;
 
 var<workgroup> shared_values: array<T, 256>;
 
-@compute @workgroup_size(256)
-fn main(
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_index) thread: u32,
-) {
+fn together(workgroup: u32, thread: u32) {
     let lane = {{lane}};
     let output = {{output}};
-    let number = (group.y * groups.x + group.x) * OUTPUTS + output;
+    let number = workgroup * OUTPUTS + output;
     let kept = {{kept}};
     // Threads without an output go along, since all of a workgroup must wait for each other.
     let place = min(number, kept * {{parts}} - 1u);
@@ -26,16 +21,8 @@ fn main(
         }
         sum = {{join_sum}};
     }
-    shared_values[output * LANES + lane] = sum;
-    workgroupBarrier();
-    for (var half = LANES / 2u; half > 0u; half /= 2u) {
-        if lane < half {
-            let at = output * LANES + lane;
-            shared_values[at] = {{join_shared}};
-        }
-        workgroupBarrier();
-    }
-    if lane == 0u && number < kept * {{parts}} {
-        {{out}}[{{out_offset}} + i32(number)] = shared_values[output * LANES];
+    let at = output * LANES + lane;
+{{tree}}    if lane == 0u && number < kept * {{parts}} {
+        {{out}}[{{out_offset}} + i32(number)] = sum;
     }
 }

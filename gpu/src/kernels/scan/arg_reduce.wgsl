@@ -13,14 +13,9 @@ fn leads(x: T, i: u32, y: T, j: u32) -> bool {
     return x {{beats}} y || (x == y && i < j);
 }
 
-@compute @workgroup_size(256)
-fn main(
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_index) thread: u32,
-) {
+fn together(workgroup: u32, thread: u32) {
     let lane = thread % LANES;
-    let number = (group.y * groups.x + group.x) * (256u / LANES) + thread / LANES;
+    let number = workgroup * (256u / LANES) + thread / LANES;
     let i = min(number, {{count}} - 1u);
 {{places}}    var best = min(lane, {{length}} - 1u);
     var value = b0[a0 + i32(best) * {{step}}];
@@ -31,20 +26,8 @@ fn main(
             best = j;
         }
     }
-    values[thread] = value;
-    positions[thread] = best;
-    workgroupBarrier();
-    for (var half = LANES / 2u; half > 0u; half /= 2u) {
-        if lane < half {
-            let other = thread + half;
-            if leads(values[other], positions[other], values[thread], positions[thread]) {
-                values[thread] = values[other];
-                positions[thread] = positions[other];
-            }
-        }
-        workgroupBarrier();
-    }
-    if lane == 0u && number < {{count}} {
-        b1[{{out}} + i32(number)] = i32(positions[thread]);
+{{tree}}    if lane == 0u && number < {{count}} {
+        var position = {{first}} + best;
+{{earlier}}        b1[{{out}} + i32(number)] = i32(position);
     }
 }

@@ -2,17 +2,16 @@ const LANES = {{lanes}}u;
 
 var<workgroup> sums: array<T, 256>;
 
-@compute @workgroup_size(256)
-fn main(
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_index) thread: u32,
-) {
+fn together(workgroup: u32, thread: u32) {
     let lane = thread % LANES;
-    let number = (group.y * groups.x + group.x) * (256u / LANES) + thread / LANES;
+    let number = workgroup * (256u / LANES) + thread / LANES;
     let exists = number < {{count}};
     let i = min(number, {{count}} - 1u);
 {{places}}    var before = T(0);
+    // What comes before this part of a line.
+    if {{first}} > 0u {
+        before = b1[a1 - {{out_step}}];
+    }
     for (var first = 0u; first < {{length}}; first += LANES) {
         let j = first + lane;
         let inside = j < {{length}};

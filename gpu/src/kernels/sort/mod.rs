@@ -3,21 +3,28 @@
 //!
 //! Up to some thousand elements each counts those before it, which needs no communication. Longer lines are
 //! sorted as keys with their positions, by Batcher's bitonic network: log² steps, each a pass over memory in
-//! which all pairs are independent.
+//! which all pairs are independent. Positions are what comes out, and the values are gathered by them.
+//!
+//! Of more than a kernel sees, some lines come after the others. The keys of a line that is too long alone
+//! are in parts: a kernel is given one of them, or the two that its pairs are in.
 
-use plies_tensor::DType;
+use plies_tensor::{DType, formula};
 
+use super::index::gather;
+use super::map::Map;
 use super::scan::Line;
-use super::{Bound, MOST, Seen, THREADS, code, push_strides, strides_in};
+use super::{Bindings, MOST, THREADS, Usage, code, places, push_places};
 use crate::gpu::Shared;
 use crate::pipeline::{Access, Key};
-use crate::shader::{Numbers, Slots, coordinates, fill, head, place};
-use crate::strided::{Operand, join_axes};
+use crate::pool::Memory;
+use crate::shader::{Numbers, Slots, each, fill, head};
+use crate::strided::{ELEMENT, Operand, halves, join_axes};
 
 /// The longest line whose elements count each other.
 const COUNTED: usize = 2048;
 
 /// What to sort: the input, the values and the positions over the axes outside of the lines.
+#[derive(Clone)]
 pub(crate) struct Sort<'a> {
     pub(crate) dtype: DType,
     pub(crate) descending: bool,
@@ -27,105 +34,216 @@ pub(crate) struct Sort<'a> {
     pub(crate) operands: Vec<Operand<'a>>,
 }
 
+/// Keys with their positions: two words for each place of a line whose length is a power of two.
+struct Keys {
+    memory: Memory,
+    /// All pairs, and those of a part.
+    pairs: usize,
+    part: usize,
+}
+
 impl Sort<'_> {
     pub(crate) fn run(mut self, gpu: &Shared) {
         if self.dims.contains(&0) || self.k == 0 {
             return;
         }
         join_axes(&mut self.dims, &mut self.operands);
-        let count: usize = self.dims.iter().product();
-        let length = self.line.length;
-        let padded = length.next_power_of_two();
-        if 2 * count * padded > MOST {
-            gpu.unsupported("sort of more than a kernel sees");
+        let done = match self.line.length <= COUNTED {
+            true => self.rank(gpu),
+            false => self.by_keys(gpu),
+        };
+        if done {
+            return;
         }
-        if length <= COUNTED {
-            let text = include_str!("rank.wgsl");
-            return self.launch(gpu, "sort", text, count * length, 3, None);
+        let Some(parts) = halves(&self.dims, &self.operands, self.dims.len()) else {
+            return self.in_parts(gpu);
+        };
+        for (dims, operands) in parts {
+            Sort { dims, operands, ..self.clone() }.run(gpu);
         }
-        let memory = gpu.scratch(2 * count * padded);
-        let keys = Operand::contiguous(&memory, 2 * count * padded, &[2 * count * padded]);
-        let text = include_str!("keys.wgsl");
-        self.launch(gpu, "sort, keys", text, count * padded, 1, Some((&keys, Access::Write)));
-        let mut run = 2;
-        while run <= padded {
-            let mut distance = run / 2;
-            while distance > 0 {
-                exchange(gpu, &keys, [count * padded / 2, distance, run, padded]);
-                distance /= 2;
-            }
-            run *= 2;
-        }
-        let text = include_str!("take.wgsl");
-        self.launch(gpu, "sort, first", text, count * self.k, 3, Some((&keys, Access::Read)));
     }
 
-    /// A kernel of the first operands and perhaps the keys.
-    fn launch(
-        &self,
-        gpu: &Shared,
-        name: &'static str,
-        text: &str,
-        threads: usize,
-        n_operands: usize,
-        keys: Option<(&Operand<'_>, Access)>,
-    ) {
-        let mut bound = Bound::empty();
-        let seen = [Seen::read(self.dtype), Seen::write(self.dtype), Seen::write(DType::I32)];
-        let (k, length) = (self.k, self.line.length);
-        let steps = [self.line.step, self.line.out_step, self.line.out_step];
-        let mut fits = true;
-        for (i, operand) in self.operands[..n_operands].iter().enumerate() {
-            let mut whole = operand.clone();
-            whole.strides.push(steps[i]);
-            let reach = [&*self.dims, &[if i == 0 { length } else { k }]].concat();
-            fits &= bound.add(&whole, &reach, seen[i], gpu.sight()).is_some();
+    fn count(&self) -> usize {
+        self.dims.iter().product()
+    }
+
+    /// Input, values and positions, if a kernel sees them.
+    fn bindings(&self, gpu: &Shared) -> Option<Bindings<'_>> {
+        let usage = [Usage::read(self.dtype), Usage::write(self.dtype), Usage::write(DType::I32)];
+        let Line { length, step, out_step } = self.line;
+        let along = [(length, step), (self.k, out_step), (self.k, out_step)];
+        let mut bindings = Bindings::empty();
+        for (i, (length, step)) in along.into_iter().enumerate() {
+            let mut whole = self.operands[i].clone();
+            whole.strides.push(step);
+            let reach = [&*self.dims, &[length]].concat();
+            bindings.add(&whole, &reach, usage[i], gpu.limits())?;
         }
-        if let Some((keys, access)) = keys {
-            let seen = Seen { access, ..Seen::read(DType::I32) };
-            fits &= bound.add(keys, &[keys.len], seen, gpu.sight()).is_some();
-        }
-        if !fits {
-            gpu.unsupported("sort of more than a kernel sees");
-        }
-        let count: usize = self.dims.iter().product();
-        let padded = length.next_power_of_two();
+        (self.count() * length <= MOST).then_some(bindings)
+    }
+
+    /// Each element counts those before it. Whether a kernel sees them.
+    fn rank(&self, gpu: &Shared) -> bool {
+        let Some(bindings) = self.bindings(gpu) else { return false };
+        let (count, length, rank) = (self.count(), self.line.length, self.dims.len());
         let mut numbers = Numbers::default();
-        [count, length, padded, k].iter().for_each(|&n| numbers.size(n));
-        numbers.step(steps[0]);
-        numbers.step(steps[1]);
-        self.dims.iter().for_each(|&dim| numbers.size(dim));
-        for (operand, &offset) in self.operands[..n_operands].iter().zip(&bound.offsets) {
-            push_strides(&mut numbers, offset, &operand.strides);
-        }
-        let rank = self.dims.len();
+        [count * length, length, self.k].iter().for_each(|&n| numbers.size(n));
+        numbers.step(self.line.step);
+        numbers.step(self.line.out_step);
+        push_places(&mut numbers, &self.dims, &self.operands, &bindings.offsets);
         let class = vec![code(self.dtype), self.descending.into(), rank as u32];
-        let key = Key { kernel: name, formula: None, class };
-        gpu.launch(key, &bound.bindings, &numbers, (threads as u64).div_ceil(THREADS), || {
+        let key = Key { kernel: "sort", formula: None, class };
+        let groups = ((count * length) as u64).div_ceil(THREADS);
+        gpu.launch(key, &bindings.entries, &numbers, groups, || {
             let mut slots = Slots::default();
-            let [count, length, padded, k] = [(); 4].map(|()| slots.u32());
+            let [count, length, k] = [(); 3].map(|()| slots.u32());
             let (step, out_step) = (slots.i32(), slots.i32());
-            let sizes: Vec<String> = (0..rank).map(|_| slots.u32()).collect();
-            let mut places = coordinates("i", &sizes);
-            for i in 0..n_operands {
-                let (offset, strides) = strides_in(&mut slots, rank);
-                places += &format!("    let a{i} = {offset} + {};\n", place("i", &strides));
-            }
             let words = [
-                ("count", &*count),
-                ("length", &length),
-                ("padded", &padded),
+                ("length", &*length),
                 ("k", &k),
                 ("step", &step),
                 ("out_step", &out_step),
-                ("places", &places),
+                ("places", &places(&mut slots, rank, 3)),
             ];
-            head(self.dtype, 1, &bound.buffers)
-                + &fill(include_str!("key.wgsl"), &[("key", &self.key())])
-                + &fill(text, &words)
+            let head = head(self.dtype, 1, &bindings.buffers) + &self.key();
+            each(head, &count, &fill(include_str!("rank.wgsl"), &words))
+        });
+        true
+    }
+
+    /// All lines at once. Whether a kernel sees them and their keys.
+    fn by_keys(&self, gpu: &Shared) -> bool {
+        let Line { length, step, out_step } = self.line;
+        let padded = length.next_power_of_two();
+        let pairs = self.count() * padded;
+        if pairs > most_pairs(gpu) || self.bindings(gpu).is_none() {
+            return false;
+        }
+        let keys = Keys { memory: gpu.scratch(2 * pairs), pairs, part: pairs };
+        let [input, values, positions] = [0, 1, 2].map(|i| self.operands[i].clone());
+        self.write_keys(gpu, &keys, &input, step, [0, padded, 0, length]);
+        keys.sort(gpu, padded);
+        self.take(gpu, &keys, &positions, out_step, [0, padded, self.k]);
+        self.gather(gpu, [values, positions, input], [step, out_step, out_step]);
+        true
+    }
+
+    /// A single line, whose keys are more than a kernel sees.
+    fn in_parts(&self, gpu: &Shared) {
+        let (n, k) = (self.line.length, self.k);
+        let padded = n.next_power_of_two();
+        let part = most_pairs(gpu).min(padded);
+        let memory = [n, k].map(|len| gpu.scratch(len));
+        let [input, positions] =
+            [(0, n), (1, k)].map(|(i, len)| Operand::contiguous(&memory[i], len, &[]));
+        copy_line(gpu, self.dtype, n, [(&input, 1), (&self.operands[0], self.line.step)]);
+        let keys = Keys { memory: gpu.scratch(2 * padded), pairs: padded, part };
+        for number in 0..padded / part {
+            let first = number * part;
+            let length = n.saturating_sub(first).min(part);
+            // Behind the line there are keys, but no elements.
+            let offset = if length > 0 { first as isize } else { 0 };
+            let from = Operand { offset, ..input.clone() };
+            self.write_keys(gpu, &keys, &from, 1, [number, part, first, length]);
+        }
+        keys.sort(gpu, padded);
+        for first in (0..k).step_by(part) {
+            let to = Operand { offset: first as isize, ..positions.clone() };
+            self.take(gpu, &keys, &to, 1, [first / part, part, part.min(k - first)]);
+        }
+        let out_step = self.line.out_step;
+        copy_line(gpu, DType::I32, k, [(&self.operands[2], out_step), (&positions, 1)]);
+        self.gather(gpu, [self.operands[1].clone(), positions, input], [1, out_step, 1]);
+    }
+
+    /// The values of the positions: result, positions and input with their steps along the line, that of the
+    /// input first.
+    fn gather(&self, gpu: &Shared, operands: [Operand<'_>; 3], steps: [isize; 3]) {
+        let [step, out_step, index_step] = steps;
+        let mut operands = operands;
+        for (operand, step) in operands.iter_mut().zip([out_step, index_step, 0]) {
+            operand.strides.push(step);
+        }
+        let dims = [&*self.dims, &[self.k]].concat();
+        gather(gpu, self.dtype, (self.line.length, step), dims, operands.to_vec());
+    }
+
+    fn write_keys(
+        &self,
+        gpu: &Shared,
+        keys: &Keys,
+        input: &Operand<'_>,
+        step: isize,
+        [number, padded, first, length]: [usize; 4],
+    ) {
+        let mut whole = input.clone();
+        whole.strides.push(step);
+        let mut bindings = Bindings::empty();
+        let reach = [&*self.dims, &[length.max(1)]].concat();
+        keys.see(gpu, bindings.add(&whole, &reach, Usage::read(self.dtype), gpu.limits()));
+        keys.bind(gpu, number, Access::Write, &mut bindings);
+        let (count, rank) = (self.count(), self.dims.len());
+        let mut numbers = Numbers::default();
+        [count * padded, length, padded, first].iter().for_each(|&n| numbers.size(n));
+        numbers.step(step);
+        push_places(&mut numbers, &self.dims, std::slice::from_ref(input), &bindings.offsets);
+        let class = vec![code(self.dtype), self.descending.into(), rank as u32];
+        let key = Key { kernel: "sort, keys", formula: None, class };
+        let groups = ((count * padded) as u64).div_ceil(THREADS);
+        gpu.launch(key, &bindings.entries, &numbers, groups, || {
+            let mut slots = Slots::default();
+            let [count, length, padded, first] = [(); 4].map(|()| slots.u32());
+            let step = slots.i32();
+            let words = [
+                ("length", &*length),
+                ("padded", &padded),
+                ("first", &first),
+                ("step", &step),
+                ("places", &places(&mut slots, rank, 1)),
+            ];
+            let head = head(self.dtype, 1, &bindings.buffers) + &self.key();
+            each(head, &count, &fill(include_str!("keys.wgsl"), &words))
         });
     }
 
+    /// The positions of the first k of each line, or of a part of one.
+    fn take(
+        &self,
+        gpu: &Shared,
+        keys: &Keys,
+        positions: &Operand<'_>,
+        step: isize,
+        [number, padded, k]: [usize; 3],
+    ) {
+        let mut whole = positions.clone();
+        whole.strides.push(step);
+        let mut bindings = Bindings::empty();
+        let reach = [&*self.dims, &[k]].concat();
+        keys.see(gpu, bindings.add(&whole, &reach, Usage::write(DType::I32), gpu.limits()));
+        keys.bind(gpu, number, Access::Read, &mut bindings);
+        let (count, rank) = (self.count(), self.dims.len());
+        let mut numbers = Numbers::default();
+        [count * k, padded, k].iter().for_each(|&n| numbers.size(n));
+        numbers.step(step);
+        push_places(&mut numbers, &self.dims, std::slice::from_ref(positions), &bindings.offsets);
+        let key = Key { kernel: "sort, first", formula: None, class: vec![rank as u32] };
+        let groups = ((count * k) as u64).div_ceil(THREADS);
+        gpu.launch(key, &bindings.entries, &numbers, groups, || {
+            let mut slots = Slots::default();
+            let [count, padded, k] = [(); 3].map(|()| slots.u32());
+            let step = slots.i32();
+            let words = [
+                ("padded", &*padded),
+                ("k", &k),
+                ("step", &step),
+                ("places", &places(&mut slots, rank, 1)),
+            ];
+            let head = head(DType::I32, 1, &bindings.buffers);
+            each(head, &count, &fill(include_str!("take.wgsl"), &words))
+        });
+    }
+
+    /// The function that makes keys.
     fn key(&self) -> String {
         let ascending = match self.dtype {
             DType::I32 => "    let key = bitcast<u32>(x) ^ 0x80000000u;\n".to_owned(),
@@ -136,20 +254,102 @@ impl Sort<'_> {
     let key = select(flipped, 0xffffffffu, is_nan);\n",
             ),
         };
-        ascending + if self.descending { "    return ~key;\n" } else { "    return key;\n" }
+        let result = if self.descending { "    return ~key;\n" } else { "    return key;\n" };
+        fill(include_str!("key.wgsl"), &[("key", &(ascending + result))])
     }
 }
 
-fn exchange(gpu: &Shared, keys: &Operand<'_>, sizes: [usize; 4]) {
-    let mut bound = Bound::empty();
-    if bound.add(keys, &[keys.len], Seen::write(DType::I32), gpu.sight()).is_none() {
-        gpu.unsupported("sort of more than a kernel sees");
+impl Keys {
+    fn bind<'a>(
+        &'a self,
+        gpu: &Shared,
+        number: usize,
+        access: Access,
+        bindings: &mut Bindings<'a>,
+    ) {
+        let offset = (2 * number * self.part) as isize;
+        let len = 2 * self.pairs;
+        let operand = Operand { memory: &self.memory, len, offset, strides: vec![1] };
+        let usage = Usage { access, ..Usage::read(DType::I32) };
+        self.see(gpu, bindings.add(&operand, &[2 * self.part], usage, gpu.limits()));
     }
-    let mut numbers = Numbers::default();
-    sizes.iter().for_each(|&n| numbers.size(n));
-    let key = Key { kernel: "sort, exchange", formula: None, class: vec![] };
-    let groups = (sizes[0] as u64).div_ceil(THREADS);
-    gpu.launch(key, &bound.bindings, &numbers, groups, || {
-        head(DType::I32, 1, &bound.buffers) + include_str!("exchange.wgsl")
-    });
+
+    fn see(&self, gpu: &Shared, seen: Option<usize>) {
+        if seen.is_none() {
+            gpu.unsupported("sort of more than a kernel sees");
+        }
+    }
+
+    /// Puts lines of `padded` pairs in order.
+    fn sort(&self, gpu: &Shared, padded: usize) {
+        let mut run = 2;
+        while run <= padded {
+            let mut distance = run / 2;
+            while distance > 0 {
+                // Numbers of parts: of the first of each pair, and how far the second's is from it.
+                let far = distance / self.part;
+                for number in (0..self.pairs / self.part).filter(|number| number & far == 0) {
+                    self.exchange(gpu, [number, number + far], [distance, run, padded]);
+                }
+                distance /= 2;
+            }
+            run *= 2;
+        }
+    }
+
+    fn exchange(
+        &self,
+        gpu: &Shared,
+        [number, other]: [usize; 2],
+        [distance, run, padded]: [usize; 3],
+    ) {
+        let mut bindings = Bindings::empty();
+        self.bind(gpu, number, Access::Write, &mut bindings);
+        let far = other != number;
+        if far {
+            self.bind(gpu, other, Access::Write, &mut bindings);
+        }
+        // Pairs in two parts are at the same place in each.
+        let (count, distance) =
+            if far { (self.part, self.part) } else { (self.part / 2, distance) };
+        let shift = if far { self.part } else { 0 };
+        let mut numbers = Numbers::default();
+        let all = [count, distance, shift, number * self.part, padded, run];
+        all.iter().for_each(|&n| numbers.size(n));
+        let key = Key { kernel: "sort, exchange", formula: None, class: vec![far.into()] };
+        let groups = (count as u64).div_ceil(THREADS);
+        gpu.launch(key, &bindings.entries, &numbers, groups, || {
+            let mut slots = Slots::default();
+            let [count, distance, shift, start, padded, run] = [(); 6].map(|()| slots.u32());
+            let words = [
+                ("distance", &*distance),
+                ("shift", &shift),
+                ("start", &start),
+                ("padded", &padded),
+                ("run", &run),
+                ("other", if far { "b1" } else { "b0" }),
+            ];
+            let head = head(DType::I32, 1, &bindings.buffers);
+            each(head, &count, &fill(include_str!("exchange.wgsl"), &words))
+        });
+    }
+}
+
+/// Pairs of a power of two that a kernel sees.
+fn most_pairs(gpu: &Shared) -> usize {
+    let pairs = (gpu.limits().largest / (2 * ELEMENT)).min(MOST as u64 / 2).max(1);
+    1 << pairs.ilog2()
+}
+
+/// The elements of one line in the places of another.
+fn copy_line<'a>(
+    gpu: &Shared,
+    dtype: DType,
+    length: usize,
+    [to, from]: [(&Operand<'a>, isize); 2],
+) {
+    let line = |(operand, step)| Operand { strides: vec![step], ..Operand::clone(operand) };
+    let formula = formula!(|x| x);
+    let operands = vec![line(to), line(from)];
+    Map { formula, dtype, dims: vec![length], operands, scalars: &[], in_place: false }.run(gpu);
 }

@@ -1,14 +1,5 @@
 // The place of an element is the number of those before it.
-@compute @workgroup_size(256)
-fn main(
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_index) thread: u32,
-) {
-    let number = (group.y * groups.x + group.x) * 256u + thread;
-    if number >= {{count}} * {{length}} {
-        return;
-    }
+fn element(number: u32) {
     let i = number / {{length}};
     let own = number % {{length}};
 {{places}}    let value = b0[a0 + i32(own) * {{step}}];
