@@ -1,5 +1,6 @@
 //! A device that was opened: the adapter, its memory, its queue and its compiled kernels.
 
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 
@@ -13,6 +14,7 @@ use crate::pool::{Memory, Pool};
 use crate::queue::{Binding, Queue};
 use crate::shader::Numbers;
 use crate::strided::{BindingLimits, ELEMENT};
+use crate::tuning::Tuning;
 use crate::{AdapterSummary, Error, Result};
 
 /// Which device, and how much of it.
@@ -30,6 +32,10 @@ pub struct Options {
     /// Sums and maxima go through shared memory even where the threads of a subgroup can exchange values
     /// without it. The bits are the same.
     pub without_subgroups: bool,
+    /// The folder that keeps which variant of a product is the fastest for which sizes, as measured where it
+    /// was needed first. Without one a rule chooses, and equal devices give equal bits; with one they are
+    /// equal from run to run as long as the folder is kept.
+    pub tuning: Option<PathBuf>,
 }
 
 /// What a device has done and holds.
@@ -81,6 +87,7 @@ pub(crate) struct Shared {
     pipelines: Pipelines,
     limits: BindingLimits,
     subgroup: OnceLock<usize>,
+    tuning: Option<Tuning>,
     /// What kernels found wrong with an index: see `kernels/index`.
     pub(crate) index_error: Memory,
 }
@@ -147,6 +154,8 @@ impl Gpu {
         let queue = Queue::new(&wgpu, queue, faults.clone());
         queue.write(&index_error, &[0; crate::kernels::index::INDEX_ERROR]);
         let name = unique(&summary.name);
+        let tuning = options.tuning.as_deref();
+        let tuning = tuning.map(|folder| Tuning::open(folder, &summary.name, &summary.driver));
         let shared = Arc::new_cyclic(|this| Shared {
             this: this.clone(),
             name,
@@ -157,6 +166,7 @@ impl Gpu {
             pipelines: Pipelines::default(),
             limits,
             subgroup: OnceLock::new(),
+            tuning,
             index_error,
             wgpu,
         });
@@ -167,13 +177,21 @@ impl Gpu {
     }
 
     /// Opens the device that the environment variable `PLIES_GPU` names, a part of an adapter's name or
-    /// its number; without it, the best one that is hardware.
+    /// its number; without it, the best one that is hardware. `PLIES_GPU_TUNING` is the folder for
+    /// [`Options::tuning`]; without it nothing is measured.
     ///
     /// # Errors
     /// As [`open`](Gpu::open).
     pub fn open_from_env() -> Result<Gpu> {
-        let adapter = std::env::var("PLIES_GPU").ok().filter(|wanted| !wanted.is_empty());
-        Gpu::open(&Options { adapter, ..Options::default() })
+        let given = |name| std::env::var_os(name).filter(|value| !value.is_empty());
+        let adapter = given("PLIES_GPU").map(|wanted| wanted.to_string_lossy().into_owned());
+        let tuning = given("PLIES_GPU_TUNING").map(PathBuf::from);
+        Gpu::open(&Options { adapter, tuning, ..Options::default() })
+    }
+
+    /// What went wrong without harm, such as a file of measured variants that cannot be read.
+    pub fn notices(&self) -> Vec<String> {
+        self.shared.tuning().map_or(Vec::new(), Tuning::notices)
     }
 
     /// The device, for tensors.
@@ -211,6 +229,10 @@ impl Shared {
     /// Neighbouring threads that exchange values without shared memory; 1 where none do.
     pub(crate) fn subgroup(&self) -> usize {
         self.subgroup.get().copied().unwrap_or(1)
+    }
+
+    pub(crate) fn tuning(&self) -> Option<&Tuning> {
+        self.tuning.as_ref()
     }
 
     pub(crate) fn limits(&self) -> BindingLimits {

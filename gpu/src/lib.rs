@@ -13,6 +13,7 @@ mod queue;
 mod shader;
 mod strided;
 mod subgroup;
+mod tuning;
 
 pub use adapter::{AdapterSummary, adapters};
 pub use error::{Error, Result};

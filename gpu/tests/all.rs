@@ -6,6 +6,7 @@ mod functions;
 mod products;
 mod sizes;
 mod steady_state;
+mod tuning;
 
 use plies_gpu::{Gpu, Options};
 use plies_tensor::testing::{assert_close, conformance};

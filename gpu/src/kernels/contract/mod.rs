@@ -12,24 +12,25 @@
 //! by side, so all four kinds of transposes run at one speed, and nothing is copied before.
 //!
 //! Few tiles of a long inner loop would leave most of the device idle. Then the inner loop is cut into
-//! parts (split-K), and the parts are added afterwards.
+//! parts (split-K), and the parts are added afterwards. Which tile and how many parts is a [`Plan`]: by a rule,
+//! or as [`measure`] found.
 //!
 //! One row or one column is a reduction ([`reduce`](super::reduce)) of x·y, bound by memory. A result whose
 //! elements several products are added to (the gradient of a convolution's input) is in [`overlap`].
 
+mod kernel;
+mod measure;
 mod overlap;
+mod plan;
 
 use plies_tensor::{Contraction, DType, Formula, Reduce, formula};
 
+pub(crate) use self::plan::Plan;
+use self::plan::Tile;
 use super::map::Map;
 use super::reduce::Reduction;
-use super::{Bindings, MOST, Usage, code};
 use crate::gpu::Shared;
-use crate::pipeline::{Access, Key};
 use crate::pool::Memory;
-use crate::shader::{
-    Numbers, Printed, Slots, coordinates, fill, functions, head, place, scalar, together,
-};
 use crate::strided::{ELEMENT, Operand, join_axes, row_major};
 
 /// What is done with a sum before it is written: input 0 is the sum.
@@ -51,33 +52,6 @@ pub(crate) struct Contract<'a> {
     pub(crate) out: Operand<'a>,
     pub(crate) finish: Option<Finish<'a>>,
 }
-
-/// Sizes of a tile.
-#[derive(Clone, Copy)]
-struct Tile {
-    rows: usize,
-    columns: usize,
-    depth: usize,
-    /// Rows and columns that a thread computes.
-    each: [usize; 2],
-}
-
-const LARGE: Tile = Tile { rows: 128, columns: 128, depth: 16, each: [8, 8] };
-const MIDDLE: Tile = Tile { rows: 64, columns: 64, depth: 16, each: [4, 4] };
-const SMALL: Tile = Tile { rows: 32, columns: 32, depth: 16, each: [4, 4] };
-
-impl Tile {
-    fn threads(&self) -> usize {
-        (self.rows / self.each[0]) * (self.columns / self.each[1])
-    }
-
-    fn count(&self, m: usize, n: usize) -> usize {
-        m.div_ceil(self.rows) * n.div_ceil(self.columns)
-    }
-}
-
-/// Tiles that keep a large device busy.
-const BUSY: usize = 256;
 
 /// The elements of one operand in the places of another.
 fn copy(gpu: &Shared, dtype: DType, dims: &[usize], to: &Operand<'_>, from: &Operand<'_>) {
@@ -169,18 +143,16 @@ impl<'a> Contract<'a> {
         if (m == 1 || n == 1) && k > 0 && in_order {
             return self.reduce(gpu);
         }
-        let keeps_busy = |tile: &&Tile, share: usize| {
-            m.min(n) > tile.rows / 2 && batch * tile.count(m, n) >= BUSY / share
-        };
-        let tile = [(&LARGE, 4), (&MIDDLE, 16)].into_iter().find(|(tile, n)| keeps_busy(tile, *n));
-        let tile = tile.map_or(SMALL, |(tile, _)| *tile);
-        let tiles = batch * tile.count(m, n);
-        let parts = (BUSY / tiles).clamp(1, (k / (8 * tile.depth)).max(1));
+        let plan = self.plan(gpu);
+        self.compute(gpu, plan);
+    }
+
+    fn compute(self, gpu: &Shared, plan: Plan) {
+        let ([batch, m, _, n], Plan { parts, .. }) = (self.sizes(), plan);
         let is_seen = (parts * batch * m * n) as u64 * ELEMENT <= gpu.limits().largest / 2;
-        if parts > 1 && is_seen {
-            self.in_parts(gpu, tile, parts)
-        } else {
-            self.launch(gpu, tile, 1)
+        match parts > 1 && is_seen {
+            true => self.in_parts(gpu, plan.tile(), parts),
+            false => self.launch(gpu, plan.tile(), 1),
         }
     }
 
@@ -259,66 +231,6 @@ impl<'a> Contract<'a> {
         Operand { memory, len, offset: 0, strides }
     }
 
-    fn launch(self, gpu: &Shared, tile: Tile, parts: usize) {
-        let [batch, m, k, n] = self.sizes();
-        let operands = self.operands();
-        let groups = self.groups();
-        let mut bindings = Bindings::empty();
-        let mut wide = [false; 2];
-        let mut usage = |i: usize, offset: isize| {
-            let access = if i == 2 { Access::Write } else { Access::Read };
-            let is_wide = i < 2 && self.is_wide(i, offset, &groups);
-            if is_wide {
-                wide[i] = true;
-            }
-            Usage { access, dtype: self.dtype, width: if is_wide { 4 } else { 1 } }
-        };
-        let fits = operands.iter().enumerate().all(|(i, operand)| {
-            let usage = usage(i, operand.offset);
-            bindings.add(operand, &self.dims, usage, gpu.limits()).is_some()
-        });
-        if !fits || [batch * parts * m * n, k].iter().any(|&n| n > MOST) {
-            return self.in_halves(gpu, tile, parts);
-        }
-        let part = k.div_ceil(parts).next_multiple_of(tile.depth);
-        let mut numbers = Numbers::default();
-        [batch, m, k, n, parts, part, batch * m * n].iter().for_each(|&n| numbers.size(n));
-        let all = [&groups.batch, &groups.rows, &groups.inner, &groups.columns];
-        for axes in all {
-            axes.dims.iter().for_each(|&dim| numbers.size(dim));
-        }
-        for i in 0..operands.len() {
-            numbers.step(bindings.offsets[i]);
-            for axes in all {
-                axes.strides[i].iter().for_each(|&stride| numbers.step(stride));
-            }
-        }
-        if let Some(finish) = &self.finish {
-            numbers.scalars(finish.formula, finish.scalars, self.dtype);
-        }
-        let kind = Kind {
-            tile,
-            exact: m.is_multiple_of(tile.rows)
-                && n.is_multiple_of(tile.columns)
-                && k.is_multiple_of(tile.depth),
-            along: [
-                is_along(&groups.inner, &groups.rows, 0),
-                is_along(&groups.inner, &groups.columns, 1),
-            ],
-            wide,
-        };
-        let mut class = vec![code(self.dtype), tile.rows as u32, tile.each[0] as u32];
-        class.extend([kind.exact, kind.along[0], kind.along[1], wide[0], wide[1]].map(u32::from));
-        class.extend(all.iter().map(|axes| axes.dims.len() as u32));
-        class.extend(bindings.class());
-        let formula = self.finish.as_ref().map(|finish| finish.formula.clone());
-        let key = Key { kernel: self.name(), formula, class };
-        let count = (batch * parts * tile.count(m, n)) as u64;
-        gpu.launch(key, &bindings.entries, &numbers, count, || {
-            self.text(&bindings, &groups, &kind)
-        });
-    }
-
     /// What a kernel can see, from a product that it cannot: operands with gaps are copied without them, and
     /// those that are too large are cut, not along the inner loop, whose sums belong together.
     fn in_halves(self, gpu: &Shared, tile: Tile, parts: usize) {
@@ -366,218 +278,5 @@ impl<'a> Contract<'a> {
             }
             part.launch(gpu, tile, 1);
         }
-    }
-
-    /// Whether a thread can read four neighbours across the inner loop at once.
-    fn is_wide(&self, operand: usize, offset: isize, groups: &Groups) -> bool {
-        let across = if operand == 0 { &groups.rows } else { &groups.columns };
-        let others = [&groups.batch, &groups.inner];
-        let of = |axes: &Axes| axes.strides[operand].clone();
-        of(across) == [1]
-            && across.len().is_multiple_of(4)
-            && offset % 4 == 0
-            && others.iter().all(|axes| of(axes).iter().all(|stride| stride % 4 == 0))
-    }
-
-    fn text(&self, bindings: &Bindings<'_>, groups: &Groups, kind: &Kind) -> String {
-        let (tile, mut slots) = (kind.tile, Slots::default());
-        let [batches, m, k, n, parts, part, size] = [(); 7].map(|()| slots.u32());
-        let all = [&groups.batch, &groups.rows, &groups.inner, &groups.columns];
-        let dims = all.map(|axes| axes.dims.iter().map(|_| slots.u32()).collect::<Vec<String>>());
-        let mut functions_of_places = String::new();
-        let mut offsets = Vec::new();
-        for operand in 0..bindings.of.len() {
-            offsets.push(slots.i32());
-            for (group, dims) in ["batch", "row", "inner", "column"].iter().zip(&dims) {
-                let strides: Vec<String> = dims.iter().map(|_| slots.i32()).collect();
-                functions_of_places += &format!(
-                    "fn place{operand}_{group}(i: u32) -> i32 {{\n{}    return {};\n}}\n",
-                    coordinates("i", dims),
-                    place("i", &strides)
-                );
-            }
-        }
-        let finish = self.finish_text(bindings, &offsets, &size, &mut slots);
-        let load =
-            [0, 1].map(|side| kind.load(side, bindings.of[side], &offsets[side], [&m, &n, &k]));
-        let words = [
-            ("functions", &*functions_of_places),
-            ("rows", &tile.rows.to_string()),
-            ("columns", &tile.columns.to_string()),
-            ("depth", &tile.depth.to_string()),
-            ("across", &(tile.columns / tile.each[1]).to_string()),
-            ("left_size", &(tile.rows * tile.depth / 4).to_string()),
-            ("right_size", &(tile.columns * tile.depth / 4).to_string()),
-            ("finish", &finish),
-            ("inside", &if kind.exact { "true".into() } else { format!("column + c < {n}") }),
-            ("batches", &batches),
-            ("m", &m),
-            ("n", &n),
-            ("k", &k),
-            ("parts", &parts),
-            ("part", &part),
-            ("prepare", &(load[0].0.clone() + &load[1].0)),
-            ("load", &(load[0].1.clone() + &load[1].1)),
-            ("sums", &kind.sums()),
-            ("multiply", &kind.multiply(self.dtype)),
-            ("write", &kind.write(&m)),
-        ];
-        let head = head(self.dtype, 1, &bindings.buffers)
-            + &format!("alias E = {};\n", scalar(self.dtype))
-            + functions(self.dtype);
-        together(head, tile.threads(), &fill(include_str!("product.wgsl"), &words))
-    }
-
-    /// What is done with one element of the result.
-    fn finish_text(
-        &self,
-        bindings: &Bindings<'_>,
-        offsets: &[String],
-        size: &str,
-        slots: &mut Slots,
-    ) -> String {
-        let place = |operand: usize| {
-            let of = |group: &str, at: &str| format!("place{operand}_{group}({at})");
-            let [batch, row, column] =
-                [of("batch", "batch"), of("row", "row"), of("column", "column")];
-            format!("{} + {batch} + {row} + {column}", offsets[operand])
-        };
-        let mut text = format!("    let at = {} + i32(part * {size});\n", place(2));
-        let root = match &self.finish {
-            None => "x".to_owned(),
-            Some(finish) => {
-                let printed = Printed::new(finish.formula, self.dtype, slots);
-                text += &printed.nodes(
-                    |_| true,
-                    |i| match i {
-                        0 => "x".to_owned(),
-                        i => format!("b{}[{}]", bindings.of[i + 2], place(i + 2)),
-                    },
-                );
-                format!("v{}", finish.formula.roots()[0])
-            }
-        };
-        text += &format!("    b{}[at] = {root};\n", bindings.of[2]);
-        text
-    }
-}
-
-/// A variant of the kernel.
-struct Kind {
-    tile: Tile,
-    /// Whether tiles and steps fit, so that nothing is checked.
-    exact: bool,
-    /// Whether neighbours of each operand lie along the inner loop.
-    along: [bool; 2],
-    /// Whether four neighbours across it are read at once.
-    wide: [bool; 2],
-}
-
-/// Whether the inner loop takes the shorter steps.
-fn is_along(inner: &Axes, across: &Axes, operand: usize) -> bool {
-    let step = |axes: &Axes| axes.strides[operand].last().map_or(isize::MAX, |stride| stride.abs());
-    step(inner) < step(across)
-}
-
-impl Kind {
-    /// The text before the inner loop and in it that brings an operand's part of a tile.
-    fn load(
-        &self,
-        side: usize,
-        buffer: usize,
-        offset: &str,
-        [m, n, k]: [&str; 3],
-    ) -> (String, String) {
-        let Kind { tile, exact, along, wide } = *self;
-        let (name, across, group, first, limit) = match side {
-            0 => ("left", tile.rows / 4, "row", "first_row", m),
-            _ => ("right", tile.columns / 4, "column", "first_column", n),
-        };
-        let (depth, threads) = (tile.depth, tile.threads());
-        let (mut prepare, mut load) = (String::new(), String::new());
-        for unit in 0..(across * depth).div_ceil(threads) {
-            let id = format!("{name}{unit}");
-            let number = format!("(thread + {}u)", unit * threads);
-            let (step, four) = match along[side] {
-                true => (format!("{number} % {depth}u"), format!("{number} / {depth}u")),
-                false => (format!("{number} / {across}u"), format!("{number} % {across}u")),
-            };
-            prepare += &format!("    let {id}_step = {step};\n    let {id}_four = {four};\n");
-            let start = format!("{offset} + place{side}_batch(batch)");
-            let at = |i: usize| format!("{first} + {id}_four * 4u + {i}u");
-            // What lies outside is read at the border, and not used.
-            let inside = |at: String, most: usize| match exact {
-                true => at,
-                false => format!("min({at}, {limit} - {most}u)"),
-            };
-            let in_range = match exact {
-                true => format!("{id}_k"),
-                false => format!("min({id}_k, {k} - 1u)"),
-            };
-            load += &format!("        let {id}_k = k + {id}_step;\n");
-            load += &format!("        let {id}_inner = place{side}_inner({in_range});\n");
-            let value = if wide[side] {
-                let place = inside(at(0), 4);
-                prepare += &format!("    let {id}_at = {start} + place{side}_{group}({place});\n");
-                format!("b{buffer}[({id}_at + {id}_inner) / 4]")
-            } else {
-                for i in 0..4 {
-                    let place = inside(at(i), 1);
-                    prepare +=
-                        &format!("    let {id}_at{i} = {start} + place{side}_{group}({place});\n");
-                }
-                let one = |i: usize| format!("b{buffer}[{id}_at{i} + {id}_inner]");
-                format!("V({}, {}, {}, {})", one(0), one(1), one(2), one(3))
-            };
-            let value = match exact {
-                true => value,
-                false => format!("select(V(0), {value}, {id}_k < end)"),
-            };
-            load += &format!("        {name}[{id}_step * {across}u + {id}_four] = {value};\n");
-        }
-        (prepare, load)
-    }
-
-    /// The thread's fours of sums: (quarter of the rows, row of it, quarter of the columns).
-    fn places(&self) -> impl Iterator<Item = [usize; 3]> {
-        let [rows, columns] = self.tile.each.map(|n| n / 4);
-        (0..rows).flat_map(move |q| (0..4).flat_map(move |i| (0..columns).map(move |p| [q, i, p])))
-    }
-
-    fn sums(&self) -> String {
-        self.places().map(|[q, i, p]| format!("    var sum{q}{i}{p} = V(0);\n")).collect()
-    }
-
-    fn multiply(&self, dtype: DType) -> String {
-        let Kind { tile, .. } = self;
-        let [rows, columns] = tile.each.map(|n| n / 4);
-        let down = tile.rows / tile.each[0];
-        let mut text = String::new();
-        for q in 0..rows {
-            let four = format!("step * (ROWS / 4u) + y + {}u", q * down);
-            text += &format!("            let l{q} = left[{four}];\n");
-        }
-        for p in 0..columns {
-            let four = format!("step * (COLUMNS / 4u) + x + {p}u * ACROSS");
-            text += &format!("            let r{p} = right[{four}];\n");
-        }
-        for [q, i, p] in self.places() {
-            text += &match dtype {
-                DType::I32 => format!("            sum{q}{i}{p} += V(l{q}[{i}]) * r{p};\n"),
-                _ => format!("            sum{q}{i}{p} = fma(V(l{q}[{i}]), r{p}, sum{q}{i}{p});\n"),
-            };
-        }
-        text
-    }
-
-    fn write(&self, m: &str) -> String {
-        let down = self.tile.rows / self.tile.each[0];
-        let put = |[q, i, p]: [usize; 3]| {
-            let row = format!("first_row + (y + {}u) * 4u + {i}u", q * down);
-            let column = format!("first_column + (x + {p}u * ACROSS) * 4u");
-            let check = if self.exact { "true".into() } else { format!("{row} < {m}") };
-            format!("        if {check} {{ put(sum{q}{i}{p}, batch, {row}, {column}, part); }}\n")
-        };
-        self.places().map(put).collect()
     }
 }

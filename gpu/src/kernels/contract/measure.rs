@@ -1,0 +1,128 @@
+//! Which plan is the fastest for a product: each candidate computes it, and a clock on the host is read when
+//! the device is done. A candidate is trusted when it has computed small products right: of small integers,
+//! whose sums are exact in any order, so that not a bit may differ.
+
+use std::time::{Duration, Instant};
+
+use plies_tensor::{Contraction, DType};
+
+use super::Contract;
+use super::kernel::is_along;
+use super::plan::{Plan, Tile};
+use crate::gpu::Shared;
+use crate::strided::Operand;
+use crate::tuning::{Class, Tuning};
+
+/// Rounds, of which the fastest counts.
+const ROUNDS: usize = 3;
+
+impl Contract<'_> {
+    /// The measured plan of a product of this class, or the rule of thumb.
+    pub(super) fn plan(&self, gpu: &Shared) -> Plan {
+        let sizes = self.sizes();
+        // Only floats are worth it.
+        let tuning = gpu.tuning().filter(|_| self.dtype == DType::F32);
+        let measured = tuning.and_then(|tuning| {
+            // What is left out would take no time.
+            if self.operands().iter().any(|operand| operand.memory.fault("").is_some()) {
+                return None;
+            }
+            tuning.plan(self.class(), || self.measure(gpu, tuning))
+        });
+        measured.unwrap_or_else(|| Plan::rule(sizes))
+    }
+
+    fn along(&self) -> [bool; 2] {
+        let groups = self.groups();
+        [is_along(&groups.inner, &groups.rows, 0), is_along(&groups.inner, &groups.columns, 1)]
+    }
+
+    fn class(&self) -> Class {
+        let log = |n: usize| n.next_power_of_two().ilog2() as u8;
+        let [batch, m, k, n] = self.sizes().map(log);
+        let kind = u8::from(self.name() != "matmul");
+        let [a, b] = self.along().map(u8::from);
+        [kind, a, b, batch, m, k, n]
+    }
+
+    fn measure(&self, gpu: &Shared, tuning: &Tuning) -> Option<Plan> {
+        let [batch, m, _, n] = self.sizes();
+        let memory = gpu.scratch(batch * m * n);
+        if memory.fault("").is_some() {
+            return None;
+        }
+        let out = self.row_major(&memory, batch * m * n);
+        let product: Contract<'_> = Contract { out, finish: None, ..self.clone() };
+        let along = self.along();
+        let mut best: Option<(Duration, Plan)> = None;
+        for plan in Plan::candidates(self.sizes()) {
+            let variant = [plan.tile, along[0].into(), along[1].into()];
+            let name = || format!("a kernel with tiles of {:?}", plan.tile());
+            if !tuning.is_right(variant, name, || is_right(gpu, plan.tile, along)) {
+                continue;
+            }
+            let once = || {
+                let start = Instant::now();
+                product.clone().compute(gpu, plan);
+                gpu.queue.wait().ok().map(|()| start.elapsed())
+            };
+            once()?; // The first one compiles.
+            for _ in 0..ROUNDS {
+                let time = once()?;
+                if best.is_none_or(|(least, _)| time < least) {
+                    best = Some((time, plan));
+                }
+            }
+        }
+        best.map(|(_, plan)| plan)
+    }
+}
+
+/// Whether products by this tile are right to the bit: such that fit it and such that do not, in one part and
+/// in two, of operands that lie so.
+fn is_right(gpu: &Shared, tile: usize, along: [bool; 2]) -> bool {
+    let Tile { rows, columns, depth, .. } = Plan { tile, parts: 1 }.tile();
+    let sizes = [[rows, 16 * depth, columns], [rows + 4, 17 * depth + 3, columns + 3]];
+    let rounds = sizes.into_iter().flat_map(|sizes| [(sizes, 1), (sizes, 2)]);
+    rounds.into_iter().all(|(sizes, parts)| is_exact(gpu, Plan { tile, parts }, sizes, along))
+}
+
+fn is_exact(gpu: &Shared, plan: Plan, [m, k, n]: [usize; 3], along: [bool; 2]) -> bool {
+    // −4 to 4, in no order.
+    let number = |i: usize| ((i * i + 3 * i) % 9) as i32 - 4;
+    let (left, right) =
+        (|i: usize, s: usize| number(i * k + s), |s: usize, j: usize| number(s * n + j + 1));
+    let fill = |dims: [usize; 2], at: &dyn Fn(usize, usize) -> i32| {
+        let places = (0..dims[0]).flat_map(|i| (0..dims[1]).map(move |j| (i, j)));
+        let values: Vec<f32> = places.map(|(i, j)| at(i, j) as f32).collect();
+        let memory = gpu.scratch(values.len());
+        gpu.write(&memory, bytemuck::cast_slice(&values));
+        memory
+    };
+    let a = if along[0] { fill([m, k], &left) } else { fill([k, m], &|s, i| left(i, s)) };
+    let b = if along[1] { fill([n, k], &|j, s| right(s, j)) } else { fill([k, n], &right) };
+    let out = gpu.scratch(m * n);
+    let [m_, k_, n_] = [m, k, n].map(|n| n as isize);
+    let operand = |memory, len, strides: [isize; 3]| Operand {
+        memory,
+        len,
+        offset: 0,
+        strides: strides.to_vec(),
+    };
+    Contract {
+        dtype: DType::F32,
+        dims: vec![m, k, n],
+        loops: Contraction { batch: 0, rows: 1, inner: 1, columns: 1, add: false },
+        a: operand(&a, m * k, if along[0] { [k_, 1, 0] } else { [1, m_, 0] }),
+        b: operand(&b, k * n, if along[1] { [0, 1, k_] } else { [0, n_, 1] }),
+        out: operand(&out, m * n, [n_, 0, 1]),
+        finish: None,
+    }
+    .compute(gpu, plan);
+    let mut found = vec![-1i32; m * n];
+    gpu.read_words(&out, &mut found)
+        && (0..m * n).all(|at| {
+            let sum: i32 = (0..k).map(|s| left(at / n, s) * right(s, at % n)).sum();
+            found[at] == (sum as f32).to_bits() as i32
+        })
+}
