@@ -94,7 +94,7 @@ pub(crate) enum Command {
 }
 
 /// Where examples come from.
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 pub(crate) struct DataArgs {
     /// A folder with four IDX files instead of the embedded MNIST
     ///
@@ -306,7 +306,9 @@ weights.
 
 Examples:
   plies-digits effects --quick
-  plies-digits effects --only dropout,depth --seeds 5 --plots figures/"
+  plies-digits effects --only dropout,depth --seeds 8 --plots figures/
+
+Ctrl-C ends with the trials that are finished; the same command goes on from there."
 )]
 pub(crate) struct EffectsArgs {
     /// Test these only, by their names, separated by commas
@@ -314,12 +316,20 @@ pub(crate) struct EffectsArgs {
     pub(crate) only: Vec<String>,
 
     /// Train each network from seeds 1 to N; one seed shows nothing
-    #[arg(long, value_name = "N", default_value_t = 3, value_parser = whole::<u64>)]
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = whole::<u64>)]
     pub(crate) seeds: u64,
 
     /// A tenth of the examples, in smaller batches: as many steps, and other numbers
     #[arg(long)]
     pub(crate) quick: bool,
+
+    /// Keep what is measured here; what is in it is not measured again
+    #[arg(long, value_name = "FILE", default_value = "plies-digits-effects.json")]
+    pub(crate) results: PathBuf,
+
+    /// Measure again what is known
+    #[arg(long)]
+    pub(crate) again: bool,
 
     /// Draw a figure of each in this folder, as SVG, and weights as PNG
     #[arg(long, value_name = "DIR")]

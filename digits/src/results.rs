@@ -3,15 +3,24 @@
 use std::{collections::BTreeMap, fmt::Write as _, fs, io, path::Path};
 
 use plies_console::duration;
-use plies_nn::metrics::wilson_interval;
+use plies_nn::metrics::{student_interval, wilson_interval};
 use plies_tensor::replace_file;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use thiserror::Error;
 
 use crate::recipes::Row;
 
 /// A longer file than this is none of ours.
 const MAX_BYTES: u64 = 16 << 20;
+
+/// What is kept of a trial.
+pub trait Record: Serialize + DeserializeOwned {
+    /// Whether it is the same trial: everything but what came out is equal.
+    fn is_trial(&self, other: &Self) -> bool;
+
+    /// What about it cannot be.
+    fn fault(&self) -> Option<String>;
+}
 
 /// One trial of one row.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -45,21 +54,34 @@ impl Measured {
     pub fn error(&self) -> f64 {
         100.0 * self.misread as f64 / self.test_examples as f64
     }
+}
 
-    /// Whether it is the same trial: everything but what came out is equal.
-    pub fn is_trial(&self, other: &Measured) -> bool {
+impl Record for Measured {
+    fn is_trial(&self, other: &Measured) -> bool {
         let trial = |m: &Measured| {
             (m.row.clone(), m.seed, m.data.clone(), m.train_examples, m.test_examples)
         };
         trial(self) == trial(other) && self.effort == other.effort
     }
+
+    fn fault(&self) -> Option<String> {
+        let Measured { misread, test_examples, row, .. } = self;
+        let possible = misread <= test_examples && *test_examples > 0;
+        (!possible).then(|| format!("{misread} of {test_examples} misread in row {row}"))
+    }
 }
 
 /// All that has been measured, and the file that holds it.
-#[derive(Clone, Debug, Default)]
-pub struct Results {
+#[derive(Clone, Debug)]
+pub struct Results<R> {
     /// In the order in which they came.
-    pub all: Vec<Measured>,
+    pub all: Vec<R>,
+}
+
+impl<R> Default for Results<R> {
+    fn default() -> Results<R> {
+        Results { all: Vec::new() }
+    }
 }
 
 /// What is wrong with a file of results.
@@ -70,12 +92,12 @@ pub struct ResultsError {
     reason: String,
 }
 
-impl Results {
+impl<R: Record> Results<R> {
     /// Reads a file; one that is not there holds nothing yet.
     ///
     /// # Errors
     /// A file of something else.
-    pub fn load(file: &Path) -> Result<Results, ResultsError> {
+    pub fn load(file: &Path) -> Result<Results<R>, ResultsError> {
         let wrong = |reason: String| ResultsError { file: file.display().to_string(), reason };
         match fs::metadata(file) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Results::default()),
@@ -96,23 +118,24 @@ impl Results {
     ///
     /// # Errors
     /// What is wrong, and in which line.
-    pub fn parse(text: &str) -> Result<Results, serde_json::Error> {
-        let all: Vec<Measured> = serde_json::from_str(text)?;
-        let possible = |m: &Measured| m.misread <= m.test_examples && m.test_examples > 0;
-        match all.iter().find(|m| !possible(m)) {
+    pub fn parse(text: &str) -> Result<Results<R>, serde_json::Error> {
+        let all: Vec<R> = serde_json::from_str(text)?;
+        match all.iter().find_map(R::fault) {
             None => Ok(Results { all }),
-            Some(m) => Err(serde::de::Error::custom(format_args!(
-                "{} of {} misread in row {}",
-                m.misread, m.test_examples, m.row
-            ))),
+            Some(fault) => Err(serde::de::Error::custom(fault)),
         }
+    }
+
+    /// What came out of a trial, if it has been made.
+    pub fn find(&self, trial: &R) -> Option<&R> {
+        self.all.iter().find(|known| known.is_trial(trial))
     }
 
     /// Puts a result in place of an older one of the same trial, and saves all.
     ///
     /// # Errors
     /// A file that cannot be written.
-    pub fn add(&mut self, measured: Measured, file: &Path) -> io::Result<()> {
+    pub fn add(&mut self, measured: R, file: &Path) -> io::Result<()> {
         match self.all.iter_mut().find(|older| older.is_trial(&measured)) {
             Some(older) => *older = measured,
             None => self.all.push(measured),
@@ -164,9 +187,9 @@ impl Summary {
                 [100.0 * low, 100.0 * high]
             }
             _ => {
-                let squares = trials.iter().map(|m| (m.error() - error).powi(2)).sum::<f64>();
-                let half = student(trials.len() - 1) * (squares / (n - 1.0) / n).sqrt();
-                [(error - half).max(0.0), error + half]
+                let errors: Vec<f64> = trials.iter().map(|m| m.error()).collect();
+                let (low, high) = student_interval(&errors, 0.95);
+                [low.max(0.0), high]
             }
         };
         Some(Summary {
@@ -189,17 +212,6 @@ impl Summary {
         let misread = (published * 100.0).round() as usize;
         let (_, high) = wilson_interval(misread, 10_000, 1.96);
         Some(self.interval[0] <= published || self.error <= 100.0 * high)
-    }
-}
-
-/// The 97.5 % quantile of Student's distribution with so many degrees of freedom.
-pub(crate) fn student(freedom: usize) -> f64 {
-    const TABLE: [f64; 10] =
-        [12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228];
-    match TABLE.get(freedom.wrapping_sub(1)) {
-        Some(&t) => t,
-        // Fisher's expansion, right to three digits from here on.
-        None => 1.96 + 2.37 / freedom as f64 + 2.8 / (freedom as f64).powi(2),
     }
 }
 
@@ -263,11 +275,11 @@ mod tests {
     fn results_come_back_from_their_file_and_replace_their_like() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("results.json");
-        let mut results = Results::load(&file).unwrap();
+        let mut results = Results::<Measured>::load(&file).unwrap();
         for (seed, misread) in [(1, 100), (2, 120), (1, 110)] {
             results.add(measured("800", seed, misread), &file).unwrap();
         }
-        let loaded = Results::load(&file).unwrap();
+        let loaded = Results::<Measured>::load(&file).unwrap();
         assert_eq!(loaded.all, [measured("800", 1, 110), measured("800", 2, 120)]);
     }
 
@@ -282,10 +294,15 @@ mod tests {
             (&more_than_all, "10001 of 10000 misread in row 800"),
         ] {
             fs::write(&file, text).unwrap();
-            let error = Results::load(&file).unwrap_err().to_string();
+            let error = Results::<Measured>::load(&file).unwrap_err().to_string();
             assert!(error.contains("results.json: ") && error.contains(part), "{error}");
         }
-        assert!(Results::load(folder.path()).unwrap_err().to_string().contains("not a regular"));
+        assert!(
+            Results::<Measured>::load(folder.path())
+                .unwrap_err()
+                .to_string()
+                .contains("not a regular")
+        );
     }
 
     #[test]
@@ -300,11 +317,6 @@ mod tests {
         let (low, high) = wilson_interval(100, 10_000, 1.96);
         assert_eq!(of(&[&trials[0]]).unwrap().interval, [100.0 * low, 100.0 * high]);
         assert_eq!(of(&[]), None);
-        for (freedom, expected) in
-            [(1, 12.706), (10, 2.228), (15, 2.131), (30, 2.042), (120, 1.980)]
-        {
-            assert!((student(freedom) - expected).abs() < 2e-3, "{freedom}: {}", student(freedom));
-        }
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::{
 };
 
 use plies_console::{
-    Console, Failure, Interrupt, Progress, check_writable, duration, plot::check_name, thousands,
+    Console, Failure, Interrupt, check_writable, duration, plot::check_name, thousands,
 };
 use plies_digits::{
     idx::Examples,
@@ -20,7 +20,7 @@ use plies_digits::{
 };
 use serde::Serialize;
 
-use super::examples;
+use super::{examples, trials::Trials};
 use crate::cli::CompareArgs;
 
 /// With `--quick`: training examples, and the share of the epochs.
@@ -67,8 +67,8 @@ pub(crate) fn run(args: &CompareArgs) -> Result<(), Failure> {
         })
         .map(|(row, seed)| (row, unmeasured(row, seed, &data, [&train, &test], effort)))
         .collect();
-    let is_known = |results: &Results, trial: &Measured| {
-        !args.again && results.all.iter().any(|known| known.is_trial(trial))
+    let is_known = |results: &Results<Measured>, trial: &Measured| {
+        !args.again && results.find(trial).is_some()
     };
     let todo: Vec<&(&Row, Measured)> =
         trials.iter().filter(|(_, trial)| !is_known(&results, trial)).collect();
@@ -91,10 +91,11 @@ pub(crate) fn run(args: &CompareArgs) -> Result<(), Failure> {
 
     let interrupt = Interrupt::handle();
     let stop = interrupt.stop();
-    let progress = Ladder::new(&console, whole);
+    let progress = Trials::new(&console, "compare", whole);
     let mut is_stopped = false;
     for (row, trial) in &todo {
-        progress.begin(row, trial.seed, guess(row));
+        let seed = if row.random { format!(" seed {}", trial.seed) } else { String::new() };
+        progress.begin(&format!("{}{seed}", row.name), guess(row));
         let kept = Kept::of(trial, &args.results);
         let attempt = Trial {
             train: &train,
@@ -256,12 +257,14 @@ impl Kept {
 }
 
 /// Of each row that has been measured, over all seeds that were asked for.
-fn summaries(rows: &[&Row], trials: &[(&Row, Measured)], results: &Results) -> Vec<Summary> {
+fn summaries(
+    rows: &[&Row],
+    trials: &[(&Row, Measured)],
+    results: &Results<Measured>,
+) -> Vec<Summary> {
     let of = |row: &&Row| {
         let mine = trials.iter().filter(|(other, _)| other.name == row.name);
-        let known: Vec<&Measured> = mine
-            .filter_map(|(_, trial)| results.all.iter().find(|known| known.is_trial(trial)))
-            .collect();
+        let known: Vec<&Measured> = mine.filter_map(|(_, trial)| results.find(trial)).collect();
         Summary::of(row, &known)
     };
     rows.iter().filter_map(of).collect()
@@ -279,36 +282,4 @@ fn draw(file: &Path, summaries: &[Summary]) -> Result<(), Failure> {
         .collect();
     let title = "MNIST test error: measured, with its 95 % interval, and published (ticks)";
     Ok(plot::ladder(file, title, &bars)?)
-}
-
-/// How far all trials together are, each as long as the table says; the bar finds out how long that is here.
-struct Ladder<'a> {
-    bar: Progress<'a>,
-    /// Seconds by the table, of all trials, of those that are done, and of the one that is being made.
-    whole: f64,
-    past: Cell<f64>,
-    present: Cell<f64>,
-}
-
-impl<'a> Ladder<'a> {
-    fn new(console: &'a Console, whole: f64) -> Ladder<'a> {
-        let [past, present] = [Cell::new(0.0), Cell::new(0.0)];
-        Ladder { bar: Progress::new(console, "compare"), whole, past, present }
-    }
-
-    fn begin(&self, row: &Row, seed: u64, guess: f64) {
-        self.present.set(guess);
-        let seed = if row.random { format!(" seed {seed}") } else { String::new() };
-        self.bar.call(&format!("{}{seed}", row.name));
-        self.done(0.0);
-    }
-
-    /// So much of the present trial.
-    fn done(&self, share: f64) {
-        self.bar.at((self.past.get() + share * self.present.get()) / self.whole, "");
-    }
-
-    fn end(&self) {
-        self.past.set(self.past.get() + self.present.get());
-    }
 }

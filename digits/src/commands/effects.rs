@@ -1,17 +1,18 @@
 //! `effects`: what is said about networks, each claim tested over seeds.
 
-use std::{cell::Cell, collections::BTreeMap, fs};
+use std::{cell::OnceCell, fs, path::Path, time::Instant};
 
 use plies_console::{
     Console, Failure, Interrupt, MAX_COLUMNS, check_writable, duration, plot, thousands,
 };
 use plies_digits::{
-    effects::{EFFECTS, Effect, Finding, Lab, Mean, Verdict},
-    trial::{Trial, TrialError},
+    effects::{EFFECTS, Effect, Finding, Found, Lab, Mean, Observed, Verdict},
+    results::Results,
+    trial::TrialError,
 };
 use serde::Serialize;
 
-use super::examples;
+use super::{examples, trials::Trials};
 use crate::cli::EffectsArgs;
 
 /// The share of the examples that `--quick` takes.
@@ -26,6 +27,8 @@ struct Report<'a> {
     seeds: u64,
     /// The share of the examples that experiments ask for.
     scale: f64,
+    train_examples: usize,
+    test_examples: usize,
     threads: usize,
     effects: &'a [Tested],
 }
@@ -35,9 +38,17 @@ struct Tested {
     name: &'static str,
     claim: &'static str,
     verdict: Verdict,
-    unit: &'static str,
-    measured: BTreeMap<String, Mean>,
-    seconds: f64,
+    measured: Vec<Line>,
+    /// Differences over the same seeds, below 0 where the claim is true.
+    decides: Vec<Line>,
+}
+
+/// A mean over seeds; one seed has no interval.
+#[derive(Serialize)]
+struct Line {
+    what: String,
+    mean: f64,
+    interval: [Option<f64>; 2],
 }
 
 pub(crate) fn run(args: &EffectsArgs) -> Result<(), Failure> {
@@ -50,81 +61,159 @@ pub(crate) fn run(args: &EffectsArgs) -> Result<(), Failure> {
         fs::create_dir_all(folder).map_err(|error| Failure::at(folder, error))?;
         check_writable(&folder.join("dropout.svg"))?;
     }
+    console.keep_apart("--results", &args.results)?;
+    let mut results = Results::load(&args.results)?;
+    check_writable(&args.results)?;
     let (train, test, data) = examples(&args.data)?;
-    let scale = if args.quick { QUICK } else { 1.0 };
-    console.progress(&format!(
-        "{data}: up to {} training examples, {} test examples, seeds 1 to {}, {} threads",
-        thousands((train.len() as f64 * scale) as usize),
-        thousands(test.len()),
-        args.seeds,
-        plies_tensor::threads()
-    ));
+    if train.len() < 2 {
+        return Err(Failure::BadInput(format!(
+            "{data}: one example cannot be learnt and held out"
+        )));
+    }
+
     let interrupt = Interrupt::handle();
     let stop = interrupt.stop();
-    let mut tested = Vec::new();
-    let mut is_stopped = false;
+    let scale = if args.quick { QUICK } else { 1.0 };
+    let progress = OnceCell::<Trials<'_>>::new();
+    let share = |share| progress.get().map_or((), |progress| progress.done(share));
+    let lab = Lab::new(train, &test, scale, &stop, &share);
+    let like = Observed {
+        effect: String::new(),
+        setting: String::new(),
+        seed: 0,
+        data,
+        train_examples: lab.train_examples(),
+        test_examples: test.len(),
+        scale,
+        numbers: Vec::new(),
+        seconds: 0.0,
+        threads: plies_tensor::threads(),
+    };
+    let trials = trials(&chosen, args.seeds);
+    let is_known =
+        |trial: &Trial| results.find(&like.trial(trial.effect, trial.setting, trial.seed));
+    let todo: Vec<&Trial> =
+        trials.iter().filter(|trial| args.again || is_known(trial).is_none()).collect();
+    let whole: f64 = todo.iter().map(|trial| trial.guess(scale)).sum();
+    console.progress(&format!(
+        "{}: up to {} examples to learn from, {} held out, {} to test\nseeds 1 to {}, {} threads",
+        like.data,
+        thousands((lab.train_examples() as f64 * scale) as usize),
+        thousands(lab.held_out_examples()),
+        thousands(test.len()),
+        args.seeds,
+        like.threads
+    ));
+    if todo.len() < trials.len() {
+        let known = trials.len() - todo.len();
+        console.progress(&format!("known from {}: {known} trials", args.results.display()));
+    }
+    if !todo.is_empty() {
+        console.progress(&format!("to be made: {} trials, about {}", todo.len(), duration(whole)));
+    }
+
+    let progress = progress.get_or_init(|| Trials::new(&console, "effects", whole));
+    let (mut tested, mut ended) = (Vec::new(), Ok(()));
     for effect in chosen {
-        console.say(&wrapped(&format!("{}: {}", effect.name, effect.claim)))?;
-        let began = std::time::Instant::now();
-        let trial = Trial {
-            train: &train,
-            test: &test,
-            seed: 0,
-            effort: 1.0,
-            stop: &stop,
-            progress: &|_| {},
-            folder: None,
-        };
-        let lab = Lab { trial, seeds: args.seeds, scale, trainings: Cell::new(0) };
-        let finding = match (effect.test)(&lab) {
-            Ok(finding) => finding,
-            Err(TrialError::Stopped) => {
-                is_stopped = true;
-                break;
-            }
-            Err(error) => return Err(Failure::BadInput(format!("{}: {error}", effect.name))),
-        };
-        let seconds = began.elapsed().as_secs_f64();
-        show(&console, effect, &finding, seconds)?;
+        ended =
+            todo.iter().filter(|trial| trial.effect.name == effect.name).try_for_each(|trial| {
+                progress.begin(&format!("{} seed {}", effect.name, trial.seed), trial.guess(scale));
+                let observed = trial.make(&lab, &like)?;
+                progress.end();
+                results.add(observed, &args.results).map_err(|error| {
+                    Failure::at(&args.results, format_args!("cannot be written ({error})"))
+                })
+            });
+        if ended.is_err() {
+            break;
+        }
+        let Some(found) = Found::of(effect, args.seeds, &like, &results) else { continue };
+        let finding = (effect.judge)(&found);
+        progress.bar.suspend(|| show(&console, effect, &finding))?;
         if let Some(folder) = &args.plots {
-            let file = folder.join(format!("{}.svg", effect.name));
-            plot::curves(&file, effect.name, finding.axes, finding.log, &finding.curves)?;
-            if let Some(picture) = &finding.picture {
-                let file = folder.join(format!("{}.png", effect.name));
-                picture.save(&file).map_err(|error| Failure::at(&file, error))?;
-            }
+            ended = draw(folder, effect, &finding, &lab);
         }
         tested.push(Tested {
             name: effect.name,
             claim: effect.claim,
-            verdict: finding.verdict,
-            unit: finding.unit,
-            measured: finding
-                .measured
-                .into_iter()
-                .map(|(what, mean)| (what, finite(mean)))
-                .collect(),
-            seconds,
+            verdict: finding.verdict(),
+            measured: finding.measured.into_iter().map(Line::of).collect(),
+            decides: finding.decides.into_iter().map(Line::of).collect(),
         });
+        if ended.is_err() {
+            break;
+        }
+    }
+    if let Err(failure @ (Failure::BadInput(_) | Failure::ReaderGone)) = ended {
+        return Err(failure);
     }
     console.json(&Report {
         command: "effects",
         version: env!("CARGO_PKG_VERSION"),
-        data: &data,
+        data: &like.data,
         seeds: args.seeds,
         scale,
+        train_examples: lab.train_examples(),
+        test_examples: test.len(),
         threads: plies_tensor::threads(),
         effects: &tested,
     })?;
-    match is_stopped {
-        true => Err(Failure::Interrupted(format!("stopped after {} of the effects", tested.len()))),
-        false => Ok(()),
+    ended.map_err(|_| {
+        Failure::Interrupted(format!(
+            "stopped; what is finished is kept in {}, and the same command goes on from there",
+            args.results.display()
+        ))
+    })
+}
+
+/// One trial of an effect.
+struct Trial {
+    effect: &'static Effect,
+    setting: usize,
+    seed: u64,
+}
+
+/// All trials: of each effect, of each seed, of each setting.
+fn trials(effects: &[&'static Effect], seeds: u64) -> Vec<Trial> {
+    let mut trials = Vec::new();
+    for effect in effects {
+        for seed in 1..=seeds {
+            trials.extend((0..effect.settings.len()).map(|setting| Trial {
+                effect,
+                setting,
+                seed,
+            }));
+        }
+    }
+    trials
+}
+
+impl Trial {
+    /// About how many seconds it takes.
+    fn guess(&self, scale: f64) -> f64 {
+        0.2 + scale * self.effect.settings[self.setting].1
+    }
+
+    fn make(&self, lab: &Lab<'_>, like: &Observed) -> Result<Observed, Failure> {
+        let began = Instant::now();
+        let numbers = (self.effect.measure)(lab, self.setting, self.seed)
+            .map_err(|error| failed(self.effect, &error))?;
+        let seconds = (began.elapsed().as_secs_f64() * 100.0).round() / 100.0;
+        Ok(Observed { numbers, seconds, ..like.trial(self.effect, self.setting, self.seed) })
     }
 }
 
-/// JSON has no infinity; one seed has the interval of its only number.
-fn finite(mean: Mean) -> Mean {
-    Mean { interval: mean.interval.map(|b| if b.is_finite() { b } else { mean.mean }), ..mean }
+fn failed(effect: &Effect, error: &TrialError) -> Failure {
+    match error {
+        TrialError::Stopped => Failure::Interrupted("stopped".to_owned()),
+        error => Failure::BadInput(format!("{}: {error}", effect.name)),
+    }
+}
+
+impl Line {
+    fn of((what, Mean { mean, interval }): (String, Mean)) -> Line {
+        Line { what, mean, interval: interval.map(|bound| bound.is_finite().then_some(bound)) }
+    }
 }
 
 fn chosen(names: &[String]) -> Result<Vec<&'static Effect>, Failure> {
@@ -138,26 +227,35 @@ fn chosen(names: &[String]) -> Result<Vec<&'static Effect>, Failure> {
     Ok(EFFECTS.iter().filter(is_chosen).collect())
 }
 
-fn show(
-    console: &Console,
-    effect: &Effect,
-    finding: &Finding,
-    seconds: f64,
-) -> Result<(), Failure> {
-    for (what, mean) in &finding.measured {
+fn show(console: &Console, effect: &Effect, finding: &Finding) -> Result<(), Failure> {
+    console.say(&wrapped(&format!("{}: {}", effect.name, effect.claim)))?;
+    let line = |(what, mean): &(String, Mean)| {
         let [low, high] = mean.interval;
         let interval = match low.is_finite() {
             true => format!("  ({low:.2} to {high:.2})"),
             false => String::new(),
         };
-        console.say(&format!("  {what:<40}{:>8.2} {:<1}{interval}", mean.mean, finding.unit))?;
-    }
-    let verdict = match finding.verdict {
+        console.say(&format!("  {what:<46}{:>8.2}{interval}", mean.mean))
+    };
+    finding.measured.iter().try_for_each(line)?;
+    console.say("  so, seed by seed, and below 0 if the claim is true:")?;
+    finding.decides.iter().try_for_each(line)?;
+    let verdict = match finding.verdict() {
         Verdict::Holds => "the claim holds",
         Verdict::Fails => "the claim fails",
-        Verdict::Unclear => "nothing is shown: the intervals overlap",
+        Verdict::Unclear => "nothing is shown: the interval holds 0",
     };
-    console.result(&format!("{}: {verdict}; {}\n", effect.name, duration(seconds)))
+    console.result(&format!("{}: {verdict}\n", effect.name))
+}
+
+/// The figure, and the picture if there is one, which takes training.
+fn draw(folder: &Path, effect: &Effect, finding: &Finding, lab: &Lab<'_>) -> Result<(), Failure> {
+    let file = folder.join(format!("{}.svg", effect.name));
+    plot::curves(&file, effect.claim, finding.axes, finding.log, &finding.curves)?;
+    let Some(picture) = effect.picture else { return Ok(()) };
+    let file = folder.join(format!("{}.png", effect.name));
+    let picture = picture(lab).map_err(|error| failed(effect, &error))?;
+    picture.save(&file).map_err(|error| Failure::at(&file, error))
 }
 
 /// Lines of 80 columns at most.

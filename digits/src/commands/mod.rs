@@ -9,6 +9,7 @@ pub(crate) mod predict;
 #[cfg(feature = "serve")]
 pub(crate) mod serve;
 pub(crate) mod train;
+mod trials;
 
 use std::{env, path::Path};
 
