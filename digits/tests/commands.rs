@@ -15,6 +15,7 @@ use std::{
 
 use plies_console::duration;
 use plies_digits::{
+    effects::{EFFECTS, Found, Mean, Observed, Verdict},
     embedded,
     idx::Examples,
     preprocess,
@@ -671,7 +672,7 @@ fn what_has_been_compared_is_known_and_not_measured_again() {
 /// The README's table of `compare`, from what was measured on all of MNIST.
 #[test]
 fn the_readme_has_the_figures_that_were_measured() {
-    let results = Results::parse(include_str!("../results/compare.json")).unwrap();
+    let results = Results::<Measured>::parse(include_str!("../results/compare.json")).unwrap();
     let mut table = String::from(
         "\n| row | method | test error % | 95 % interval | seeds | published % | time |\n\
          |---|---|---|---|---|---|---|\n",
@@ -751,6 +752,107 @@ fn ctrl_c_ends_a_comparison_with_the_rows_that_are_finished() {
         "{}",
         text(&again.stderr)
     );
+}
+
+#[test]
+fn what_is_said_is_tested_once_and_known_from_then_on() {
+    let folder = folder();
+    let at = folder.path();
+    let tested =
+        ["effects", "--data", "data", "--quick", "--only", "weights,depth", "--seeds", "2"];
+    let report = json(at, &[&tested[..], &["--plots", "figures"]].concat());
+    assert_eq!((&report["train_examples"], &report["test_examples"]), (&917.into(), &300.into()));
+    let effects = report["effects"].as_array().unwrap();
+    let lines = |effect: usize, of: &str| effects[effect][of].as_array().unwrap().len();
+    assert_eq!([&effects[0]["name"], &effects[1]["name"]], ["depth", "weights"]);
+    assert_eq!([lines(0, "measured"), lines(0, "decides"), lines(1, "measured")], [6, 2, 2]);
+    let verdict = effects[0]["verdict"].as_str().unwrap();
+    assert!(["holds", "fails", "unclear"].contains(&verdict), "{verdict}");
+    assert_eq!(files(&at.join("figures")), ["depth.svg", "weights.png", "weights.svg"]);
+    let kept = fs::read_to_string(at.join("plies-digits-effects.json")).unwrap();
+    assert_eq!(kept.lines().count(), 2 + 2 * (6 + 2));
+
+    let again = run(at, &[&tested[..], &["--json", "-"]].concat());
+    let said = text(&again.stderr);
+    assert!(said.contains("known from plies-digits-effects.json: 16 trials\n"), "{said}");
+    assert!(said.lines().all(|line| line.chars().count() <= 80), "{said}");
+    assert_eq!(serde_json::from_slice::<Value>(&again.stdout).unwrap(), report);
+    // One seed is among them, and shows nothing.
+    let one =
+        json(at, &["effects", "--data", "data", "--quick", "--only", "depth", "--seeds", "1"]);
+    let depth = &one["effects"][0];
+    assert_eq!(
+        (&depth["verdict"], &depth["measured"][0]["interval"][0]),
+        (&"unclear".into(), &Value::Null)
+    );
+    assert_eq!(fs::read_to_string(at.join("plies-digits-effects.json")).unwrap(), kept);
+
+    for (arguments, part) in [
+        (&["--only", "deep"][..], "--only deep: no such effect; there are activations, dropout,"),
+        (&["--seeds", "0"], "--seeds 0"),
+        (&["--results", "data/t10k-labels-idx1-ubyte"], "does not hold results"),
+    ] {
+        let line = mistake(at, &[&["effects", "--data", "data"], arguments].concat());
+        assert!(line.contains(part), "{line}");
+    }
+}
+
+#[test]
+#[cfg(unix)]
+fn ctrl_c_ends_the_effects_with_the_trials_that_are_finished() {
+    let folder = folder();
+    let at = folder.path();
+    let endless = ["effects", "--data", "data", "--only", "depth", "--seeds", "100000"];
+    let mut command = program(at, &endless);
+    let child = command.stderr(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let kept = at.join("plies-digits-effects.json");
+    while !kept.exists() {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    signal(&child, "-INT");
+    let output = child.wait_with_output().unwrap();
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(130), "{said}");
+    assert!(said.contains("is kept in plies-digits-effects.json"), "{said}");
+    let known = Results::<Observed>::load(&kept).unwrap().all;
+    assert!(!known.is_empty() && known[0].numbers[0] > 0.0, "{known:?}");
+}
+
+/// The README's table of `effects`, from what was measured with all of MNIST.
+#[test]
+fn the_readme_has_the_effects_that_were_found() {
+    let file = |name| Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
+    let results = Results::<Observed>::load(&file("results/effects.json")).unwrap();
+    let like = results.all[0].clone();
+    assert_eq!((like.train_examples, like.test_examples, like.scale), (55_000, 10_000, 1.0));
+    let lines = |all: &[(String, Mean)]| -> String {
+        let line = |(what, Mean { mean, interval }): &(String, Mean)| {
+            format!("{what}: {mean:.2} ± {:.2}", (interval[1] - interval[0]) / 2.0)
+        };
+        all.iter().map(line).collect::<Vec<_>>().join("; ")
+    };
+    let mut table = String::from(
+        "\n| claim | measured | decides, seed by seed | verdict |\n|---|---|---|---|\n",
+    );
+    for effect in EFFECTS {
+        let (name, claim) = (effect.name, effect.claim);
+        let Some(found) = Found::of(effect, 5, &like, &results) else {
+            table += &format!("| `{name}`: {claim} | not yet run in full | | |\n");
+            continue;
+        };
+        let finding = (effect.judge)(&found);
+        let (measured, decides) = (lines(&finding.measured), lines(&finding.decides));
+        let verdict = match finding.verdict() {
+            Verdict::Holds => "holds",
+            Verdict::Fails => "**fails**",
+            Verdict::Unclear => "nothing is shown",
+        };
+        table += &format!("| `{name}`: {claim} | {measured} | {decides} | {verdict} |\n");
+    }
+    let readme = fs::read_to_string(file("README.md")).unwrap();
+    let (_, rest) = readme.split_once("<!-- effects: results/effects.json -->\n").unwrap();
+    let (written, _) = rest.split_once("<!-- end -->").unwrap();
+    assert!(written == format!("{table}\n"), "between the two comments belongs:\n{table}");
 }
 
 #[test]
@@ -894,6 +996,7 @@ mod serve {
         io::{BufRead, BufReader, Read, Write},
         net::TcpStream,
         process::{Child, Stdio},
+        time::Duration,
     };
 
     use plies_digits::reader::DRAWING;
@@ -937,6 +1040,55 @@ mod serve {
         let end = answer.windows(4).position(|w| w == b"\r\n\r\n").expect("an answer");
         let status = text(&answer[9..12]).parse().unwrap();
         (status, answer[end + 4..].to_vec())
+    }
+
+    /// As many visitors as are let in, none of whom says what he wants, and one who does. He waits for a place, and
+    /// gets it when the first of the others is sent away.
+    #[test]
+    fn who_says_nothing_loses_his_place_to_who_does() {
+        let folder = folder();
+        let server = server(folder.path());
+        let silent = |i: usize| {
+            let mut stream = TcpStream::connect(&server.1).unwrap();
+            // Half of them have begun.
+            stream.write_all(&b"GET / HTTP/1.1\r\nHost: "[..i % 2 * 22]).unwrap();
+            stream.set_read_timeout(Some(Duration::from_secs(100))).unwrap();
+            stream
+        };
+        let silent: Vec<TcpStream> = (0..256).map(silent).collect();
+        assert_eq!(ask(&server, "GET /about HTTP/1.1", b"").0, 200);
+        silent[0].set_nonblocking(true).unwrap();
+        let sent_away = silent[0].peek(&mut [0]);
+        assert!(matches!(sent_away, Ok(0)), "was still there: {sent_away:?}");
+        for mut stream in silent.into_iter().skip(1) {
+            let mut answer = Vec::new();
+            stream.read_to_end(&mut answer).unwrap();
+            assert!(answer.is_empty() || answer.starts_with(b"HTTP/1.1 408"), "{}", text(&answer));
+        }
+    }
+
+    /// The network is trained first, as quietly as was asked for; Ctrl-C is then the server's.
+    #[test]
+    fn a_network_that_is_not_there_is_trained_without_a_word() {
+        let folder = folder();
+        let arguments = ["serve", "--port", "0", "--data", "data", "--quiet", "--json", "-"];
+        let mut command = program(folder.path(), &arguments);
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut stdout = BufReader::new(child.stdout.take().unwrap());
+        let mut object = String::new();
+        while !object.ends_with("}\n") || object.matches('{').count() > object.matches('}').count()
+        {
+            assert_ne!(stdout.read_line(&mut object).unwrap(), 0, "{object}");
+        }
+        let object: Value = serde_json::from_str(&object).unwrap();
+        assert_eq!(
+            (&object["command"], &object["about"]["train_examples"]),
+            (&"serve".into(), &1000.into())
+        );
+        assert!(folder.path().join("plies-digits.safetensors").exists());
+        signal(&child, "-INT");
+        let output = child.wait_with_output().unwrap();
+        assert_eq!((output.status.code(), text(&output.stderr)), (Some(0), String::new()));
     }
 
     #[test]

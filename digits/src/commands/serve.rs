@@ -11,9 +11,12 @@
 
 use std::{
     net::{IpAddr, SocketAddr},
-    path::Path as FilePath,
-    sync::{Arc, atomic::Ordering},
-    time::Duration,
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
 };
 
 use axum::{
@@ -26,33 +29,46 @@ use axum::{
     routing::{get, post},
 };
 use clap::Parser;
+use hyper::server::conn::http1;
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    service::TowerToHyperService,
+};
 use plies_console::{Console, Failure, Interrupt, thousands};
 use plies_digits::reader::{DRAWING, Reader, SIDE};
 use serde_json::json;
-use tokio::{net::TcpListener, runtime, time};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    runtime,
+    sync::Semaphore,
+    time,
+};
 
 use super::{examples, load};
-use crate::cli::{Cli, DEFAULT_FILE, ServeArgs};
+use crate::cli::{Cli, Command, DEFAULT_FILE, ServeArgs};
 
 const PAGE: &str = include_str!("../page/page.html");
 
-/// Whoever takes longer to send a drawing is not drawing.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// Whoever takes longer to say what is wanted, or to send a drawing, is not drawing.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// So many visitors are attended to at a time; others wait until one leaves.
+const VISITORS: u32 = 256;
+/// Nobody stays longer than this; a page that is still open just comes back.
+const STAY: Duration = Duration::from_secs(300);
+/// How often it is looked whether the program is to end.
+const TICK: Duration = Duration::from_millis(50);
 
 /// The page needs nothing from elsewhere, so nothing may be loaded or sent there.
 const POLICY: &str = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; \
                       connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'";
 
 pub(crate) fn run(args: &ServeArgs) -> Result<(), Failure> {
-    let model = match &args.model {
-        Some(file) => file.clone(),
-        None => {
-            train_first()?;
-            DEFAULT_FILE.into()
-        }
-    };
     let console = Console::new(&args.common)?;
+    let model = args.model.clone().unwrap_or_else(|| DEFAULT_FILE.into());
     console.keep_apart("--model", &model)?;
+    if args.model.is_none() && !model.exists() {
+        train_first(args, &console)?;
+    }
     // Requests are answered beside each other, each by one thread.
     plies_tensor::set_threads(1);
     let (network, _) = load(&model)?;
@@ -75,17 +91,18 @@ pub(crate) fn run(args: &ServeArgs) -> Result<(), Failure> {
     runtime.block_on(serve(args, &console, reader, about))
 }
 
-/// Trains the default network if there is none yet.
-fn train_first() -> Result<(), Failure> {
-    if FilePath::new(DEFAULT_FILE).exists() {
-        return Ok(());
+/// Trains the default network.
+fn train_first(args: &ServeArgs, console: &Console) -> Result<(), Failure> {
+    let Some(Command::Train(mut train)) = Cli::try_parse_from(["plies-digits", "train"])?.command
+    else {
+        unreachable!("the command that was parsed")
+    };
+    train.data = args.data.clone();
+    let learnt = super::train::learn(&train, console)?;
+    if learnt.saved.is_ok() {
+        learnt.go_on()?;
     }
-    let arguments = ["plies-digits", "train", "--misread", "0"];
-    let cli = Cli::try_parse_from(arguments)?;
-    match cli.command {
-        Some(crate::cli::Command::Train(args)) => super::train::run(&args),
-        _ => Ok(()),
-    }
+    learnt.saved
 }
 
 async fn serve(
@@ -105,13 +122,40 @@ async fn serve(
     }
     console.json(&json!({ "command": "serve", "address": address.to_string(), "about": about }))?;
     let stop = Interrupt::handle().stop();
-    let stopped = async move {
-        while !stop.load(Ordering::Relaxed) {
-            time::sleep(Duration::from_millis(50)).await;
+    let (routes, places) = (routes(reader, about), Arc::new(Semaphore::new(VISITORS as usize)));
+    while !stop.load(Ordering::Relaxed) {
+        let next = async { (places.clone().acquire_owned().await, listener.accept().await) };
+        match time::timeout(TICK, next).await {
+            Ok((Ok(place), Ok((stream, _)))) => {
+                let (routes, stop) = (routes.clone(), stop.clone());
+                tokio::spawn(async move {
+                    attend(stream, routes, &stop).await;
+                    drop(place);
+                });
+            }
+            // There may be no more sockets at the moment.
+            Ok(_) => time::sleep(TICK).await,
+            Err(_) => {} // nobody came
         }
-    };
-    axum::serve(listener, routes(reader, about)).with_graceful_shutdown(stopped).await?;
+    }
+    let _ = time::timeout(2 * PATIENCE, places.acquire_many(VISITORS)).await;
     Ok(())
+}
+
+/// Answers a visitor until one of both has enough; what has been asked by then is answered.
+async fn attend(stream: TcpStream, routes: Router, stop: &AtomicBool) {
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(PATIENCE)
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(routes));
+    let (mut connection, came) = (pin!(connection), Instant::now());
+    while !stop.load(Ordering::Relaxed) && came.elapsed() < STAY {
+        if time::timeout(TICK, connection.as_mut()).await.is_ok() {
+            return;
+        }
+    }
+    connection.as_mut().graceful_shutdown();
+    let _ = time::timeout(PATIENCE, connection).await;
 }
 
 fn routes(reader: Arc<Reader>, about: serde_json::Value) -> Router {

@@ -15,6 +15,7 @@ use plies_digits::{
     training::{self, EpochDone, Trained, Watch},
 };
 use plies_nn::{CheckpointError, Module, optim::Adam, train::BatchEvent};
+use plies_tensor::Device;
 use serde::Serialize;
 
 use super::{TestResult, device, evaluate, examples, load, show_test};
@@ -63,6 +64,46 @@ struct Report<'a> {
 
 pub(crate) fn run(args: &TrainArgs) -> Result<(), Failure> {
     let console = Console::new(&args.common)?;
+    let learnt = learn(args, &console)?;
+    if learnt.saved.is_ok() {
+        learnt.go_on()?;
+    }
+    // That the network is not saved is the worst that can be said, so it is said last.
+    let reported = report(args, &console, &learnt);
+    learnt.saved.and(reported)
+}
+
+/// A network after its training.
+pub(crate) struct Learnt {
+    network: Network,
+    trained: Trained,
+    test: Examples,
+    /// "MNIST", or the folder.
+    data: String,
+    train_examples: usize,
+    validation_examples: usize,
+    device: Device,
+    /// Where it is saved, and whether it could be.
+    out: PathBuf,
+    pub(crate) saved: Result<(), Failure>,
+    interrupt: Interrupt,
+}
+
+impl Learnt {
+    /// From now on Ctrl-C loses nothing; an error if it has been pressed already.
+    pub(crate) fn go_on(&self) -> Result<(), Failure> {
+        match self.interrupt.all_is_saved() {
+            false => Ok(()),
+            true => {
+                let reason = format!("stopped; the network is saved in {}", self.out.display());
+                Err(Failure::Interrupted(reason))
+            }
+        }
+    }
+}
+
+/// Trains and saves the best epoch. What is said on the way is progress; the result is said by the caller.
+pub(crate) fn learn(args: &TrainArgs, console: &Console) -> Result<Learnt, Failure> {
     if args.out.as_deref() == Some(Path::new("-")) {
         let advice = "--out -: a network goes to a file, not to standard output; name one";
         return Err(Failure::BadInput(advice.to_owned()));
@@ -98,16 +139,17 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), Failure> {
     ));
     let interrupt = Interrupt::handle();
     let validation_examples = validation.as_ref().map_or(0, Examples::len);
-    let mut watching = Watching {
-        progress: Training::new(&console, network.epochs_done, settings.epochs),
-        autosave: Autosave::new(&out),
-        is_failing: false,
-    };
     let stop = interrupt.stop();
-    let trained =
-        training::train(&mut network, &mut optimizer, train, validation, stop, &mut watching);
-    let Watching { progress, mut autosave, .. } = watching;
-    drop(progress);
+    let (trained, mut autosave) = {
+        let mut watching = Watching {
+            progress: Training::new(console, network.epochs_done, settings.epochs),
+            autosave: Autosave::new(&out),
+            is_failing: false,
+        };
+        let trained =
+            training::train(&mut network, &mut optimizer, train, validation, stop, &mut watching);
+        (trained, watching.autosave)
+    };
     let trained = trained.map_err(|error| match autosave.is_saved() {
         true => {
             let file = out.display();
@@ -131,57 +173,64 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), Failure> {
             out.display()
         )));
     }
-    let is_saved = saved.is_ok();
-    if is_saved && interrupt.all_is_saved() {
-        let reason = format!("stopped; the network is saved in {}", out.display());
-        return Err(Failure::Interrupted(reason));
-    }
+    Ok(Learnt {
+        network,
+        trained,
+        test,
+        data,
+        train_examples,
+        validation_examples,
+        device,
+        out,
+        saved,
+        interrupt,
+    })
+}
 
-    let report = || {
-        let evaluation = evaluate(&network, &test, &out)?;
-        let took = format!(
-            "trained for {:.1} s, {} examples/s",
-            trained.seconds,
-            thousands(rate(&trained) as usize)
-        );
-        match is_saved {
-            true => console.say(&format!("{took}; saved in {}", out.display()))?,
-            false => console.say(&took)?,
-        }
-        let test = show_test(&console, &args.drawn, &test, &evaluation)?;
-        if is_saved {
-            console.say(&next(&out))?;
-        }
-        console.json(&Report {
-            command: "train",
-            version: env!("CARGO_PKG_VERSION"),
-            model: settings.to_string(),
-            parameters: settings.parameters(),
-            checkpoint: is_saved.then(|| out.to_string_lossy()),
-            resumed_from: args.resume.as_ref().map(|file| file.to_string_lossy()),
-            data: &data,
-            train_examples,
-            validation_examples,
-            test,
-            epochs: trained.epochs,
-            best_epoch: trained.best_epoch,
-            train_loss: trained.loss,
-            validation_error: trained.validation_error,
-            batch_size: settings.batch_size,
-            lr: settings.lr,
-            dropout: settings.dropout,
-            input_dropout: settings.input_dropout,
-            shift: settings.shift,
-            seed: settings.seed,
-            device: device.name(),
-            threads: plies_tensor::threads(),
-            train_seconds: trained.seconds,
-            examples_per_second: rate(&trained),
-        })
-    };
-    // That the network is not saved is the worst that can be said, so it is said last.
-    let reported = report();
-    saved.and(reported)
+/// Tests the network, and says how all went.
+fn report(args: &TrainArgs, console: &Console, learnt: &Learnt) -> Result<(), Failure> {
+    let Learnt { network, trained, test, out, .. } = learnt;
+    let (settings, is_saved) = (&network.settings, learnt.saved.is_ok());
+    let evaluation = evaluate(network, test, out)?;
+    let took = format!(
+        "trained for {:.1} s, {} examples/s",
+        trained.seconds,
+        thousands(rate(trained) as usize)
+    );
+    match is_saved {
+        true => console.say(&format!("{took}; saved in {}", out.display()))?,
+        false => console.say(&took)?,
+    }
+    let test = show_test(console, &args.drawn, test, &evaluation)?;
+    if is_saved {
+        console.say(&next(out))?;
+    }
+    console.json(&Report {
+        command: "train",
+        version: env!("CARGO_PKG_VERSION"),
+        model: settings.to_string(),
+        parameters: settings.parameters(),
+        checkpoint: is_saved.then(|| out.to_string_lossy()),
+        resumed_from: args.resume.as_ref().map(|file| file.to_string_lossy()),
+        data: &learnt.data,
+        train_examples: learnt.train_examples,
+        validation_examples: learnt.validation_examples,
+        test,
+        epochs: trained.epochs,
+        best_epoch: trained.best_epoch,
+        train_loss: trained.loss,
+        validation_error: trained.validation_error,
+        batch_size: settings.batch_size,
+        lr: settings.lr,
+        dropout: settings.dropout,
+        input_dropout: settings.input_dropout,
+        shift: settings.shift,
+        seed: settings.seed,
+        device: learnt.device.name(),
+        threads: plies_tensor::threads(),
+        train_seconds: trained.seconds,
+        examples_per_second: rate(trained),
+    })
 }
 
 /// Draws the progress and saves the best network.
