@@ -8,6 +8,8 @@ mod error;
 pub mod evaluate;
 pub mod hash;
 pub mod labelled;
+pub mod map;
+pub mod phrases;
 mod random;
 pub mod similarity;
 pub mod tokenize;

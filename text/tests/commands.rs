@@ -63,6 +63,50 @@ fn vectors_are_learned_shown_and_measured() {
 }
 
 #[test]
+fn a_model_is_gone_on_from_drawn_and_asked_for_words_it_never_saw() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let short = ["--epochs", "1", "--dim", "8", "--threads", "1"];
+    let model = ["--subwords", "--buckets", "500", "--model", "m.safetensors"];
+    answer(at, &[&["skipgram"], &short[..], &model].concat());
+    answer(at, &["skipgram", "--epochs", "1", "--resume", "m.safetensors", "-o", "again.bin"]);
+    assert!(answer(at, &["info", "again.bin"]).contains("8 numbers"));
+    let nearest = answer(at, &["nn", "elizabethan", "--vectors", "m.safetensors", "-k", "2"]);
+    assert_eq!(nearest.lines().count(), 2, "{nearest}");
+    assert!(mistake(at, &["nn", "elizabethan"]).contains("has no vector"));
+    assert!(mistake(at, &["cbow", "--resume", "m.safetensors"]).contains("a model of SkipGram"));
+    assert!(mistake(at, &["skipgram", "--resume", "again.bin"]).contains("again.bin: "));
+    let map = ["map", "-n", "60", "--iterations", "20"];
+    assert!(answer(at, &map).starts_with("map.svg: 60 words"));
+    assert!(fs::read_to_string(at.join("map.svg")).unwrap().starts_with("<svg"));
+    let few = ["map", "he", "she", "his", "--method", "pca", "--out", "few.png"];
+    assert!(answer(at, &few).contains("of the variance"));
+    answer(at, &["map", "-n", "5", "--projector", "tables"]);
+    let rows = fs::read_to_string(at.join("tables/vectors.tsv")).unwrap();
+    assert_eq!((rows.lines().count(), rows.lines().next().unwrap().split('\t').count()), (5, 8));
+    assert!(mistake(at, &["map", "he"]).contains("two words or more"));
+    assert!(mistake(at, &["map", "--perplexity", "600"]).contains("perplexity"));
+    assert!(mistake(at, &["map", "--out", "map.gif"]).contains(".svg or .png"));
+}
+
+#[test]
+fn phrases_are_joined_in_a_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    fs::write(
+        at.join("t.txt"),
+        "we saw new york\nit is new\nthey like new york\nsaw it\n".repeat(5),
+    )
+    .unwrap();
+    let arguments = ["phrases", "t.txt", "--threshold", "1.5", "-o", "joined.txt"];
+    assert!(answer(at, &arguments).contains("new_york"));
+    let joined = fs::read_to_string(at.join("joined.txt")).unwrap();
+    assert!(joined.starts_with("we saw new_york\nit is new\n"), "{joined}");
+    assert!(answer(at, &["phrases"]).contains("pairs belong together"));
+    assert!(mistake(at, &["phrases", "none.txt"]).contains("none.txt"));
+}
+
+#[test]
 fn standard_input_is_a_text() {
     let folder = tempfile::tempdir().unwrap();
     let input = "a b c d\n".repeat(20);

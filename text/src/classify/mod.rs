@@ -17,7 +17,7 @@ mod golden;
 mod linear;
 mod naive_bayes;
 pub mod ngrams;
-mod parallel;
+pub(crate) mod parallel;
 
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -8,7 +8,9 @@ pub(crate) mod text;
 pub(crate) mod verdict;
 
 use clap::{Parser, Subcommand};
-use commands::{analogies, curve, evaluate, info, nn, predict, skipgram, supervised, test};
+use commands::{
+    analogies, curve, evaluate, info, map, nn, phrases, predict, skipgram, supervised, test,
+};
 use plies_console::Failure;
 
 /// Word vectors and text classification.
@@ -37,6 +39,8 @@ pub(crate) enum Command {
     Nn(nn::Nn),
     Analogies(analogies::Analogies),
     Evaluate(evaluate::Evaluate),
+    Map(map::Map),
+    Phrases(phrases::PhrasesCommand),
     Supervised(supervised::Supervised),
     Predict(predict::Predict),
     Test(test::Test),
@@ -52,6 +56,8 @@ impl Command {
             Command::Nn(args) => args.run(),
             Command::Analogies(args) => args.run(),
             Command::Evaluate(args) => args.run(),
+            Command::Map(args) => args.run(),
+            Command::Phrases(args) => args.run(),
             Command::Supervised(args) => args.run(),
             Command::Predict(args) => args.run(),
             Command::Test(args) => args.run(),

@@ -4,7 +4,7 @@
 //! compressed by gzip. Every file is written whole or not at all.
 
 mod glove;
-mod safetensors;
+pub(crate) mod safetensors;
 mod word2vec;
 
 use std::io::{BufRead, BufReader, BufWriter, Read, Write};

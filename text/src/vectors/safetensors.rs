@@ -7,12 +7,24 @@
 //!
 //! so that no number is off by more than s / 2, and cosines by less than 0.01.
 
+use std::collections::HashMap;
+
 use safetensors::tensor::{Dtype, Metadata, SafeTensors, TensorView};
 
 use super::{Format, MAX_TENSORS, WordVectors};
 use crate::{Error, Result};
 
 pub(super) fn write(vectors: &WordVectors, quantized: bool) -> Vec<u8> {
+    write_with(vectors, quantized, Vec::new(), None)
+}
+
+/// With other tensors beside them.
+pub(crate) fn write_with(
+    vectors: &WordVectors,
+    quantized: bool,
+    more: Vec<(&str, TensorView<'_>)>,
+    metadata: Option<HashMap<String, String>>,
+) -> Vec<u8> {
     let (v, dim) = (vectors.len(), vectors.dim());
     let mut words = Vec::new();
     for word in vectors.vocabulary().words() {
@@ -45,7 +57,8 @@ pub(super) fn write(vectors: &WordVectors, quantized: bool) -> Vec<u8> {
     if quantized {
         tensors.push(("scales", view(Dtype::F32, vec![v], &scales)));
     }
-    safetensors::tensor::serialize(tensors, None).expect("names and shapes of this function")
+    tensors.extend(more);
+    safetensors::tensor::serialize(tensors, metadata).expect("names and shapes of this function")
 }
 
 /// Bytes of the whole file, as its header, which `start` must hold, says.
@@ -65,7 +78,7 @@ pub(super) fn length(start: &[u8], origin: &str) -> Result<usize> {
     Ok(length)
 }
 
-pub(super) fn read(bytes: &[u8], origin: &str) -> Result<(WordVectors, Format)> {
+pub(crate) fn read(bytes: &[u8], origin: &str) -> Result<(WordVectors, Format)> {
     let wrong = |reason: String| Error::format(origin, reason);
     let file = SafeTensors::deserialize(bytes)
         .map_err(|error| wrong(format!("is no safetensors file ({error})")))?;

@@ -69,13 +69,22 @@ pub type Watch<'a> = &'a mut (dyn FnMut(&Progress) -> ControlFlow<()> + Send);
 /// # Errors
 /// What is wrong with the text.
 pub fn count(source: &Source, words: &Words, threads: usize) -> Result<Counter> {
+    count_by(source, threads, |text, counter| {
+        words.for_each(text, &mut String::new(), &mut |word| counter.add(word));
+    })
+}
+
+/// Counts whatever is found in pieces of a text, which end with lines if possible.
+pub(crate) fn count_by(
+    source: &Source,
+    threads: usize,
+    each: impl Fn(&str, &mut Counter) + Sync,
+) -> Result<Counter> {
     let chunks = Mutex::new(source.chunks()?);
     let work = || -> Result<Counter> {
-        let (mut counter, mut chunk, mut buffer) =
-            (Counter::new(), Chunk::default(), String::new());
+        let (mut counter, mut chunk) = (Counter::new(), Chunk::default());
         while chunks.lock().unwrap_or_else(PoisonError::into_inner).next(&mut chunk)? {
-            let text = chunk.text(source)?;
-            words.for_each(&text, &mut buffer, &mut |word| counter.add(word));
+            each(&chunk.text(source)?, &mut counter);
         }
         Ok(counter)
     };

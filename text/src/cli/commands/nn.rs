@@ -2,7 +2,7 @@
 
 use clap::Args;
 use plies_console::{CommonArgs, Console, Failure};
-use plies_text::similarity::Directions;
+use plies_text::{similarity::Directions, word2vec::Model};
 use serde::Serialize;
 
 use super::vectors_file::{VectorsArgs, unknown};
@@ -74,7 +74,15 @@ impl Nn {
             return console.json(&report);
         }
         for word in &self.words {
-            let nearest = directions.nearest(word, self.k).ok_or_else(|| unknown(word))?;
+            let nearest = match directions.nearest(word, self.k) {
+                Some(nearest) => nearest,
+                // A model whose words are bags of n-grams has a vector for any.
+                None => {
+                    let model = Model::load(&self.vectors.vectors).ok();
+                    let vector = model.and_then(|model| model.vector(word));
+                    directions.nearest_to(&vector.ok_or_else(|| unknown(word))?, self.k)
+                }
+            };
             if self.words.len() > 1 {
                 console.result(&format!("{word}:"))?;
             }

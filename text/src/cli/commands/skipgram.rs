@@ -13,6 +13,7 @@ use plies_console::{
 use plies_text::{
     embedded,
     vectors::{Format, WordVectors},
+    vocabulary::Counter,
     word2vec::{self, Architecture, Model, Objective, Settings, Subwords},
 };
 use serde::Serialize;
@@ -28,6 +29,8 @@ Examples:
   plies-text skipgram corpus.txt.gz -o vectors.bin
   plies-text skipgram corpus.txt --dim 300 --epochs 10 --threads 1
   plies-text skipgram corpus.txt --subwords vectors for unseen words, as fastText
+  plies-text skipgram corpus.txt --model m.safetensors
+  plies-text skipgram more.txt --resume m.safetensors
   zcat corpus.gz | plies-text skipgram - --format text
 
 Ctrl-C saves what is learned so far.")]
@@ -56,6 +59,14 @@ struct TrainArgs {
     /// Write the vectors here
     #[arg(long, short, value_name = "FILE", default_value = "vectors.bin")]
     out: PathBuf,
+
+    /// Write all that is needed to go on from here, too; a file of vectors as well
+    #[arg(long, value_name = "FILE")]
+    model: Option<PathBuf>,
+
+    /// Go on from a model of --model: its words, its size, its objective
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["dim", "negative", "hs", "subwords", "min_count"])]
+    resume: Option<PathBuf>,
 
     /// What the file looks like
     #[arg(long, value_name = "NAME", default_value = "binary")]
@@ -156,12 +167,25 @@ impl TrainArgs {
         let settings = self.settings(architecture);
         settings.check()?;
         check_writable(&self.out)?;
+        if let Some(file) = &self.model {
+            check_writable(file)?;
+            console.keep_apart("--model", file)?;
+        }
+        let resumed = self.resume.as_ref().map(Model::load).transpose()?;
         let source = self.words.source(self.text.as_deref(), embedded::novel)?;
         let words = self.words.visible_words(self.text.is_none());
         let began = std::time::Instant::now();
 
         let counter = word2vec::count(&source, &words, settings.threads)?;
-        let vocabulary = counter.vocabulary(settings.min_count);
+        let (model, text_words, words_left_out) = match resumed {
+            Some(model) => self.go_on(model, &settings, &counter, source.name())?,
+            None => {
+                let vocabulary = counter.vocabulary(settings.min_count);
+                let (known, others) = (vocabulary.total(), vocabulary.dropped());
+                (Model::new(vocabulary, settings.clone()), known, others)
+            }
+        };
+        let (vocabulary, settings) = (&model.vocabulary, model.settings.clone());
         let count_seconds = began.elapsed().as_secs_f64();
         if vocabulary.is_empty() {
             let advice = format!(
@@ -176,36 +200,26 @@ impl TrainArgs {
             .map_err(|error| Failure::at(&self.out, error))?;
         // Before this there is nothing to save, and Ctrl-C ends the program at once.
         let interrupt = Interrupt::handle();
-        let (text_words, words_left_out) = (vocabulary.total(), vocabulary.dropped());
-        console.progress(&format!(
-            "{}: {} words, {} different ones occur {} times or more",
-            source.name(),
-            thousands((text_words + words_left_out) as usize),
-            thousands(vocabulary.len()),
-            settings.min_count
-        ));
+        let all = thousands((text_words + words_left_out) as usize);
+        let known = thousands(vocabulary.len());
+        let which = match &self.resume {
+            Some(file) => format!("{known} different ones are those of {}", file.display()),
+            None => format!("{known} different ones occur {} times or more", settings.min_count),
+        };
+        console.progress(&format!("{}: {all} words, {which}", source.name()));
 
         let (mut last, stop) = (None, interrupt.stop());
         let model = {
             let progress = Progress::new(&console, command);
-            word2vec::train_from(
-                Model::new(vocabulary, settings.clone()),
-                &source,
-                &words,
-                &mut |now| {
-                    let rate = thousands(now.rate() as usize);
-                    progress.at(
-                        now.share(),
-                        &format!("loss {:.4}  lr {:.4}  {rate} words/s", now.loss, now.lr),
-                    );
-                    last = Some(*now);
-                    if stop.load(Relaxed) {
-                        ControlFlow::Break(())
-                    } else {
-                        ControlFlow::Continue(())
-                    }
-                },
-            )?
+            word2vec::train_from(model, &source, &words, &mut |now| {
+                let rate = thousands(now.rate() as usize);
+                progress.at(
+                    now.share(),
+                    &format!("loss {:.4}  lr {:.4}  {rate} words/s", now.loss, now.lr),
+                );
+                last = Some(*now);
+                if stop.load(Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            })?
         };
         let train_seconds = began.elapsed().as_secs_f64() - count_seconds;
         let interrupted = interrupt.stop().load(Relaxed);
@@ -216,6 +230,9 @@ impl TrainArgs {
         let vectors =
             WordVectors::from_rows(model.vocabulary.clone(), settings.dim, model.vectors());
         vectors.save(&self.out, self.format.into())?;
+        if let Some(file) = &self.model {
+            model.save(file)?;
+        }
         interrupt.all_is_saved();
 
         let report = Report {
@@ -256,6 +273,33 @@ impl TrainArgs {
             format!(" --vectors {}", report.file)
         };
         console.say(&format!("Try: {} nn {word}{file}", called_as("text")))
+    }
+
+    /// A model with the settings of this run, as far as its rows leave a choice, and how many of the text's words
+    /// it knows and does not.
+    fn go_on(
+        &self,
+        mut model: Model,
+        settings: &Settings,
+        counter: &Counter,
+        text: &str,
+    ) -> Result<(Model, u64, u64), Failure> {
+        let Settings { architecture, objective, dim, subwords, .. } = model.settings;
+        if architecture != settings.architecture {
+            let reason = format!("is a model of {architecture:?}; go on with that command");
+            return Err(Failure::at(self.resume.as_deref().unwrap_or(Path::new("")), reason));
+        }
+        model.settings = Settings { objective, dim, subwords, ..settings.clone() };
+        let (mut known, mut all) = (0, 0);
+        for (word, count) in counter.iter() {
+            all += count;
+            known += model.vocabulary.find(word).map_or(0, |_| count);
+        }
+        if known == 0 {
+            let reason = "has no word of the model; are they cut the same way?";
+            return Err(Failure::BadInput(format!("{text}: {reason}")));
+        }
+        Ok((model, known, all - known))
     }
 
     fn settings(&self, architecture: Architecture) -> Settings {
