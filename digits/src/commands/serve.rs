@@ -116,12 +116,13 @@ async fn serve(
         Failure::BadInput(format!("{address}: {error}; --port and --host choose another address"))
     })?;
     let address = listener.local_addr()?;
+    // Before anybody knows that there is something to end.
+    let stop = Interrupt::handle().stop();
     console.result(&format!("draw on http://{address}/"))?;
     if !args.host.is_loopback() {
         console.progress("anybody who reaches this address can use it; Ctrl-C ends it");
     }
     console.json(&json!({ "command": "serve", "address": address.to_string(), "about": about }))?;
-    let stop = Interrupt::handle().stop();
     let (routes, places) = (routes(reader, about), Arc::new(Semaphore::new(VISITORS as usize)));
     while !stop.load(Ordering::Relaxed) {
         let next = async { (places.clone().acquire_owned().await, listener.accept().await) };
