@@ -1,6 +1,8 @@
 //! Two hash functions: a quick one for tables in memory, and fastText's, on which the meaning of its
 //! model files depends.
 
+use std::hash::{BuildHasher, Hasher};
+
 const ODD: [u64; 2] = [0x9e37_79b9_7f4a_7c15, 0xa076_1d64_78bd_642f];
 
 #[inline]
@@ -30,6 +32,49 @@ pub(crate) fn hash(bytes: &[u8]) -> u64 {
     }
     let last = rest.iter().fold(0, |word, &byte| word << 8 | u64::from(byte));
     fold(state ^ last, ODD[0]) ^ state
+}
+
+/// These hashes for the standard library's tables, where keys come from no adversary.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Quick;
+
+impl BuildHasher for Quick {
+    type Hasher = QuickHasher;
+
+    fn build_hasher(&self) -> QuickHasher {
+        QuickHasher(0)
+    }
+}
+
+/// The hash of what was written so far.
+#[derive(Debug)]
+pub(crate) struct QuickHasher(u64);
+
+impl Hasher for QuickHasher {
+    #[inline]
+    fn write(&mut self, bytes: &[u8]) {
+        self.0 = mix(self.0, hash(bytes));
+    }
+
+    #[inline]
+    fn write_u32(&mut self, number: u32) {
+        self.write_u64(number.into());
+    }
+
+    #[inline]
+    fn write_u64(&mut self, number: u64) {
+        self.0 = mix(self.0, number);
+    }
+
+    #[inline]
+    fn write_usize(&mut self, number: usize) {
+        self.write_u64(number as u64);
+    }
+
+    #[inline]
+    fn finish(&self) -> u64 {
+        self.0
+    }
 }
 
 /// fastText's hash of a word or an n-gram, 32-bit FNV-1a over bytes taken for signed:

@@ -4,5 +4,9 @@
 mod classify;
 #[cfg(feature = "cli")]
 mod commands;
+mod language;
+#[cfg(feature = "cli")]
+mod language_commands;
+mod seq2seq;
 mod vectors;
 mod word2vec;

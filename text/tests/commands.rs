@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
-fn run(folder: &Path, arguments: &[&str], input: &str) -> Output {
+pub(crate) fn run(folder: &Path, arguments: &[&str], input: &str) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_plies-text"));
     command.current_dir(folder).args(arguments).env_remove("CARGO");
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -19,13 +19,13 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
 }
 
-fn answer(folder: &Path, arguments: &[&str]) -> String {
+pub(crate) fn answer(folder: &Path, arguments: &[&str]) -> String {
     let output = run(folder, arguments, "");
     assert!(output.status.success(), "{arguments:?}: {}", text(&output.stderr));
     text(&output.stdout)
 }
 
-fn mistake(folder: &Path, arguments: &[&str]) -> String {
+pub(crate) fn mistake(folder: &Path, arguments: &[&str]) -> String {
     let output = run(folder, arguments, "");
     let stderr = text(&output.stderr);
     assert_eq!(output.status.code(), Some(2), "{arguments:?}: {stderr}");
@@ -150,7 +150,7 @@ fn mistakes_are_one_line_and_status_2() {
 
 /// A program at work, and what it said on standard error up to a line with `until`.
 #[cfg(unix)]
-fn begun(
+pub(crate) fn begun(
     at: &Path,
     arguments: &[&str],
     until: &str,
@@ -168,7 +168,7 @@ fn begun(
 }
 
 #[cfg(unix)]
-fn interrupt(child: &Child) {
+pub(crate) fn interrupt(child: &Child) {
     let kill = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
     assert!(kill.success());
 }

@@ -9,11 +9,12 @@ pub(crate) mod verdict;
 
 use clap::{Parser, Subcommand};
 use commands::{
-    analogies, curve, evaluate, info, map, nn, phrases, predict, skipgram, supervised, test,
+    analogies, bpe, curve, evaluate, generate, info, lm, map, nn, phrases, predict, seq2seq,
+    skipgram, supervised, test, translate,
 };
 use plies_console::Failure;
 
-/// Word vectors and text classification.
+/// Word vectors, classifiers, language models, and sequences that answer sequences.
 ///
 /// Texts to try everything on are inside the program; a command that is given no file uses them.
 #[derive(Debug, Parser)]
@@ -45,6 +46,11 @@ pub(crate) enum Command {
     Predict(predict::Predict),
     Test(test::Test),
     Curve(curve::Curve),
+    Lm(lm::Lm),
+    Generate(generate::Generate),
+    Seq2seq(seq2seq::Seq2SeqArgs),
+    Translate(translate::Translate),
+    Bpe(bpe::BpeArgs),
     Info(info::Info),
 }
 
@@ -62,6 +68,11 @@ impl Command {
             Command::Predict(args) => args.run(),
             Command::Test(args) => args.run(),
             Command::Curve(args) => args.run(),
+            Command::Lm(args) => args.run(),
+            Command::Generate(args) => args.run(),
+            Command::Seq2seq(args) => args.run(),
+            Command::Translate(args) => args.run(),
+            Command::Bpe(args) => args.run(),
             Command::Info(args) => args.run(),
         }
     }

@@ -1,16 +1,21 @@
 //! One file for each command: its arguments, and `run`.
 
 pub(crate) mod analogies;
+pub(crate) mod bpe;
 pub(crate) mod curve;
 pub(crate) mod evaluate;
+pub(crate) mod generate;
 pub(crate) mod info;
+pub(crate) mod lm;
 pub(crate) mod map;
 pub(crate) mod nn;
 pub(crate) mod phrases;
 pub(crate) mod predict;
+pub(crate) mod seq2seq;
 pub(crate) mod skipgram;
 pub(crate) mod supervised;
 pub(crate) mod test;
+pub(crate) mod translate;
 mod vectors_file;
 
 use std::path::Path;

@@ -1,0 +1,321 @@
+//! `seq2seq`: a model learns to answer texts with texts.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::atomic::Ordering::Relaxed,
+};
+
+use clap::{Args, ValueEnum};
+use plies_console::{
+    CommonArgs, Console, Failure, Interrupt, Progress, called_as, check_writable, one_line,
+    thousands,
+};
+use plies_text::{
+    language::Unit,
+    seq2seq::{Architecture, Pairs, Score, Settings, Trained, train},
+};
+use serde::Serialize;
+
+use super::lm::UnitName;
+use crate::cli::{number, text::open};
+
+/// Where a model is saved, and looked for, unless the command line says otherwise.
+pub(super) const DEFAULT_MODEL: &str = "seq2seq.safetensors";
+
+/// Mistakes that are shown.
+const SHOWN: usize = 5;
+
+/// Learn to answer texts with texts: translation, or number words to digits
+///
+/// Some pairs are held out, and what the model answers to their texts is compared.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  plies-text seq2seq                        two hundred and five -> 205
+  plies-text seq2seq --task backwards       words backwards
+  plies-text seq2seq pairs.tsv --hidden 256 a text, a tab and its answer a line
+
+Ctrl-C saves the best epoch so far. Then: plies-text translate")]
+pub(crate) struct Seq2SeqArgs {
+    /// Pairs, compressed by gzip or not; - is standard input [default: those of --task]
+    pairs: Option<PathBuf>,
+
+    /// Pairs that are made by rule
+    #[arg(long, value_name = "TASK", default_value = "numbers", conflicts_with = "pairs")]
+    task: Task,
+
+    /// Make N pairs
+    #[arg(long, value_name = "N", default_value_t = 20_000, conflicts_with = "pairs")]
+    examples: usize,
+
+    /// Numbers are below N
+    #[arg(long, value_name = "N", default_value_t = 1_000_000, conflicts_with = "pairs",
+        value_parser = clap::value_parser!(u32).range(10..))]
+    limit: u32,
+
+    /// Measure on the pairs of another file
+    #[arg(long, value_name = "FILE", requires = "pairs", conflicts_with = "held_out")]
+    test: Option<PathBuf>,
+
+    /// Hold out N pairs [default: a twentieth]
+    #[arg(long, value_name = "N")]
+    held_out: Option<usize>,
+
+    /// Write the model here
+    #[arg(long, short, value_name = "FILE", default_value = DEFAULT_MODEL)]
+    out: PathBuf,
+
+    /// What a token of a text is [default: words; characters for words backwards]
+    #[arg(long, value_name = "UNIT")]
+    source_unit: Option<UnitName>,
+
+    /// What a token of an answer is [default: words for files, otherwise characters]
+    #[arg(long, value_name = "UNIT")]
+    target_unit: Option<UnitName>,
+
+    /// Know so many tokens of each side at most
+    #[arg(long, value_name = "N", default_value_t = Settings::default().vocabulary)]
+    vocabulary: usize,
+
+    /// Units, half of which read backwards
+    #[arg(long, value_name = "N", default_value_t = Architecture::default().hidden)]
+    hidden: usize,
+
+    /// Numbers for each token
+    #[arg(long, value_name = "N", default_value_t = Architecture::default().embedding)]
+    embedding: usize,
+
+    /// Drop units with this probability in training
+    #[arg(long, value_name = "P", default_value_t = Architecture::default().dropout, value_parser = number)]
+    dropout: f64,
+
+    /// Pairs of a step
+    #[arg(long, value_name = "N", default_value_t = Settings::default().batch)]
+    batch: usize,
+
+    /// Read all pairs N times
+    #[arg(long, short, value_name = "N", default_value_t = Settings::default().epochs)]
+    epochs: usize,
+
+    /// The highest learning rate of Adam
+    #[arg(long, value_name = "RATE", default_value_t = Settings::default().lr, value_parser = number)]
+    lr: f64,
+
+    /// Stop after so many epochs that are no better than the best
+    #[arg(long, value_name = "N", default_value_t = Settings::default().patience)]
+    patience: usize,
+
+    /// Keep the N likeliest beginnings while an answer is searched
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = beam)]
+    beam: usize,
+
+    /// Start all random numbers here; equal seeds give equal models
+    #[arg(long, value_name = "N", default_value_t = Settings::default().seed)]
+    seed: u64,
+
+    /// Take bytes that are not UTF-8 for "\u{fffd}" rather than for a mistake
+    #[arg(long)]
+    lossy: bool,
+
+    #[command(flatten)]
+    common: CommonArgs,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Task {
+    /// Number words to digits
+    Numbers,
+    /// Words backwards
+    Backwards,
+}
+
+/// A width that fits into memory.
+pub(super) fn beam(text: &str) -> Result<usize, String> {
+    let width = text.parse().ok().filter(|n| (1..=1000).contains(n));
+    width.ok_or_else(|| "it takes a whole number from 1 to 1000".to_owned())
+}
+
+#[derive(Serialize)]
+struct Report {
+    command: &'static str,
+    version: &'static str,
+    pairs: usize,
+    held_out: usize,
+    model: String,
+    parameters: usize,
+    epochs: usize,
+    train_seconds: f64,
+    pairs_per_second: f64,
+    threads: usize,
+    seed: u64,
+    /// Low, share, high: Wilson's interval of 95 %.
+    exact: Option<[f64; 3]>,
+    token_accuracy: Option<[f64; 3]>,
+    interrupted: bool,
+}
+
+impl Seq2SeqArgs {
+    pub(crate) fn run(&self) -> Result<(), Failure> {
+        let console = Console::new(&self.common)?;
+        console.keep_apart("--out", &self.out)?;
+        check_writable(&self.out)?;
+        let settings = self.settings();
+        settings.check()?;
+        let (pairs, held_out) = self.pairs()?;
+        // Before this there is nothing to save, and Ctrl-C ends the program at once.
+        let interrupt = Interrupt::handle();
+        let settings = Settings { stop: interrupt.stop(), ..settings };
+        let trained = learn(&console, &pairs, &held_out, &settings, &self.out)?;
+        let interrupted = interrupt.stop().load(Relaxed);
+        interrupt.all_is_saved();
+        let mut shown = Vec::new();
+        let is_measured = !held_out.is_empty() && !interrupted;
+        let score = is_measured.then(|| {
+            trained.model.test(&held_out, self.beam, &mut |text, ours, expected| {
+                if shown.len() < SHOWN {
+                    shown.push(format!("  {text} -> {ours}, not {expected}"));
+                }
+            })
+        });
+        if let Some(score) = score {
+            console.result(&row("exact match", score.exact, "answers"))?;
+            console.result(&row("tokens", score.tokens, "places"))?;
+            for mistake in &shown {
+                console.say(&one_line(mistake))?;
+            }
+        }
+        let seconds = trained.elapsed.as_secs_f64();
+        let rate = trained.pairs as f64 / seconds.max(1e-9);
+        console.say(&format!(
+            "{}: {} weights, {} pairs/s, {seconds:.1} s",
+            self.out.display(),
+            thousands(plies_nn::Module::parameter_count(&trained.model)),
+            thousands(rate as usize),
+        ))?;
+        console.json(&Report {
+            command: "seq2seq",
+            version: env!("CARGO_PKG_VERSION"),
+            pairs: pairs.len(),
+            held_out: held_out.len(),
+            model: self.out.display().to_string(),
+            parameters: plies_nn::Module::parameter_count(&trained.model),
+            epochs: trained.epochs,
+            train_seconds: seconds,
+            pairs_per_second: rate,
+            threads: plies_tensor::threads(),
+            seed: self.seed,
+            exact: score.map(|score| Score::interval(score.exact)),
+            token_accuracy: score.map(|score| Score::interval(score.tokens)),
+            interrupted,
+        })?;
+        if interrupted {
+            let message = "interrupted; the best epoch so far is saved";
+            return Err(Failure::Interrupted(message.to_owned()));
+        }
+        let model = match self.out == Path::new(DEFAULT_MODEL) {
+            true => String::new(),
+            false => format!(" --model {}", self.out.display()),
+        };
+        let line = held_out.iter().chain(pairs.iter()).next().map_or("", |(text, _)| text);
+        console.say(&format!(
+            "Try: {} translate{model} --attention --line \"{}\"",
+            called_as("text"),
+            one_line(line)
+        ))
+    }
+
+    /// Those to learn from, and those held out.
+    fn pairs(&self) -> Result<(Pairs, Pairs), Failure> {
+        let read = |file: &Path| {
+            Ok::<_, Failure>(Pairs::read(
+                &open(Some(file), || unreachable!("a file is named"))?.lossy(self.lossy),
+            )?)
+        };
+        let pairs = match (&self.pairs, self.task) {
+            (Some(file), _) => read(file)?,
+            (None, Task::Numbers) => Pairs::numbers(self.examples, self.limit, self.seed),
+            (None, Task::Backwards) => Pairs::backwards(self.examples, 10, self.seed),
+        };
+        if let Some(test) = &self.test {
+            return Ok((pairs, read(test)?));
+        }
+        let held_out = self.held_out.unwrap_or(pairs.len() / 20);
+        if held_out >= pairs.len() {
+            let reason =
+                format!("held out: {held_out} of {} pairs leave none to learn from", pairs.len());
+            return Err(Failure::BadInput(reason));
+        }
+        Ok(pairs.split(held_out, self.seed))
+    }
+
+    fn settings(&self) -> Settings {
+        let (source, target) = match (&self.pairs, self.task) {
+            (Some(_), _) => (Unit::Words, Unit::Words),
+            (None, Task::Numbers) => (Unit::Words, Unit::Characters),
+            (None, Task::Backwards) => (Unit::Characters, Unit::Characters),
+        };
+        let or = |name: Option<UnitName>, unit| name.map_or(unit, Unit::from);
+        Settings {
+            architecture: Architecture {
+                embedding: self.embedding,
+                hidden: self.hidden,
+                dropout: self.dropout,
+            },
+            units: [or(self.source_unit, source), or(self.target_unit, target)],
+            vocabulary: self.vocabulary,
+            batch: self.batch,
+            epochs: self.epochs,
+            lr: self.lr,
+            patience: self.patience,
+            seed: self.seed,
+            ..Settings::default()
+        }
+    }
+}
+
+fn row(name: &str, [right, all]: [usize; 2], what: &str) -> String {
+    let [low, share, high] = Score::interval([right, all]).map(|share| 100.0 * share);
+    let (right, all) = (thousands(right), thousands(all));
+    format!("{name:<12}{share:6.2} %  ({low:.2} to {high:.2}; {right} of {all} {what})")
+}
+
+/// The model of number words with all defaults, for `translate` without a model.
+pub(super) fn learn_default(console: &Console, out: &Path) -> Result<(), Failure> {
+    check_writable(out)?;
+    let interrupt = Interrupt::handle();
+    let settings = Settings { stop: interrupt.stop(), ..Settings::default() };
+    let (pairs, held_out) =
+        Pairs::numbers(20_000, 1_000_000, settings.seed).split(1_000, settings.seed);
+    learn(console, &pairs, &held_out, &settings, out)?;
+    if interrupt.all_is_saved() {
+        let message = "interrupted; the best epoch so far is saved";
+        return Err(Failure::Interrupted(message.to_owned()));
+    }
+    Ok(())
+}
+
+/// Trains with a bar and a line for each epoch, and saves.
+fn learn(
+    console: &Console,
+    pairs: &Pairs,
+    held_out: &Pairs,
+    settings: &Settings,
+    out: &Path,
+) -> Result<Trained, Failure> {
+    let (n, m) = (thousands(pairs.len()), thousands(held_out.len()));
+    console.progress(&format!("{n} pairs to learn from, {m} held out"));
+    let progress = Progress::new(console, "seq2seq");
+    let trained = train(pairs, held_out, settings, &mut |now| {
+        let rate = thousands((now.pairs as f64 / now.elapsed.as_secs_f64().max(1e-9)) as usize);
+        match now.held_out {
+            None => progress.at(now.share, &format!("loss {:.4}  {rate} pairs/s", now.loss)),
+            Some(nats) => progress.line(&format!(
+                "epoch {:>3}  loss {:.4}  held out {nats:.4}  {rate} pairs/s",
+                now.epoch + 1,
+                now.loss
+            )),
+        }
+    })?;
+    trained.model.save(out)?;
+    Ok(trained)
+}

@@ -1,0 +1,156 @@
+//! A text as numbers, the last part of it held out, read in parallel streams of windows.
+//!
+//! ```text
+//! the text, cut into B streams      window 0    window 1
+//! stream 0                          x x x x x | x x x x x | …
+//! stream 1                          x x x x x | x x x x x | …
+//! ```
+//!
+//! A batch is a window of every stream, the next batch the window after it. So the state of sequence b goes
+//! on in the next batch where it ended in this one (truncated backpropagation through time).
+
+use std::sync::Arc;
+
+use plies_nn::data::{Batch, Dataset, Loader};
+use plies_tensor::Tensor;
+
+use super::Codec;
+use crate::corpus::{Chunk, Source};
+use crate::{Error, Result};
+
+/// A text in two parts.
+#[derive(Clone, Debug)]
+pub struct Corpus {
+    pub(super) codec: Codec,
+    pub(super) train: Arc<[i32]>,
+    pub(super) held_out: Arc<[i32]>,
+    held_out_characters: usize,
+}
+
+impl Corpus {
+    /// Reads a text, of which the last part, `held_out` of its bytes, is not learned from. `codec` is given
+    /// the rest: to learn tokens from it, or to give one that is there, by `|_| Ok(codec)`.
+    ///
+    /// The numbers are kept in memory, four bytes for each token, and while they are made the text, too.
+    ///
+    /// # Errors
+    /// What is wrong with the text; too little of it; a share that is not in 0 to 0.9.
+    pub fn read(
+        source: &Source,
+        held_out: f64,
+        codec: impl FnOnce(&Source) -> Result<Codec>,
+    ) -> Result<Corpus> {
+        if !(0.0..=0.9).contains(&held_out) {
+            let reason = format!("is {held_out}; it may be 0 to 0.9");
+            return Err(Error::setting("held out", reason));
+        }
+        let mut text = String::new();
+        let (mut chunks, mut chunk) = (source.chunks()?, Chunk::default());
+        while chunks.next(&mut chunk)? {
+            text.push_str(&chunk.text(source)?);
+        }
+        let cut = text.len() - (text.len() as f64 * held_out) as usize;
+        let (train, held) = text.split_at(text.floor_char_boundary(cut));
+        let codec = codec(&Source::bytes(source.name(), train.as_bytes()))?;
+        let numbers = |text| codec.encode(text).into_iter().map(|n| n as i32).collect();
+        let (train, numbers): (Arc<[i32]>, Arc<[i32]>) = (numbers(train), numbers(held));
+        if train.len() < 2 || held_out > 0.0 && numbers.len() < 2 {
+            let all = train.len() + numbers.len();
+            let reason = format!("has {all} tokens, which is too little to learn from");
+            return Err(Error::format(source.name(), reason));
+        }
+        Ok(Corpus { held_out_characters: held.chars().count(), codec, held_out: numbers, train })
+    }
+
+    /// What its numbers mean.
+    pub fn codec(&self) -> &Codec {
+        &self.codec
+    }
+
+    /// What is learned from.
+    pub fn train(&self) -> &[i32] {
+        &self.train
+    }
+
+    /// What is not.
+    pub fn held_out(&self) -> &[i32] {
+        &self.held_out
+    }
+
+    /// Characters of the held-out part.
+    pub fn held_out_characters(&self) -> usize {
+        self.held_out_characters
+    }
+
+    /// Tokens of the held-out part that the codec does not know.
+    pub fn held_out_unknown(&self) -> usize {
+        let is_unknown = |token: &&i32| self.codec.unknown() == Some(**token as u32);
+        self.held_out.iter().filter(is_unknown).count()
+    }
+
+    /// Bits for each character of the held-out text, from nats for each token of it.
+    ///
+    ///   bits = nats / ln 2 · tokens / characters
+    pub fn bits_per_character(&self, nats_per_token: f64) -> f64 {
+        let tokens = self.held_out.len() as f64 / self.held_out_characters.max(1) as f64;
+        nats_per_token / std::f64::consts::LN_2 * tokens
+    }
+}
+
+/// Windows of parallel streams, as examples: number k · B + b is window k of stream b.
+struct Streams {
+    numbers: Arc<[i32]>,
+    streams: usize,
+    /// Tokens of a stream that have one after them.
+    length: usize,
+    steps: usize,
+}
+
+/// Batches of `streams` windows of `steps` tokens each, in the order of the text. What is left at the end,
+/// less than a window of each stream, is not read; of a text that is shorter than one, windows and streams
+/// are fewer.
+///
+/// # Shapes
+/// inputs [B, 1 + T]: whether the stream goes on (1) or begins (0), and the tokens; targets [B, T]: the
+/// tokens after them
+pub(super) fn streams(numbers: &Arc<[i32]>, streams: usize, steps: usize) -> Loader {
+    let length = (numbers.len().saturating_sub(1) / streams).max(1);
+    let steps = steps.min(length);
+    let data = Streams { numbers: numbers.clone(), streams, length, steps };
+    Loader::new(Arc::new(data), streams)
+}
+
+impl Dataset for Streams {
+    fn len(&self) -> usize {
+        self.length / self.steps * self.streams
+    }
+
+    fn batch(&self, indices: &[usize]) -> Batch {
+        let (b, t) = (indices.len(), self.steps);
+        let (mut inputs, mut targets) =
+            (Vec::with_capacity(b * (t + 1)), Vec::with_capacity(b * t));
+        for &i in indices {
+            let (window, stream) = (i / self.streams, i % self.streams);
+            let start = stream * self.length + window * t;
+            inputs.push(i32::from(window > 0));
+            inputs.extend_from_slice(&self.numbers[start..start + t]);
+            targets.extend_from_slice(&self.numbers[start + 1..start + 1 + t]);
+        }
+        Batch::new(Tensor::from_vec(inputs, [b, 1 + t]), Tensor::from_vec(targets, [b, t]))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_stream_goes_on_where_it_ended() {
+        let numbers: Arc<[i32]> = (0..20).collect();
+        let batches: Vec<Batch> = streams(&numbers, 2, 4).epoch(0).collect();
+        let inputs: Vec<Vec<i32>> = batches.iter().map(|b| b.inputs.to_vec().unwrap()).collect();
+        assert_eq!(inputs, [[0, 0, 1, 2, 3, 0, 9, 10, 11, 12], [1, 4, 5, 6, 7, 1, 13, 14, 15, 16]]);
+        let targets: Vec<i32> = batches[1].targets.to_vec().unwrap();
+        assert_eq!(targets, [5, 6, 7, 8, 14, 15, 16, 17]);
+    }
+}

@@ -1,0 +1,107 @@
+//! Sequences are answered with sequences.
+
+use std::sync::OnceLock;
+
+use plies_text::language::Unit;
+use plies_text::seq2seq::{Architecture, Pairs, Score, Seq2Seq, Settings, Trained, train};
+use proptest::prelude::*;
+
+fn learn(pairs: &Pairs, held_out: &Pairs, epochs: usize, seed: u64) -> Trained {
+    let architecture = Architecture { embedding: 16, hidden: 32, dropout: 0.0 };
+    let (batch, lr) = (16, 0.01);
+    let settings = Settings { architecture, batch, epochs, lr, seed, ..Settings::default() };
+    train(pairs, held_out, &settings, &mut |_| ()).unwrap()
+}
+
+fn numbers() -> (Pairs, Pairs) {
+    Pairs::numbers(300, 1000, 1).split(40, 1)
+}
+
+#[test]
+fn unseen_numbers_are_read() {
+    let (pairs, held_out) = numbers();
+    let model = learn(&pairs, &held_out, 25, 1).model;
+    let mut mistakes = 0;
+    let score = model.test(&held_out, 3, &mut |_, _, _| mistakes += 1);
+    assert_eq!(score.exact, [40 - mistakes, 40]);
+    let [_, exact, _] = Score::interval(score.exact);
+    let [_, tokens, _] = Score::interval(score.tokens);
+    assert!(exact > 0.7 && tokens > 0.85, "{score:?}");
+    // Of the likeliest beginnings none is lost by a wider beam.
+    let (text, _) = held_out.iter().next().unwrap();
+    let (greedy, wide) = (model.answer(text, 1), model.answer(text, 8));
+    let mean = |answer: &plies_text::seq2seq::Answer| {
+        answer.log_probability / answer.attention.len() as f64
+    };
+    assert!(mean(&wide) >= mean(&greedy) - 1e-9);
+    assert_eq!(wide.attention.len(), wide.tokens.len() + 1);
+    for row in &wide.attention {
+        assert!((row.iter().sum::<f32>() - 1.0).abs() < 1e-4 && row.len() == wide.source.len());
+    }
+    assert_eq!(model.answer("", 4).text, "");
+}
+
+/// A model that has learned a little, as a file.
+fn file() -> &'static [u8] {
+    static FILE: OnceLock<Vec<u8>> = OnceLock::new();
+    FILE.get_or_init(|| {
+        let (pairs, held_out) = Pairs::numbers(60, 100, 1).split(10, 1);
+        learn(&pairs, &held_out, 1, 1).model.to_bytes().unwrap()
+    })
+}
+
+#[test]
+fn equal_seeds_give_equal_models() {
+    let (pairs, held_out) = Pairs::numbers(60, 100, 1).split(10, 1);
+    let bytes = |seed| learn(&pairs, &held_out, 1, seed).model.to_bytes().unwrap();
+    assert!(bytes(1) == file() && bytes(2) != file());
+}
+
+#[test]
+fn texts_of_words_are_answered_in_words() {
+    let rows = [
+        ("the cat", "die Katze"),
+        ("a cat", "eine Katze"),
+        ("the hat", "der Hut"),
+        ("a hat", "ein Hut"),
+    ];
+    let rows = rows.iter().cycle().take(40).map(|(a, b)| ((*a).into(), (*b).into())).collect();
+    let settings = Settings {
+        architecture: Architecture { embedding: 16, hidden: 16, dropout: 0.0 },
+        units: [Unit::Words, Unit::Words],
+        batch: 4,
+        epochs: 15,
+        lr: 0.02,
+        ..Settings::default()
+    };
+    let model = train(&Pairs::new(rows), &Pairs::default(), &settings, &mut |_| ()).unwrap().model;
+    assert_eq!(model.answer("the cat", 2).text, "die Katze");
+    assert_eq!(model.answer("a hat", 2).tokens, ["ein", "Hut"]);
+}
+
+#[test]
+fn settings_that_make_no_sense_are_named() {
+    let odd = Architecture { hidden: 3, ..Architecture::default() };
+    let rows = [
+        (Settings { architecture: odd, ..Settings::default() }, "hidden: is 3; half of the units"),
+        (Settings { epochs: 0, ..Settings::default() }, "epochs: is 0"),
+    ];
+    for (settings, message) in rows {
+        let (pairs, none) = (Pairs::numbers(5, 10, 1), Pairs::default());
+        let error = train(&pairs, &none, &settings, &mut |_| ()).unwrap_err().to_string();
+        assert!(error.starts_with(message), "{error}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+    #[test]
+    fn a_damaged_file_is_a_model_or_an_error(at in any::<prop::sample::Index>(), with in any::<u8>(), cut in any::<bool>()) {
+        let mut bytes = file().to_vec();
+        let at = at.index(bytes.len().min(3000));
+        if cut { bytes.truncate(at) } else { bytes[at] = with }
+        if let Ok(model) = Seq2Seq::from_bytes(&bytes, "memory") {
+            prop_assert!(model.answer("two", 1).log_probability <= 0.0);
+        }
+    }
+}
