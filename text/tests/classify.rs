@@ -116,7 +116,7 @@ fn mistakes_are_one_line_and_change_nothing() {
     fs::write(folder.join("one.tsv"), "a\tx\na\ty\n").unwrap();
     fs::write(folder.join("wide.csv"), "1,2,3\n").unwrap();
     fs::write(folder.join("broken.tsv"), b"a\tx\nb\t\xff\n").unwrap();
-    let rows: [(&[&str], &str); 8] = [
+    let rows: [(&[&str], &str); 13] = [
         (
             &["predict", "--line", "x"],
             "error: classifier.safetensors: no such file; train a classifier",
@@ -131,10 +131,45 @@ fn mistakes_are_one_line_and_change_nothing() {
         (&["supervised", "--cost", "-3"], "error: "),
         (&["supervised", "-o", "no/where"], "error: no/where: cannot be written"),
         (&["test", "one.tsv", "--model", "one.tsv"], "error: one.tsv: "),
+        (&["rnn", "one.tsv"], "error: one.tsv: all 2 documents have the label \"a\""),
+        (&["rnn", "--vectors", "wide.csv"], "error: wide.csv:"),
+        (&["rnn", "--hidden", "0"], "error: invalid value '0' for '--hidden <N>': 0 is not in"),
+        (&["curve", "--methods", "nb,lda"], "error: invalid value 'lda' for '--methods <LIST>'"),
+        (&["curve", "--plot", "c.gif"], "error: c.gif: a figure ends in .svg or .png"),
     ];
     for (arguments, expected) in rows {
         let said = mistake(folder, arguments);
         assert!(said.starts_with(expected), "{said}");
     }
     assert_eq!(fs::read_dir(folder).unwrap().count(), 3);
+}
+
+#[test]
+fn a_network_is_trained_tested_and_used_like_a_linear_model() {
+    let folder = TempDir::new().unwrap();
+    let folder = folder.path();
+    let line = |i: usize| match i % 2 {
+        0 => format!("1\tone before two {}\n", i % 7),
+        _ => format!("2\ttwo before one {}\n", i % 5),
+    };
+    fs::write(folder.join("f.tsv"), (0..200).map(line).collect::<String>()).unwrap();
+    let small = ["--dim", "8", "--hidden", "8", "--lr", "0.02", "--epochs", "8"];
+    for encoder in ["gru", "cnn"] {
+        let call = [&["rnn", "f.tsv", "--encoder", encoder], &small[..]].concat();
+        let found = json(folder, &call);
+        assert_eq!((&found["documents"], &found["test"]["documents"]), (&160.into(), &40.into()));
+        assert_eq!(found["test"]["accuracy"], 1.0, "{encoder}");
+        let p = answer(folder, &["predict", "--line", "one before two", "--explain"]);
+        assert!(p.starts_with("1\t") && p.contains('('), "{p}");
+        assert_eq!(json(folder, &["test", "f.tsv"])["method"], encoder);
+    }
+    let said = answer(folder, &[&["rnn", "f.tsv"], &small[..]].concat());
+    assert!(said.contains("accuracy 100.00 %") && said.contains("saved in"), "{said}");
+    // Words of one kind, before and after: a bag of words cannot do better than chance.
+    let call = ["curve", "f.tsv", "--methods", "nb,gru", "--words", "1", "--sizes", "50,160"];
+    let call = [&call[..], &small[..], &["--seeds", "1", "--plot", "c.svg"]].concat();
+    let curve = json(folder, &call);
+    let last = |method: usize| curve["methods"][method]["points"][1]["mean"].as_f64().unwrap();
+    assert!(last(1) > 0.9 && last(0) < 0.8, "{curve}");
+    assert!(fs::read_to_string(folder.join("c.svg")).unwrap().contains("labelled documents"));
 }

@@ -15,8 +15,8 @@
 
 use plies_tensor::Rng;
 
-use super::bags::Targets;
 use super::features::Rows;
+use super::labels::Targets;
 use super::linear::{Fitted, Linear};
 use super::naive_bayes::as_outputs;
 

@@ -3,42 +3,11 @@
 //! Reading, cutting and hashing happen once; whichever documents and whichever method are tried later
 //! begin here. A bag takes 16 bytes for each different n-gram of each document.
 
-use std::collections::HashMap;
-
+use super::labels::{Numbering, Targets};
 use super::ngrams::{Analyzer, NGrams, Tally};
 use super::parallel::map_parts;
 use crate::labelled::Labelled;
 use crate::{Error, Result};
-
-/// Labels as numbers: those of document i.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Targets {
-    starts: Vec<usize>,
-    labels: Vec<u32>,
-}
-
-impl Targets {
-    pub(crate) fn of(&self, document: usize) -> &[u32] {
-        &self.labels[self.starts[document]..self.starts[document + 1]]
-    }
-
-    pub(crate) fn push(&mut self, labels: &[u32]) {
-        if self.starts.is_empty() {
-            self.starts.push(0);
-        }
-        self.labels.extend_from_slice(labels);
-        self.starts.push(self.labels.len());
-    }
-
-    pub(crate) fn len(&self) -> usize {
-        self.starts.len().saturating_sub(1)
-    }
-
-    /// Whether some document has not exactly one label.
-    pub(crate) fn are_many(&self) -> bool {
-        (0..self.len()).any(|i| self.of(i).len() != 1)
-    }
-}
 
 /// Labelled documents, each a set of n-grams with their counts.
 #[derive(Clone, Debug)]
@@ -70,7 +39,6 @@ impl Bags {
     /// set without documents.
     pub fn read(set: &Labelled, ngrams: &NGrams) -> Result<Bags> {
         ngrams.check()?;
-        let mut numbers: HashMap<String, u32> = HashMap::new();
         let mut bags = Bags {
             origin: set.source().name().to_owned(),
             ngrams: ngrams.clone(),
@@ -79,24 +47,10 @@ impl Bags {
             starts: vec![0],
             features: Vec::new(),
         };
-        let (mut documents, mut batch, mut labels) =
-            (set.documents()?, Batch::default(), Vec::new());
+        let (mut documents, mut batch) = (set.documents()?, Batch::default());
+        let mut labels = Numbering::default();
         while let Some(document) = documents.next()? {
-            labels.clear();
-            for label in document.labels.iter() {
-                let number = match numbers.get(label) {
-                    Some(&number) => number,
-                    None => {
-                        let number = numbers.len() as u32;
-                        numbers.insert(label.to_owned(), number);
-                        number
-                    }
-                };
-                if !labels.contains(&number) {
-                    labels.push(number);
-                }
-            }
-            bags.targets.push(&labels);
+            labels.push(document.labels);
             batch.text.push_str(document.text);
             batch.ends.push(batch.text.len());
             if batch.text.len() >= BATCH {
@@ -107,7 +61,7 @@ impl Bags {
         if bags.is_empty() {
             return Err(Error::format(&bags.origin, "holds no documents"));
         }
-        bags.sort_labels(numbers);
+        (bags.labels, bags.targets) = labels.finish();
         Ok(bags)
     }
 
@@ -136,17 +90,6 @@ impl Bags {
         }
         batch.text.clear();
         batch.ends.clear();
-    }
-
-    fn sort_labels(&mut self, numbers: HashMap<String, u32>) {
-        let mut sorted: Vec<(String, u32)> = numbers.into_iter().collect();
-        sorted.sort();
-        let mut place = vec![0; sorted.len()];
-        for (new, (_, old)) in sorted.iter().enumerate() {
-            place[*old as usize] = new as u32;
-        }
-        self.targets.labels.iter_mut().for_each(|label| *label = place[*label as usize]);
-        self.labels = sorted.into_iter().map(|(name, _)| name).collect();
     }
 
     /// Number of documents.
@@ -193,24 +136,21 @@ impl Bags {
             origin: self.origin.clone(),
             ngrams: self.ngrams.clone(),
             labels: self.labels.clone(),
-            targets: Targets::default(),
+            targets: self.targets.select(documents),
             starts: vec![0],
             features: Vec::new(),
         };
         for &document in documents {
-            some.targets.push(self.targets.of(document));
             some.features.extend_from_slice(self.features(document));
             some.starts.push(some.features.len());
         }
         some
     }
 
-    /// Two parts: one document of `n` in the second, chosen by the seed and as many of each label as
-    /// chance will have it.
+    /// Two parts: one document of `n` in the second, chosen by the seed, and every label in proportion.
     pub fn split(&self, n: usize, seed: u64) -> (Bags, Bags) {
-        let order = plies_tensor::Rng::new(seed).permutation_vec(self.len());
-        let (test, train) = order.split_at(self.len() / n.max(1));
-        (self.select(train), self.select(test))
+        let (train, test) = self.targets.split(n, seed);
+        (self.select(&train), self.select(&test))
     }
 
     /// Whether there is something to learn: documents that do not all have the same label.
@@ -218,15 +158,6 @@ impl Bags {
     /// # Errors
     /// When they have.
     pub fn check(&self) -> Result<()> {
-        let n_documents = self.len();
-        let first = self.targets.of(0);
-        if !self.targets.are_many() && (1..n_documents).all(|i| self.targets.of(i) == first) {
-            let label = &self.labels[first[0] as usize];
-            let reason = format!(
-                "all {n_documents} documents have the label {label:?}; a classifier needs two labels"
-            );
-            return Err(Error::format(&self.origin, reason));
-        }
-        Ok(())
+        self.targets.check(&self.labels, &self.origin)
     }
 }

@@ -10,8 +10,8 @@
 //! # Source
 //! Guo, Pleiss, Sun, Weinberger, *On Calibration of Modern Neural Networks*, 2017 (temperature scaling).
 
-use super::bags::Targets;
-use super::linear::{Fitted, is_positive};
+use super::labels::Targets;
+use super::linear::is_positive;
 
 /// How scores become probabilities.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -40,14 +40,14 @@ impl Link {
     }
 }
 
-/// t for a model, from what it says of documents that it has not seen.
-pub(crate) fn scale(fitted: &Fitted, targets: &Targets, many: bool) -> f32 {
-    let n = fitted.linear.n_outputs();
-    if fitted.held_out.is_empty() {
+/// t for a model, from its scores [documents, outputs] of documents that it has not seen.
+pub(crate) fn scale(scores: &[f32], documents: &[usize], targets: &Targets, many: bool) -> f32 {
+    if documents.is_empty() {
         return 1.0;
     }
+    let n = scores.len() / documents.len();
     let loss = |scale: f32| -> f64 {
-        let documents = fitted.held_out.iter().zip(fitted.held_out_scores.chunks_exact(n));
+        let documents = documents.iter().zip(scores.chunks_exact(n));
         documents.map(|(&document, z)| surprise(z, targets, document, scale, many)).sum()
     };
     // The loss is convex in t, and has one least value over ln t too.
@@ -89,16 +89,14 @@ fn surprise(z: &[f32], targets: &Targets, document: usize, scale: f32, many: boo
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::classify::linear::Linear;
 
     #[test]
     fn scores_that_boast_are_scaled_down() {
         // Three in four are right, whatever the score of 10 says: σ(10 t) = 3/4.
-        let (mut targets, linear) =
-            (Targets::default(), Linear { bias: vec![0.0], weights: Vec::new() });
+        let mut targets = Targets::default();
         [1, 1, 1, 0].iter().for_each(|&label| targets.push(&[label]));
-        let fitted = Fitted { linear, held_out: (0..4).collect(), held_out_scores: vec![10.0; 4] };
-        let link = Link { scale: scale(&fitted, &targets, false), many: false };
+        let scale = scale(&[10.0; 4], &[0, 1, 2, 3], &targets, false);
+        let link = Link { scale, many: false };
         assert!((link.scale - 3f32.ln() / 10.0).abs() < 1e-3, "{}", link.scale);
         let mut probabilities = Vec::new();
         link.probabilities(&[10.0], &mut probabilities);

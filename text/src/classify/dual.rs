@@ -37,8 +37,8 @@
 
 use plies_tensor::Rng;
 
-use super::bags::Targets;
 use super::features::Rows;
+use super::labels::Targets;
 use super::linear::{Fitted, Linear, gather, is_positive};
 use super::naive_bayes;
 use super::parallel::map_parts;

@@ -19,7 +19,8 @@ use super::linear::Linear;
 use super::{Classifier, Method, NGrams, Norm, Tokens, Weighting};
 use crate::{Error, Result};
 
-const KIND: &str = "plies-text classifier 1";
+/// What such a file says it is.
+pub(super) const KIND: &str = "plies-text classifier 1";
 
 const WEIGHTINGS: [(&str, Weighting); 3] =
     [("counts", Weighting::Counts), ("binary", Weighting::Binary), ("tf-idf", Weighting::TfIdf)];
@@ -106,7 +107,7 @@ impl Classifier {
         file
     }
 
-    fn from_checkpoint(file: &Checkpoint, origin: &str) -> Result<Classifier> {
+    pub(super) fn from_checkpoint(file: &Checkpoint, origin: &str) -> Result<Classifier> {
         let wrong = |reason: String| Error::format(origin, reason);
         let text = |key: &str| {
             file.get(key).ok_or_else(|| wrong(format!("no {key} is stored; is it damaged?")))

@@ -2,9 +2,10 @@
 
 use serde_json::Value;
 
-use super::bags::{Bags, Targets};
+use super::Bags;
 use super::dual::{Descent, Loss, Problem};
 use super::features::{Features, Norm, Weighting};
+use super::labels::Targets;
 use super::linear::Linear;
 use super::ngrams::{Analyzer, NGrams};
 use super::{dual, naive_bayes};

@@ -7,7 +7,8 @@
 //! regression and support vector machines by definition, and averaged embeddings when their two
 //! matrices are multiplied.
 
-use super::bags::{Bags, Targets};
+use super::Bags;
+use super::labels::Targets;
 
 /// Scores that are linear in a sparse row.
 #[derive(Clone, Debug, PartialEq)]

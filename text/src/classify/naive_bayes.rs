@@ -10,8 +10,8 @@
 //! # Source
 //! McCallum and Nigam, *A Comparison of Event Models for Naive Bayes Text Classification*, 1998.
 
-use super::bags::Targets;
 use super::features::Rows;
+use super::labels::Targets;
 use super::linear::{Fitted, Linear};
 
 /// [features, labels]: N_fy, of `value(x_f)` in some documents.

@@ -47,7 +47,7 @@ impl Tokens {
         ("characters", Tokens::Characters),
     ];
 
-    fn tokenizer(self) -> Box<dyn Tokenizer> {
+    pub(crate) fn tokenizer(self) -> Box<dyn Tokenizer> {
         match self {
             Tokens::Marks => Box::new(WordsAndMarks),
             Tokens::Words => Box::new(UnicodeWords),

@@ -87,11 +87,11 @@ pub(crate) struct MethodArgs {
 
     /// What a word is
     #[arg(long, value_name = "KIND", default_value = "marks")]
-    tokens: TokensName,
+    pub(crate) tokens: TokensName,
 
     /// Tell capitals from small letters
     #[arg(long)]
-    case: bool,
+    pub(crate) case: bool,
 
     /// Hash n-grams to 2^N features [default: each n-gram is a feature]
     #[arg(long, value_name = "N")]
@@ -105,13 +105,13 @@ pub(crate) struct MethodArgs {
     #[arg(long, value_name = "C", value_parser = super::number)]
     cost: Option<f64>,
 
-    /// Passes over the documents: all for fasttext, at most so many for lr, svm and nb-svm
+    /// Passes over the documents: all for fasttext, at most so many for others
     #[arg(long, value_name = "N")]
-    epochs: Option<usize>,
+    pub(crate) epochs: Option<usize>,
 
-    /// The learning rate of fasttext
-    #[arg(long, value_name = "RATE", default_value_t = 0.5, value_parser = super::number)]
-    lr: f64,
+    /// The first learning rate [default: 0.5 for fasttext, 0.001 for networks]
+    #[arg(long, value_name = "RATE", value_parser = super::number)]
+    pub(crate) lr: Option<f64>,
 
     /// Seed of everything random
     #[arg(long, value_name = "N", default_value_t = 1)]
@@ -133,7 +133,7 @@ pub(crate) enum MethodName {
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
-enum TokensName {
+pub(crate) enum TokensName {
     /// Words, and every mark by itself
     Marks,
     /// Words and numbers as Unicode defines them
@@ -142,6 +142,17 @@ enum TokensName {
     Blanks,
     /// Every character
     Characters,
+}
+
+impl TokensName {
+    pub(crate) fn tokens(self) -> Tokens {
+        match self {
+            TokensName::Marks => Tokens::Marks,
+            TokensName::Words => Tokens::Words,
+            TokensName::Blanks => Tokens::Blanks,
+            TokensName::Characters => Tokens::Characters,
+        }
+    }
 }
 
 fn span(text: &str) -> Result<(usize, usize), String> {
@@ -167,12 +178,7 @@ impl MethodName {
 impl MethodArgs {
     pub(crate) fn ngrams(&self) -> NGrams {
         NGrams {
-            tokens: match self.tokens {
-                TokensName::Marks => Tokens::Marks,
-                TokensName::Words => Tokens::Words,
-                TokensName::Blanks => Tokens::Blanks,
-                TokensName::Characters => Tokens::Characters,
-            },
+            tokens: self.tokens.tokens(),
             lowercase: !self.case,
             words: self.words,
             characters: self.characters.unwrap_or((0, 0)),
@@ -185,7 +191,7 @@ impl MethodArgs {
             min_documents: self.min_count,
             cost: self.cost.map(|cost| cost as f32),
             epochs: self.epochs,
-            lr: self.lr as f32,
+            lr: self.lr.unwrap_or(0.5) as f32,
             seed: self.seed,
             ..Settings::new(method)
         }

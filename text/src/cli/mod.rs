@@ -4,12 +4,13 @@
 mod commands;
 pub(crate) mod explanation;
 pub(crate) mod labelled;
+pub(crate) mod network;
 pub(crate) mod text;
 pub(crate) mod verdict;
 
 use clap::{Parser, Subcommand};
 use commands::{
-    analogies, bpe, curve, evaluate, generate, info, lm, map, nn, phrases, predict, seq2seq,
+    analogies, bpe, curve, evaluate, generate, info, lm, map, nn, phrases, predict, rnn, seq2seq,
     skipgram, supervised, test, translate,
 };
 use plies_console::Failure;
@@ -43,6 +44,7 @@ pub(crate) enum Command {
     Map(map::Map),
     Phrases(phrases::PhrasesCommand),
     Supervised(supervised::Supervised),
+    Rnn(rnn::Rnn),
     Predict(predict::Predict),
     Test(test::Test),
     Curve(curve::Curve),
@@ -65,6 +67,7 @@ impl Command {
             Command::Map(args) => args.run(),
             Command::Phrases(args) => args.run(),
             Command::Supervised(args) => args.run(),
+            Command::Rnn(args) => args.run(),
             Command::Predict(args) => args.run(),
             Command::Test(args) => args.run(),
             Command::Curve(args) => args.run(),

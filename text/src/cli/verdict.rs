@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use plies_console::{Console, Failure, thousands};
 use plies_nn::metrics::wilson_interval;
-use plies_text::classify::{Classifier, Evaluation};
+use plies_text::classify::Evaluation;
 use serde::Serialize;
 
 /// As wide as lines may be.
@@ -35,8 +35,8 @@ struct LabelVerdict {
 }
 
 impl Verdict {
-    pub(crate) fn new(model: &Classifier, found: &Evaluation) -> Verdict {
-        let (labels, confusion) = (model.labels(), &found.confusion);
+    pub(crate) fn new(labels: &[String], found: &Evaluation) -> Verdict {
+        let confusion = &found.confusion;
         let row = |truth: usize| (0..labels.len()).map(move |p| confusion.count(truth, p));
         let of_label = |(i, label): (usize, &String)| LabelVerdict {
             label: label.clone(),

@@ -4,6 +4,8 @@ use std::{fmt::Write as _, path::PathBuf};
 
 use clap::Args;
 
+use plies_text::classify::Model;
+
 use super::{DEFAULT_CLASSIFIER, load_classifier};
 use crate::cli::{explanation::paint, labelled::DocumentArgs};
 use plies_console::{CommonArgs, Console, Failure};
@@ -49,10 +51,13 @@ pub(crate) struct Predict {
 }
 
 #[derive(serde::Serialize)]
-struct Answer<'m> {
-    label: &'m str,
+struct Answer {
+    label: String,
     probability: f32,
 }
+
+/// Texts that are answered together.
+const BATCH: usize = 64;
 
 /// Bytes of answers that are printed together.
 const BUFFER: usize = 1 << 16;
@@ -71,43 +76,65 @@ impl Predict {
             None => self.documents.open(Some(self.file.as_deref().unwrap_or("-".as_ref())))?,
         };
         let mut documents = set.without_labels().documents()?;
-        let mut predictor = model.predictor();
         let (mut text, mut answers, has_colour) = (String::new(), Vec::new(), console.has_colour());
-        let mut order: Vec<usize> = Vec::new();
-        while let Some(document) = documents.next()? {
-            let p = predictor.probabilities(document.text);
-            order.clear();
-            order.extend(0..p.len());
-            order.sort_by(|&a, &b| p[b].total_cmp(&p[a]));
-            order.truncate(self.k.max(1));
-            for (i, &label) in order.iter().enumerate() {
-                let name = &model.labels()[label];
-                let tab = if i == 0 { "" } else { "\t" };
-                let _ = match self.only_labels {
-                    true => write!(text, "{tab}{name}"),
-                    false => write!(text, "{tab}{name}\t{:.4}", p[label]),
-                };
+        let mut batch: Vec<String> = Vec::new();
+        loop {
+            let document = documents.next()?;
+            let is_last = document.is_none();
+            batch.extend(document.map(|document| document.text.to_owned()));
+            let is_full = batch.len() == BATCH || batch.last().is_some_and(|t| t.len() > BUFFER);
+            if is_full || is_last {
+                self.answer(&model, &batch, has_colour, &mut text, &mut answers);
+                batch.clear();
             }
-            if console.wants_json() {
-                let answer = |&label: &usize| Answer {
-                    label: &model.labels()[label],
-                    probability: p[label],
-                };
-                answers.push(order.iter().map(answer).collect::<Vec<_>>());
-            }
-            if self.explain {
-                let explanation = predictor.explain(document.text, order[0]);
-                let _ = write!(text, "\t{}", paint(&explanation, has_colour));
-            }
-            text.push('\n');
             if text.len() > BUFFER {
                 console.result(text.trim_end_matches('\n'))?;
                 text.clear();
+            }
+            if is_last {
+                break;
             }
         }
         if !text.is_empty() {
             console.result(text.strip_suffix('\n').unwrap_or(&text))?;
         }
         console.json(&answers)
+    }
+
+    /// A line for each text, and what a script is told.
+    fn answer(
+        &self,
+        model: &Model,
+        texts: &[String],
+        has_colour: bool,
+        lines: &mut String,
+        answers: &mut Vec<Vec<Answer>>,
+    ) {
+        let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+        for (&text, p) in texts.iter().zip(model.probabilities(&texts)) {
+            let mut order: Vec<usize> = (0..p.len()).collect();
+            order.sort_by(|&a, &b| p[b].total_cmp(&p[a]));
+            order.truncate(self.k.max(1));
+            for (i, &label) in order.iter().enumerate() {
+                let name = &model.labels()[label];
+                let tab = if i == 0 { "" } else { "\t" };
+                let _ = match self.only_labels {
+                    true => write!(lines, "{tab}{name}"),
+                    false => write!(lines, "{tab}{name}\t{:.4}", p[label]),
+                };
+            }
+            if self.common.json.is_some() {
+                let answer = |&label: &usize| Answer {
+                    label: model.labels()[label].clone(),
+                    probability: p[label],
+                };
+                answers.push(order.iter().map(answer).collect());
+            }
+            if self.explain {
+                let explanation = model.explain(text, order[0]);
+                let _ = write!(lines, "\t{}", paint(&explanation, has_colour));
+            }
+            lines.push('\n');
+        }
     }
 }

@@ -106,7 +106,7 @@ impl Supervised {
         if holds_out {
             let (most, rest) = bags.split(5, self.method.seed);
             let model = train("testing", &most, &AtomicBool::new(false))?;
-            let found = Verdict::new(&model, &model.test(&rest)?);
+            let found = Verdict::new(model.labels(), &model.test(&rest)?);
             console.progress("a fifth was held back, and not learnt from:");
             found.show(&console)?;
             verdict = Some(found);
@@ -120,7 +120,7 @@ impl Supervised {
         let was_interrupted = interrupt.all_is_saved();
         if let Some(test) = &self.test {
             let test = Bags::read(&self.documents.open(Some(test))?, model.ngrams())?;
-            let found = Verdict::new(&model, &model.test(&test)?);
+            let found = Verdict::new(model.labels(), &model.test(&test)?);
             found.show(&console)?;
             verdict = Some(found);
         }

@@ -4,7 +4,6 @@ use std::{path::PathBuf, time::Instant};
 
 use clap::Args;
 use plies_console::{CommonArgs, Console, Failure, thousands};
-use plies_text::classify::Bags;
 use serde::Serialize;
 
 use super::{DEFAULT_CLASSIFIER, load_classifier};
@@ -49,18 +48,18 @@ impl Test {
         let model = load_classifier(&self.model)?;
         console.keep_apart("--model", &self.model)?;
         let began = Instant::now();
-        let bags = Bags::read(&self.documents.open(Some(&self.file))?, model.ngrams())?;
-        let verdict = Verdict::new(&model, &model.test(&bags)?);
+        let set = self.documents.open(Some(&self.file))?;
+        let verdict = Verdict::new(model.labels(), &model.test(&set)?);
         let seconds = began.elapsed().as_secs_f64();
         verdict.show(&console)?;
-        let rate = thousands((bags.len() as f64 / seconds.max(1e-9)) as usize);
+        let rate = thousands((verdict.documents as f64 / seconds.max(1e-9)) as usize);
         console.say(&format!("\n{rate} documents a second"))?;
         console.json(&Report {
             command: "test",
             version: env!("CARGO_PKG_VERSION"),
             model: self.model.display().to_string(),
-            method: model.method().name(),
-            file: bags.origin(),
+            method: model.name(),
+            file: set.source().name(),
             seconds,
             verdict,
         })

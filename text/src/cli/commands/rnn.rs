@@ -1,0 +1,248 @@
+//! `rnn`: a network that reads words in their order, from documents with labels.
+
+use std::{
+    ops::ControlFlow,
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicBool, Ordering},
+    time::Instant,
+};
+
+use clap::Args;
+use plies_console::{
+    CommonArgs, Console, Failure, Interrupt, Progress, called_as, check_writable, thousands,
+};
+use plies_text::classify::neural::{self, NeuralClassifier, NeuralSettings, Sequences};
+use serde::Serialize;
+
+use super::DEFAULT_CLASSIFIER;
+use crate::cli::{
+    labelled::{DocumentArgs, TokensName},
+    network::{EncoderName, NetworkArgs},
+    verdict::Verdict,
+};
+
+/// Train a network that reads words in their order on documents with labels
+///
+/// A recurrent network by itself; --encoder has others. Without a test set, a fifth of the documents is
+/// held back to measure accuracy. Of the rest a tenth chooses the best epoch. Ctrl-C saves the best so far.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  plies-text rnn
+  plies-text rnn reviews.csv.gz --vectors vectors.bin --encoder cnn
+  plies-text rnn train.txt --test test.txt --encoder lstm --layers 2 -o model.safetensors")]
+pub(crate) struct Rnn {
+    /// Documents with labels: fastText's format, CSV, TSV or JSON lines, compressed by gzip or not; - is
+    /// standard input [default: the embedded 3,000 sentences]
+    file: Option<PathBuf>,
+
+    /// Documents to measure the model on
+    #[arg(long, value_name = "FILE")]
+    test: Option<PathBuf>,
+
+    /// Measure nothing, and learn from all documents
+    #[arg(long, conflicts_with = "test")]
+    no_test: bool,
+
+    /// Where the model is saved
+    #[arg(long, short, value_name = "FILE", default_value = DEFAULT_CLASSIFIER)]
+    output: PathBuf,
+
+    /// What reads the words
+    #[arg(long, short, value_name = "KIND", default_value = "gru")]
+    encoder: EncoderName,
+
+    #[command(flatten)]
+    documents: DocumentArgs,
+
+    #[command(flatten)]
+    network: NetworkArgs,
+
+    /// What a word is
+    #[arg(long, value_name = "KIND", default_value = "marks")]
+    tokens: TokensName,
+
+    /// Tell capitals from small letters
+    #[arg(long)]
+    case: bool,
+
+    /// Words that occur fewer times are unknown, unless they have a vector
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    min_count: u64,
+
+    /// At most so many times through the documents [default: by their number, 4 to 60]
+    #[arg(long, value_name = "N")]
+    epochs: Option<usize>,
+
+    /// Adam's learning rate
+    #[arg(long, value_name = "RATE", default_value_t = 0.001, value_parser = crate::cli::number)]
+    lr: f64,
+
+    /// Seed of everything random
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seed: u64,
+
+    #[command(flatten)]
+    common: CommonArgs,
+}
+
+#[derive(Serialize)]
+struct Report<'a> {
+    command: &'static str,
+    version: &'static str,
+    encoder: &'static str,
+    file: &'a str,
+    documents: usize,
+    labels: usize,
+    words: usize,
+    parameters: usize,
+    model: String,
+    read_seconds: f64,
+    train_seconds: f64,
+    epochs: Vec<EpochReport>,
+    documents_per_second: f64,
+    threads: usize,
+    test: Option<Verdict>,
+    interrupted: bool,
+}
+
+#[derive(Serialize)]
+struct EpochReport {
+    loss: f64,
+    held_out_loss: Option<f64>,
+    held_out_accuracy: Option<f64>,
+}
+
+impl Rnn {
+    pub(crate) fn run(&self) -> Result<(), Failure> {
+        let console = Console::new(&self.common)?;
+        check_writable(&self.output)?;
+        console.keep_apart("--output", &self.output)?;
+        let vectors = self.network.vectors(&console)?;
+        let settings = NeuralSettings {
+            min_count: self.min_count,
+            epochs: self.epochs,
+            lr: self.lr,
+            seed: self.seed,
+            ..self.network.settings(self.encoder.encoder(), vectors)
+        };
+        let began = Instant::now();
+        let reading = self.network.reading(self.tokens, self.case);
+        let read = |file: Option<&Path>| -> Result<Sequences, Failure> {
+            Ok(Sequences::read(&self.documents.open(file)?, &reading)?)
+        };
+        let all = read(self.file.as_deref())?;
+        all.check()?;
+        let test = self.test.as_deref().map(|file| read(Some(file))).transpose()?;
+        // A fifth of a handful tells nothing.
+        let holds_out = test.is_none() && !self.no_test && all.len() >= 50;
+        let (documents, test) = match test {
+            None if holds_out => {
+                let (most, rest) = all.split(5, self.seed);
+                (most, Some(rest))
+            }
+            test => (all, test),
+        };
+        let read_seconds = began.elapsed().as_secs_f64();
+        console.progress(&format!(
+            "{}: {} documents, {} labels{}",
+            documents.origin(),
+            thousands(documents.len()),
+            thousands(documents.labels().len()),
+            match (&test, holds_out) {
+                (Some(test), true) => format!("; {} more to be tested on", thousands(test.len())),
+                _ => String::new(),
+            }
+        ));
+        let interrupt = Interrupt::handle();
+        let began = Instant::now();
+        let mut epochs = Vec::new();
+        let (model, rate) = learn(&console, &documents, &settings, &interrupt.stop(), &mut epochs)?;
+        let train_seconds = began.elapsed().as_secs_f64();
+        model.save(&self.output)?;
+        let was_interrupted = interrupt.all_is_saved();
+        let verdict = test.map(|test| model.test(&test).map(|e| Verdict::new(model.labels(), &e)));
+        let verdict = verdict.transpose()?;
+        if let Some(verdict) = &verdict {
+            verdict.show(&console)?;
+        }
+        console.say(&format!(
+            "\n{}, {} words, {} parameters, from {} documents in {:.1} s: {} a second\nsaved in {}",
+            model.encoder().name(),
+            thousands(model.vocabulary().len()),
+            thousands(model.parameter_count()),
+            thousands(documents.len()),
+            train_seconds,
+            thousands(rate as usize),
+            self.output.display()
+        ))?;
+        console.progress(&format!(
+            "try: {} predict --explain --line \"What a film!\"",
+            called_as("text")
+        ));
+        console.json(&Report {
+            command: "rnn",
+            version: env!("CARGO_PKG_VERSION"),
+            encoder: model.encoder().name(),
+            file: documents.origin(),
+            documents: documents.len(),
+            labels: documents.labels().len(),
+            words: model.vocabulary().len(),
+            parameters: model.parameter_count(),
+            model: self.output.display().to_string(),
+            read_seconds,
+            train_seconds,
+            epochs,
+            documents_per_second: rate,
+            threads: plies_tensor::threads(),
+            test: verdict,
+            interrupted: was_interrupted,
+        })?;
+        if was_interrupted {
+            let message = format!("stopped early; the best so far is in {}", self.output.display());
+            return Err(Failure::Interrupted(message));
+        }
+        Ok(())
+    }
+}
+
+/// Trains with a bar and a line for each epoch; says how many documents were read a second.
+fn learn(
+    console: &Console,
+    documents: &Sequences,
+    settings: &NeuralSettings,
+    stop: &AtomicBool,
+    epochs: &mut Vec<EpochReport>,
+) -> Result<(NeuralClassifier, f64), Failure> {
+    let progress = Progress::new(console, "training");
+    let mut rate = 0.0;
+    let mut report = |at: &neural::Progress| {
+        rate = at.documents_per_second;
+        progress.at(at.share, &format!("{} docs/s", thousands(rate as usize)));
+        if let Some(held_out) = at.held_out {
+            let accuracy = match held_out.accuracy.is_nan() {
+                true => String::new(),
+                false => format!(", {:.1} % right", 100.0 * held_out.accuracy),
+            };
+            progress.suspend(|| {
+                console.progress(&format!(
+                    "epoch {:>2} of at most {}: loss {:.3}; held back: {:.3}{accuracy}; {} docs/s",
+                    at.epoch + 1,
+                    at.epochs,
+                    at.loss,
+                    held_out.loss,
+                    thousands(rate as usize)
+                ))
+            });
+            epochs.push(EpochReport {
+                loss: at.loss,
+                held_out_loss: Some(held_out.loss),
+                held_out_accuracy: (!held_out.accuracy.is_nan()).then_some(held_out.accuracy),
+            });
+        }
+        let stops = stop.load(Ordering::SeqCst);
+        if stops { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    };
+    let model = NeuralClassifier::train_with(documents, settings, &mut report)?;
+    Ok((model, rate))
+}
