@@ -43,6 +43,8 @@ Examples:
   plies-digits --json - --quiet              one JSON object for a script
   plies-digits compare --quick               published methods side by side
   plies-digits effects --only dropout        what is said about networks, tested
+  plies-digits caption                       digits in words, letter by letter
+  plies-digits add                           sums of digits in words
   plies-digits serve                         a page to draw on
   plies-digits info                          what is there to work with
 
@@ -80,6 +82,19 @@ pub(crate) enum Command {
     /// dropout, remedies against overfitting, first weights, depth, the number of examples, units
     /// that are cut out, what the layers have learnt. Each is a few lines of src/effects.rs.
     Effects(EffectsArgs),
+    /// Train a network that says in words what it sees, letter by letter
+    ///
+    /// The digit's word, whether the pen is thin or bold, and whether the digit leans: "a bold seven
+    /// leaning right". The last two are measured on the ink (src/words.rs says how), so there is one
+    /// right caption for each image. An encoder looks at the image, a recurrent network spells; then
+    /// the test set is captioned. --image captions pictures with the network that was saved.
+    Caption(CaptionArgs),
+    /// Train a network that sees digits one after another and spells their sum
+    ///
+    /// Nobody tells it what a single digit is called, except where a sum has only one. The test: sums
+    /// of test digits by their length, also of lengths that it has never seen, beside the same network
+    /// reading each digit alone and arithmetic adding. --image adds pictures of digits.
+    Add(AddArgs),
     /// Serve a page to draw on, and answer as the pen moves
     ///
     /// The page shows the probability of each digit, the units of each layer, what speaks for the
@@ -410,6 +425,103 @@ pub(crate) struct InfoArgs {
 
     #[command(flatten)]
     pub(crate) common: CommonArgs,
+}
+
+/// What both commands that spell take.
+#[derive(Args, Debug)]
+pub(crate) struct SpellArgs {
+    /// Spell what these PNG or JPEG pictures show, with a network that was saved
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    pub(crate) image: Vec<PathBuf>,
+
+    /// Use the network in FILE and train none
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) model: Option<PathBuf>,
+
+    /// Go through the training set N times [default: 15 to caption, 8 to add]
+    #[arg(long, short, value_name = "N", value_parser = whole::<usize>, conflicts_with_all = ["model", "image"])]
+    pub(crate) epochs: Option<usize>,
+
+    /// Train on the first N examples only; 0 for all [default: 0]
+    #[arg(long, value_name = "N", value_parser = whole::<usize>, conflicts_with_all = ["model", "image"])]
+    pub(crate) limit: Option<usize>,
+
+    /// Train for a quarter of the epochs: sooner done, more mistakes
+    #[arg(long, conflicts_with_all = ["model", "image"])]
+    pub(crate) quick: bool,
+
+    /// Start all random numbers here; equal seeds give equal networks, bit for bit [default: 1]
+    #[arg(long, value_name = "N", value_parser = whole::<u64>)]
+    pub(crate) seed: Option<u64>,
+
+    /// Follow the N likeliest beginnings of a text; 1 takes the likeliest letter each time
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = beam)]
+    pub(crate) beam: usize,
+
+    /// Draw N examples with what is spelt
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = whole::<usize>)]
+    pub(crate) draw: usize,
+
+    #[command(flatten)]
+    pub(crate) data: DataArgs,
+
+    #[command(flatten)]
+    pub(crate) common: CommonArgs,
+}
+
+/// Where a network that captions is saved, and looked for.
+pub(crate) const CAPTION_FILE: &str = "plies-caption.safetensors";
+/// Where one that adds is.
+pub(crate) const ADD_FILE: &str = "plies-add.safetensors";
+
+#[derive(Args, Debug)]
+#[command(
+    allow_negative_numbers = true,
+    after_help = "\
+Examples:
+  plies-digits caption                       train, test, save
+  plies-digits caption --quick
+  plies-digits caption --image seven.png four.jpg
+  plies-digits caption --model plies-caption.safetensors --draw 12
+
+Ctrl-C stops after the current batch; the last complete epoch is saved."
+)]
+pub(crate) struct CaptionArgs {
+    /// Save the network here [default: plies-caption.safetensors]
+    #[arg(long, short, value_name = "FILE", conflicts_with_all = ["model", "image"])]
+    pub(crate) out: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) spell: SpellArgs,
+}
+
+#[derive(Args, Debug)]
+#[command(
+    allow_negative_numbers = true,
+    after_help = "\
+Examples:
+  plies-digits add                           train, test, save
+  plies-digits add --longest 3 --seed 2
+  plies-digits add --image seven.png four.jpg
+
+Ctrl-C stops after the current batch; the last complete epoch is saved."
+)]
+pub(crate) struct AddArgs {
+    /// Save the network here [default: plies-add.safetensors]
+    #[arg(long, short, value_name = "FILE", conflicts_with_all = ["model", "image"])]
+    pub(crate) out: Option<PathBuf>,
+
+    /// Learn from sums of 1 to N digits; the test goes three further [default: 5]
+    #[arg(long, value_name = "N", value_parser = whole::<usize>, conflicts_with_all = ["model", "image"])]
+    pub(crate) longest: Option<usize>,
+
+    #[command(flatten)]
+    pub(crate) spell: SpellArgs,
+}
+
+fn beam(text: &str) -> Result<usize, String> {
+    let width = text.parse().ok().filter(|n| (1..=64).contains(n));
+    width.ok_or_else(|| "it takes a whole number from 1 to 64".to_owned())
 }
 
 fn whole<T: TryFrom<u64>>(text: &str) -> Result<T, String> {

@@ -11,6 +11,7 @@
 //! - [`trial`], [`recipes`]: one method tried once; the methods that have been published, a few lines each
 //! - [`results`]: what trials have measured, in a file and as a table
 //! - [`effects`]: what is said about networks, tested
+//! - [`words`], [`speller`]: digits and sums in words, and the network that spells them
 //! - [`plot`]: figures as SVG and PNG
 //! - [`reader`]: all that a network can show of how it reads a drawing
 //! - [`terminal`]: draws digits and tables in text
@@ -31,6 +32,8 @@ pub mod reader;
 pub mod recipes;
 pub mod results;
 pub mod rules;
+pub mod speller;
 pub mod terminal;
 pub mod training;
 pub mod trial;
+pub mod words;

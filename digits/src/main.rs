@@ -18,6 +18,8 @@ fn main() -> ExitCode {
         Some(Command::Predict(args)) => commands::predict::run(&args),
         Some(Command::Compare(args)) => commands::compare::run(&args),
         Some(Command::Effects(args)) => commands::effects::run(&args),
+        Some(Command::Caption(args)) => commands::caption::run(&args),
+        Some(Command::Add(args)) => commands::add::run(&args),
         #[cfg(feature = "serve")]
         Some(Command::Serve(args)) => commands::serve::run(&args),
         Some(Command::Info(args)) => commands::info::run(&args),

@@ -8,7 +8,7 @@ use plies_nn::{
     optim::{Adam, Optimizer},
 };
 use plies_tensor::{DType, Rng, Tensor};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use thiserror::Error;
 
 use crate::idx::{N_CLASSES, PIXELS};
@@ -207,55 +207,17 @@ impl Network {
     /// # Errors
     /// A file that is missing, damaged or of something else.
     pub fn load(file: &Path) -> Result<(Network, Checkpoint), NetworkError> {
-        let refused =
-            |reason: String| NetworkError::Refused { file: file.display().to_string(), reason };
-        let io = |source| CheckpointError::Io { path: file.to_owned(), source };
-        // A device or a pipe may never end.
-        let found = fs::metadata(file).map_err(io)?;
-        if !found.is_file() {
-            return Err(refused("is not a regular file".to_owned()));
-        }
-        if found.len() > MAX_FILE {
-            return Err(refused("is too long for a network of digits".to_owned()));
-        }
-        let checkpoint = Checkpoint::load(file)?;
-        let network = Network::from_checkpoint(&checkpoint).map_err(|error| match error {
-            FromCheckpoint::Text(reason) => refused(reason),
-            FromCheckpoint::Tensors(error) => NetworkError::Checkpoint(error),
-        })?;
-        Ok((network, checkpoint))
+        read(file, Network::from_checkpoint)
     }
 
     fn from_checkpoint(checkpoint: &Checkpoint) -> Result<Network, FromCheckpoint> {
         let Some(settings) = checkpoint.get(SETTINGS) else {
             return Err(FromCheckpoint::Text(other_model(checkpoint)));
         };
-        let damaged = |what: &dyn fmt::Display| {
-            FromCheckpoint::Text(format!("its settings are damaged ({what})"))
-        };
-        let settings: Settings = serde_json::from_str(settings).map_err(|e| damaged(&e))?;
-        settings.check().map_err(|e| damaged(&e))?;
-        let epochs_done = checkpoint.epoch().map_err(|_| damaged(&"epochs"))?;
-        // Before memory is taken for what the settings promise: is it there?
-        let stored: usize = checkpoint
-            .tensors()
-            .iter()
-            .filter(|(name, _)| name.starts_with("layers."))
-            .map(|(_, tensor)| tensor.elem_count())
-            .sum();
-        if stored != settings.parameters() {
-            return Err(FromCheckpoint::Text(format!(
-                "its settings say {settings}, which has {} parameters, but it holds {stored}",
-                settings.parameters()
-            )));
-        }
+        let (settings, epochs_done) = stored(checkpoint, settings, Settings::check)?;
+        check_parameters(checkpoint, &settings, settings.parameters())?;
         let mut network = settings.build();
-        checkpoint.load_model(&mut network.mlp).map_err(FromCheckpoint::Tensors)?;
-        if let Some(name) = not_finite(checkpoint) {
-            return Err(FromCheckpoint::Text(format!(
-                "its tensor {name} holds values that are infinite or not numbers"
-            )));
-        }
+        load_finite(checkpoint, &mut network.mlp)?;
         network.epochs_done = epochs_done;
         Ok(network)
     }
@@ -274,6 +236,76 @@ impl Network {
     }
 }
 
+/// A model in a file, by what makes one of a checkpoint; the checkpoint comes too.
+pub(crate) fn read<M>(
+    file: &Path,
+    from_checkpoint: impl FnOnce(&Checkpoint) -> Result<M, FromCheckpoint>,
+) -> Result<(M, Checkpoint), NetworkError> {
+    let refused =
+        |reason: String| NetworkError::Refused { file: file.display().to_string(), reason };
+    let io = |source| CheckpointError::Io { path: file.to_owned(), source };
+    // A device or a pipe may never end.
+    let found = fs::metadata(file).map_err(io)?;
+    if !found.is_file() {
+        return Err(refused("is not a regular file".to_owned()));
+    }
+    if found.len() > MAX_FILE {
+        return Err(refused("is too long for a network of digits".to_owned()));
+    }
+    let checkpoint = Checkpoint::load(file)?;
+    let model = from_checkpoint(&checkpoint).map_err(|error| match error {
+        FromCheckpoint::Text(reason) => refused(reason),
+        FromCheckpoint::Tensors(error) => NetworkError::Checkpoint(error),
+    })?;
+    Ok((model, checkpoint))
+}
+
+/// The settings that stand in a checkpoint as this text, if they are in range, and the epochs behind it.
+pub(crate) fn stored<S: DeserializeOwned>(
+    checkpoint: &Checkpoint,
+    text: &str,
+    check: impl FnOnce(&S) -> Result<(), String>,
+) -> Result<(S, usize), FromCheckpoint> {
+    let damaged = |what: &dyn fmt::Display| {
+        FromCheckpoint::Text(format!("its settings are damaged ({what})"))
+    };
+    let settings: S = serde_json::from_str(text).map_err(|e| damaged(&e))?;
+    check(&settings).map_err(|e| damaged(&e))?;
+    let epochs_done = checkpoint.epoch().map_err(|_| damaged(&"epochs"))?;
+    Ok((settings, epochs_done))
+}
+
+/// Before memory is taken for what the settings promise: is it there?
+pub(crate) fn check_parameters(
+    checkpoint: &Checkpoint,
+    settings: &dyn fmt::Display,
+    promised: usize,
+) -> Result<(), FromCheckpoint> {
+    let tensors = checkpoint.tensors().iter();
+    let of_model = tensors.filter(|(name, _)| !name.starts_with("optimizer."));
+    let stored: usize = of_model.map(|(_, tensor)| tensor.elem_count()).sum();
+    if stored == promised {
+        return Ok(());
+    }
+    Err(FromCheckpoint::Text(format!(
+        "its settings say {settings}, which has {promised} parameters, but it holds {stored}"
+    )))
+}
+
+/// The weights of a checkpoint, if all of them are numbers.
+pub(crate) fn load_finite(
+    checkpoint: &Checkpoint,
+    model: &mut dyn Module,
+) -> Result<(), FromCheckpoint> {
+    checkpoint.load_model(model).map_err(FromCheckpoint::Tensors)?;
+    match not_finite(checkpoint) {
+        None => Ok(()),
+        Some(name) => Err(FromCheckpoint::Text(format!(
+            "its tensor {name} holds values that are infinite or not numbers"
+        ))),
+    }
+}
+
 /// The first tensor, a weight or the optimiser's, with a value that is infinite or no number.
 fn not_finite(checkpoint: &Checkpoint) -> Option<&str> {
     let mut tensors = checkpoint.tensors().iter();
@@ -289,7 +321,8 @@ pub(crate) fn is_finite(tensor: &Tensor) -> bool {
     }
 }
 
-enum FromCheckpoint {
+/// Why a checkpoint gives no model.
+pub(crate) enum FromCheckpoint {
     Text(String),
     Tensors(CheckpointError),
 }

@@ -42,7 +42,7 @@ pub fn deskew(images: &Tensor) -> Tensor {
 }
 
 /// α, and the row of the centre of mass.
-fn slant(image: &[f32; PIXELS]) -> (f32, f32) {
+pub(crate) fn slant(image: &[f32; PIXELS]) -> (f32, f32) {
     let [mut mass, mut x_mean, mut y_mean] = [0f32; 3];
     let places = || (0..PIXELS).map(|i| ((i % COLS) as f32, (i / COLS) as f32));
     for ((x, y), ink) in places().zip(image) {

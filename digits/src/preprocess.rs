@@ -363,6 +363,12 @@ fn usual_pen(ink: &Plane) -> Plane {
     if radius > 0 { changed } else { crop(&changed).unwrap_or_else(|_| ink.clone()) }
 }
 
+/// The mean width of the strokes of an image of [`PIXELS`] bytes.
+pub(crate) fn stroke_width_of(image: &[u8]) -> f32 {
+    let ink = image.iter().map(|&pixel| f32::from(pixel) / 255.0).collect();
+    stroke_width(&plane(COLS as u32, ROWS as u32, ink))
+}
+
 /// The mean width of the strokes, in pixels.
 ///
 /// A stroke of length L and width w has the mass L·w, and crossing it the grey rises and falls

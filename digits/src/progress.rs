@@ -67,7 +67,12 @@ fn epoch_line(done: &EpochDone<'_>, epochs: usize, rate: f64) -> String {
 
 fn means(loss: f64, accuracy: f64) -> String {
     let loss = if loss < 100.0 { format!("{loss:.4}") } else { format!("{loss:.1e}") };
-    format!("loss {loss}  accuracy {:.2} %", 100.0 * accuracy)
+    // Where targets are no classes, nothing is counted.
+    let accuracy = match accuracy.is_nan() {
+        true => String::new(),
+        false => format!("  accuracy {:.2} %", 100.0 * accuracy),
+    };
+    format!("loss {loss}{accuracy}")
 }
 
 /// Examples per second.
@@ -81,6 +86,11 @@ mod tests {
     use plies_nn::{Checkpoint, train::EpochEvent};
 
     use super::*;
+
+    #[test]
+    fn what_is_not_counted_is_not_told() {
+        assert_eq!(means(0.5, f64::NAN), "loss 0.5000");
+    }
 
     #[test]
     fn no_line_is_wider_than_80_columns() {

@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, atomic::AtomicBool};
 
+use plies_autograd::Var;
 use plies_nn::{
     Checkpoint, Module,
     data::Loader,
@@ -12,6 +13,7 @@ use plies_nn::{
         Training,
     },
 };
+use plies_tensor::Tensor;
 use thiserror::Error;
 
 use crate::{
@@ -122,7 +124,7 @@ pub fn train(
         let best = settings.checkpoint(&network.mlp, optimizer, network.epochs_done);
         keep = keep.beating(validation_error.unwrap_or(f64::INFINITY), best);
     }
-    let mut observer = Observer {
+    let observer = Observer {
         keep,
         held_out,
         best_epoch: network.epochs_done,
@@ -131,20 +133,36 @@ pub fn train(
         lr: settings.lr,
         watch,
     };
-    let observers: &mut [&mut dyn Callback] = &mut [&mut observer];
-    let report = train::fit(&mut network.mlp, optimizer, &cross_entropy, &loader, &fit, observers)?;
-    observer.keep.restore(&mut network.mlp)?;
-    network.epochs_done = observer.best_epoch;
-    Ok(Trained {
-        best: observer.keep.checkpoint().cloned(),
-        best_epoch: observer.best_epoch,
-        loss: observer.loss,
-        validation_error: observer.validation_error,
-        epochs: report.epochs,
-        examples: report.examples,
-        seconds: report.elapsed.as_secs_f64(),
-        stopped: report.stopped,
-    })
+    let trained = observer.fit(&mut network.mlp, optimizer, &cross_entropy, &loader, &fit)?;
+    network.epochs_done = trained.best_epoch;
+    Ok(trained)
+}
+
+/// Trains a model of any kind from its beginning, and leaves it at its last complete epoch; `settings` are the
+/// text that is kept beside it.
+///
+/// # Errors
+/// As [`train`].
+pub(crate) fn fit(
+    model: &mut dyn Module,
+    optimizer: &mut dyn Optimizer,
+    loss: &dyn Fn(&Var, &Tensor) -> Var,
+    loader: &Loader,
+    fit: &Fit,
+    settings: Checkpoint,
+    watch: &mut dyn Watch,
+) -> Result<Trained, TrainError> {
+    let keep = KeepBest::new(|event, _| Ok(-(event.epoch as f64))).with(settings);
+    let observer = Observer {
+        keep,
+        held_out: false,
+        best_epoch: 0,
+        loss: f64::NAN,
+        validation_error: None,
+        lr: optimizer.lr(),
+        watch,
+    };
+    observer.fit(model, optimizer, loss, loader, fit)
 }
 
 /// Runs the network over examples.
@@ -175,6 +193,28 @@ struct Observer<'a> {
 }
 
 impl Observer<'_> {
+    fn fit(
+        mut self,
+        model: &mut dyn Module,
+        optimizer: &mut dyn Optimizer,
+        loss: &dyn Fn(&Var, &Tensor) -> Var,
+        loader: &Loader,
+        fit: &Fit,
+    ) -> Result<Trained, TrainError> {
+        let report = train::fit(model, optimizer, loss, loader, fit, &mut [&mut self])?;
+        self.keep.restore(model)?;
+        Ok(Trained {
+            best: self.keep.checkpoint().cloned(),
+            best_epoch: self.best_epoch,
+            loss: self.loss,
+            validation_error: self.validation_error,
+            epochs: report.epochs,
+            examples: report.examples,
+            seconds: report.elapsed.as_secs_f64(),
+            stopped: report.stopped,
+        })
+    }
+
     fn diverged(&self, epoch: usize, loss: f64) -> TrainError {
         TrainError::Callback(Box::new(Diverged { epoch: epoch + 1, loss, lr: self.lr }))
     }

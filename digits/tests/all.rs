@@ -6,3 +6,4 @@ mod commands;
 mod gpu;
 mod idx;
 mod resume;
+mod spell;

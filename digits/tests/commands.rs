@@ -462,7 +462,7 @@ fn help_shows_every_option_with_examples() {
     for part in ["Examples:", "train", "evaluate", "predict", "info", "Exit status"] {
         assert!(help.contains(part), "{help}");
     }
-    for command in ["train", "evaluate", "predict", "info"] {
+    for command in ["train", "evaluate", "predict", "caption", "add", "info"] {
         let help = answer(folder.path(), &[command, "--help"]);
         for part in ["Examples:", "--seed", "--threads", "--json", "--quiet"] {
             assert!(help.contains(part), "{command}: {help}");
@@ -987,6 +987,49 @@ fn training_goes_on_when_nobody_reads_its_progress() {
         .unwrap();
     assert!(status.success());
     assert!(folder.path().join("net.st").exists());
+}
+
+/// A few steps of training: what is spelt is nonsense, what is told of it is right.
+#[test]
+fn digits_are_spelt_trained_tested_and_from_pictures() {
+    let folder = folder();
+    let at = folder.path();
+    fs::write(at.join("7.png"), png(0)).unwrap();
+    let small = ["--data", "data", "--limit", "200", "--epochs", "1"];
+    for (command, file, checked) in [
+        ("caption", "plies-caption.safetensors", "captions"),
+        ("add", "plies-add.safetensors", "lengths"),
+    ] {
+        let missing = mistake(at, &[command, "--image", "7.png"]);
+        assert!(
+            missing.contains(&format!("{file}: no such file; train a network first: ")),
+            "{missing}"
+        );
+        let report = json(at, &[&[command], &small[..]].concat());
+        assert_eq!((&report["command"], &report["checkpoint"]), (&command.into(), &file.into()));
+        assert_eq!((&report["train_examples"], &report["epochs"]), (&200.into(), &1.into()));
+        let again = json(at, &[command, "--data", "data", "--model", file]);
+        assert_eq!(again[checked], report[checked]);
+        assert_eq!(again["train_loss"], Value::Null);
+        let shown = run(at, &[command, "--data", "data", "--model", file, "--draw", "2"]);
+        let shown = text(&shown.stdout);
+        assert!(shown.contains("95 % interval") && shown.is_ascii(), "{shown}");
+        assert!(shown.lines().all(|line| line.chars().count() <= 80), "{shown}");
+        assert!(mistake(at, &[command, "--model", "7.png"]).contains("7.png: "), "{command}");
+        assert!(mistake(at, &[command, "--image", file]).contains("is no picture"), "{command}");
+        assert!(mistake(at, &[command, "--limit", "9", "--model", file]).contains("--limit"));
+        let shown = answer(at, &[command, "--image", "7.png", "7.png", "--beam", "2"]);
+        assert!(shown.contains("7.png") && shown.contains('%'), "{shown}");
+    }
+    let report = json(at, &["add", "--image", "7.png", "7.png"]);
+    assert_eq!(report["sums"].as_array().unwrap().len(), 4);
+    assert_eq!(report["read"].as_array().unwrap().len(), 2);
+    let many = ["7.png"; 12];
+    assert!(
+        mistake(at, &[&["add", "--image"], &many[..]].concat()).contains("12 pictures are more")
+    );
+    let other = mistake(at, &["add", "--model", "plies-caption.safetensors"]);
+    assert!(other.contains("is a network that spells captions; caption uses it"), "{other}");
 }
 
 /// `cargo test -p plies-digits --features serve`

@@ -4,6 +4,7 @@
 mod check;
 mod checkpoint;
 pub mod data;
+mod decode;
 pub mod init;
 mod layers;
 mod lengths;
@@ -22,6 +23,7 @@ pub use plies_autograd::Var;
 pub use plies_tensor;
 
 pub use checkpoint::{Checkpoint, CheckpointError, Differences};
+pub use decode::{BeamSearch, Written};
 pub use layers::*;
 pub use module::{Module, Pass};
 pub use visitor::{Visitor, VisitorMut};

@@ -9,8 +9,9 @@ use plies_tensor::{Device, Rng, Tensor};
 use crate::onnx::{self, Graph, Value};
 use crate::visitor::{Found, FoundMut, Visitor, VisitorMut};
 
-/// How a forward pass is meant: training, with the random numbers it may draw, or evaluation; and how
-/// long the sequences of the batch are, if they are not all of one length.
+/// How a forward pass is meant: training, with the random numbers it may draw, or evaluation; how long the
+/// sequences of the batch are, if they are not all of one length; and what should come out, for a model that
+/// is told as it goes along.
 ///
 /// It is an argument rather than a hidden state of the layers, so that a model can be evaluated
 /// while it is being trained, and the same seed always drops the same units.
@@ -26,17 +27,18 @@ use crate::visitor::{Found, FoundMut, Visitor, VisitorMut};
 pub struct Pass {
     rng: Option<Rng>,
     lengths: Option<Arc<[usize]>>,
+    targets: Option<Tensor>,
 }
 
 impl Pass {
     /// Nothing random: dropout passes everything.
     pub fn eval() -> Self {
-        Pass { rng: None, lengths: None }
+        Pass { rng: None, lengths: None, targets: None }
     }
 
     /// Training, with random numbers from `rng`.
     pub fn train(rng: Rng) -> Self {
-        Pass { rng: Some(rng), lengths: None }
+        Pass { rng: Some(rng), lengths: None, targets: None }
     }
 
     /// The same for sequences that have so many steps each, and padding after them: layers along time
@@ -57,6 +59,49 @@ impl Pass {
     /// How many steps each sequence has, unless all have as many as there are.
     pub fn lengths(&self) -> Option<Arc<[usize]>> {
         self.lengths.clone()
+    }
+
+    /// The same with what the batch's outputs should be, for a model that writes a sequence and is given the
+    /// right beginning of it at each step (teacher forcing). [`fit`](crate::train::fit) says so in training,
+    /// and when it measures held-out examples; nobody does where a model is used.
+    ///
+    /// # Source
+    /// Williams, Zipser: A learning algorithm for continually running fully recurrent neural networks (1989).
+    ///
+    /// # Example
+    /// ```
+    /// use plies_nn::{Embedding, Module, Pass, Var, Visitor, VisitorMut};
+    /// use plies_tensor::{Rng, Tensor};
+    ///
+    /// /// The letter that comes next, from the one before; the first comes after letter 0.
+    /// struct Bigrams(Embedding);
+    /// impl Module for Bigrams {
+    ///     fn forward(&self, x: &Var, pass: &mut Pass) -> Var {
+    ///         let word = pass.targets().expect("it only learns"); // [B, T]
+    ///         let before = word.pad(1, 1, 0, 0.0).slice(1, ..word.dim(1));
+    ///         assert_eq!((x.dim(0), before.to_vec::<i32>().unwrap()), (1, vec![0, 2, 1]));
+    ///         self.0.of(&before) // logits [B, T, V]
+    ///     }
+    /// #   fn visit(&self, visitor: &mut Visitor<'_>) {
+    /// #       visitor.child("table", &self.0);
+    /// #   }
+    /// #   fn visit_mut(&mut self, visitor: &mut VisitorMut<'_>) {
+    /// #       visitor.child("table", &mut self.0);
+    /// #   }
+    ///     // …
+    /// }
+    /// let model = Bigrams(Embedding::new(3, 3, &mut Rng::new(1)));
+    /// let mut pass = Pass::eval().with_targets(Some(Tensor::from([[2, 1, 0]])));
+    /// assert_eq!(model.forward(&Var::constant(Tensor::from([7])), &mut pass).dims(), [1, 3, 3]);
+    /// ```
+    #[doc(alias = "teacher forcing")]
+    pub fn with_targets(self, targets: Option<Tensor>) -> Self {
+        Pass { targets, ..self }
+    }
+
+    /// What the outputs should be, where that is known.
+    pub fn targets(&self) -> Option<&Tensor> {
+        self.targets.as_ref()
     }
 
     /// Whether this is a training pass.

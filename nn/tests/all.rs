@@ -7,6 +7,7 @@ mod augment;
 mod callbacks;
 mod checkpoint;
 mod complete;
+mod decode;
 mod embedding;
 mod golden;
 mod interop;

@@ -1,5 +1,7 @@
 //! One file for each command, and what several of them share.
 
+pub(crate) mod add;
+pub(crate) mod caption;
 pub(crate) mod compare;
 pub(crate) mod device;
 pub(crate) mod effects;
@@ -8,6 +10,7 @@ pub(crate) mod info;
 pub(crate) mod predict;
 #[cfg(feature = "serve")]
 pub(crate) mod serve;
+mod spell;
 pub(crate) mod train;
 mod trials;
 

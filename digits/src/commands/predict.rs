@@ -119,7 +119,8 @@ fn names(given: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
     Ok(given.to_vec())
 }
 
-fn read(file: &Path) -> Result<Digit, Failure> {
+/// A picture as MNIST would hold it.
+pub(super) fn read(file: &Path) -> Result<Digit, Failure> {
     let digit = if file == Path::new("-") {
         preprocess::read_digit(io::stdin().lock())
     } else if file.is_dir() {
@@ -130,7 +131,7 @@ fn read(file: &Path) -> Result<Digit, Failure> {
     digit.map_err(|error| Failure::at(Path::new(shown(file).as_str()), error))
 }
 
-fn shown(file: &Path) -> String {
+pub(super) fn shown(file: &Path) -> String {
     if file == Path::new("-") { "standard input".to_owned() } else { file.display().to_string() }
 }
 

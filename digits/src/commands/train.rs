@@ -2,7 +2,9 @@
 
 use std::{
     borrow::Cow,
+    ops::Range,
     path::{Path, PathBuf},
+    sync::{Arc, atomic::AtomicBool},
 };
 
 use plies_console::{
@@ -14,7 +16,11 @@ use plies_digits::{
     network::{Network, Settings},
     training::{self, EpochDone, Trained, Watch},
 };
-use plies_nn::{CheckpointError, Module, optim::Adam, train::BatchEvent};
+use plies_nn::{
+    CheckpointError, Module,
+    optim::Adam,
+    train::{BatchEvent, TrainError},
+};
 use plies_tensor::Device;
 use serde::Serialize;
 
@@ -139,40 +145,11 @@ pub(crate) fn learn(args: &TrainArgs, console: &Console) -> Result<Learnt, Failu
     ));
     let interrupt = Interrupt::handle();
     let validation_examples = validation.as_ref().map_or(0, Examples::len);
-    let stop = interrupt.stop();
-    let (trained, mut autosave) = {
-        let mut watching = Watching {
-            progress: Training::new(console, network.epochs_done, settings.epochs),
-            autosave: Autosave::new(&out),
-            is_failing: false,
-        };
-        let trained =
-            training::train(&mut network, &mut optimizer, train, validation, stop, &mut watching);
-        (trained, watching.autosave)
-    };
-    let trained = trained.map_err(|error| match autosave.is_saved() {
-        true => {
-            let file = out.display();
-            Failure::BadInput(format!("{error}; the best epoch before that is saved in {file}"))
-        }
-        false => error.into(),
+    let epochs = network.epochs_done..settings.epochs;
+    let go_on = format!("go on with {} train --resume {}", called_as("digits"), out.display());
+    let (trained, saved) = watched(console, &interrupt, &out, epochs, &go_on, |stop, watch| {
+        training::train(&mut network, &mut optimizer, train, validation, stop, watch)
     })?;
-    let Some(best) = &trained.best else {
-        return Err(Failure::Interrupted(
-            "stopped before the first epoch was complete; nothing is saved".to_owned(),
-        ));
-    };
-    let saved = autosave.finish(best).map_err(|error| Failure::BadInput(not_saved(error)));
-    if trained.stopped {
-        saved?;
-        return Err(Failure::Interrupted(format!(
-            "stopped; epoch {} is saved in {}; go on with {} train --resume {}",
-            trained.best_epoch,
-            out.display(),
-            called_as("digits"),
-            out.display()
-        )));
-    }
     Ok(Learnt {
         network,
         trained,
@@ -192,15 +169,7 @@ fn report(args: &TrainArgs, console: &Console, learnt: &Learnt) -> Result<(), Fa
     let Learnt { network, trained, test, out, .. } = learnt;
     let (settings, is_saved) = (&network.settings, learnt.saved.is_ok());
     let evaluation = evaluate(network, test, out)?;
-    let took = format!(
-        "trained for {:.1} s, {} examples/s",
-        trained.seconds,
-        thousands(rate(trained) as usize)
-    );
-    match is_saved {
-        true => console.say(&format!("{took}; saved in {}", out.display()))?,
-        false => console.say(&took)?,
-    }
+    say_took(console, trained, is_saved.then_some(out.as_path()))?;
     let test = show_test(console, &args.drawn, test, &evaluation)?;
     if is_saved {
         console.say(&next(out))?;
@@ -231,6 +200,48 @@ fn report(args: &TrainArgs, console: &Console, learnt: &Learnt) -> Result<(), Fa
         train_seconds: trained.seconds,
         examples_per_second: rate(trained),
     })
+}
+
+/// Runs a training that draws its progress, saves the best epoch so far in `out`, and stops at Ctrl-C. What
+/// comes with it says whether the best is saved; `go_on` is the advice to whoever stopped it.
+pub(super) fn watched(
+    console: &Console,
+    interrupt: &Interrupt,
+    out: &Path,
+    epochs: Range<usize>,
+    go_on: &str,
+    train: impl FnOnce(Arc<AtomicBool>, &mut dyn Watch) -> Result<Trained, TrainError>,
+) -> Result<(Trained, Result<(), Failure>), Failure> {
+    let mut watching = Watching {
+        progress: Training::new(console, epochs.start, epochs.end),
+        autosave: Autosave::new(out),
+        is_failing: false,
+    };
+    let trained = train(interrupt.stop(), &mut watching);
+    let Watching { progress, mut autosave, .. } = watching;
+    drop(progress);
+    let trained = trained.map_err(|error| match autosave.is_saved() {
+        true => {
+            let file = out.display();
+            Failure::BadInput(format!("{error}; the best epoch before that is saved in {file}"))
+        }
+        false => error.into(),
+    })?;
+    let Some(best) = &trained.best else {
+        return Err(Failure::Interrupted(
+            "stopped before the first epoch was complete; nothing is saved".to_owned(),
+        ));
+    };
+    let saved = autosave.finish(best).map_err(|error| Failure::BadInput(not_saved(error)));
+    if trained.stopped {
+        saved?;
+        return Err(Failure::Interrupted(format!(
+            "stopped; epoch {} is saved in {}; {go_on}",
+            trained.best_epoch,
+            out.display(),
+        )));
+    }
+    Ok((trained, saved))
 }
 
 /// Draws the progress and saves the best network.
@@ -326,7 +337,18 @@ fn hold_out(settings: &Settings, train: &mut Examples) -> Result<Option<Examples
     Ok((settings.validation > 0).then(|| train.split_off_last(settings.validation)))
 }
 
-fn rate(trained: &Trained) -> f64 {
+/// How long it took, and where it is saved.
+pub(super) fn say_took(
+    console: &Console,
+    trained: &Trained,
+    saved: Option<&Path>,
+) -> Result<(), Failure> {
+    let saved = saved.map_or(String::new(), |file| format!("; saved in {}", file.display()));
+    let rate = thousands(rate(trained) as usize);
+    console.say(&format!("trained for {:.1} s, {rate} examples/s{saved}", trained.seconds))
+}
+
+pub(super) fn rate(trained: &Trained) -> f64 {
     trained.examples as f64 / trained.seconds.max(1e-9)
 }
 

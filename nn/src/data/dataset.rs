@@ -7,7 +7,7 @@ use plies_tensor::{Device, Tensor};
 pub struct Batch {
     /// What the model sees, one example for each index of the first axis.
     pub inputs: Tensor,
-    /// What it should answer.
+    /// What it should answer; in training the model can look, through [`Pass::targets`](crate::Pass::targets).
     pub targets: Tensor,
     /// How many steps of each example are its own, where inputs are sequences [B, T, ...] that are padded
     /// to the longest: what layers along time read, through [`Pass::with_lengths`](crate::Pass::with_lengths).

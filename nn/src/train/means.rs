@@ -175,7 +175,8 @@ pub(super) fn measure(
     for batch in loader.epoch(0) {
         let (n, targets) = (batch.len(), batch.targets.clone());
         let batch = batch.to_device(&device)?;
-        let mut pass = Pass::eval().with_lengths(batch.lengths);
+        let told = Some(batch.targets.clone());
+        let mut pass = Pass::eval().with_lengths(batch.lengths).with_targets(told);
         let output = no_grad(|| model.forward(&Var::constant(batch.inputs), &mut pass));
         let loss = no_grad(|| loss(&output, &batch.targets));
         tally.push(Outcome::new(loss.value(), classes(output.value(), &targets), n))?;

@@ -365,7 +365,8 @@ pub(super) fn descend(
 ) -> plies_tensor::Result<Outcome> {
     let (n, targets) = (batch.len(), batch.targets.clone());
     let batch = batch.to_device(&model.device())?;
-    let mut pass = Pass::train(rng).with_lengths(batch.lengths);
+    let told = Some(batch.targets.clone());
+    let mut pass = Pass::train(rng).with_lengths(batch.lengths).with_targets(told);
     let output = model.forward(&Var::constant(batch.inputs), &mut pass);
     let classes = classes(output.value(), &targets);
     // With the loss goes the graph, which holds the parameters' values; without it a step overwrites them.
