@@ -1,12 +1,16 @@
 //! Whole training steps on a graphics processor, which must lead where the CPU's lead. Without one these
 //! tests are left out, and say so; with `PLIES_GPU` there must be the one that it names.
 
+use std::sync::Arc;
+
 use plies_autograd::Var;
 use plies_gpu::Gpu;
 use plies_nn::{
     Activation, Conv2d, Dropout, Flatten, Linear, MaxPool2d, Mlp, Module, Pass, Sequential,
+    data::{Loader, TensorDataset},
     loss::cross_entropy,
     optim::{Adam, Optimizer},
+    train::{BatchEvent, Callback, EpochEvent, Fit, Flow, Position, TrainError, Training, fit},
 };
 use plies_tensor::{Conv, DType, Device, Pool, Rng, Tensor};
 
@@ -123,5 +127,53 @@ fn an_mlp_that_moves_to_a_device_and_back_is_the_same() {
     for ((name, p), before) in mlp.named_parameters().iter().zip(before) {
         let vec = |t: &Tensor| t.to_vec::<f32>().unwrap();
         assert_eq!(vec(p.value()), vec(&before), "{name}");
+    }
+}
+
+/// What a training says, and whether it has to say it at once.
+struct Watch {
+    waits: bool,
+    batches: Vec<(usize, f64)>,
+    epochs: Vec<[f64; 2]>,
+}
+
+impl Callback for Watch {
+    fn wants_loss(&mut self, _: &Position) -> bool {
+        self.waits
+    }
+
+    fn on_batch(&mut self, event: &BatchEvent, _: &mut Training<'_>) -> Result<Flow, TrainError> {
+        self.batches.push((event.examples, event.batch_loss));
+        Ok(Flow::Continue)
+    }
+
+    fn on_epoch(&mut self, event: &EpochEvent, _: &mut Training<'_>) -> Result<Flow, TrainError> {
+        self.epochs.push([event.loss, event.accuracy]);
+        Ok(Flow::Continue)
+    }
+}
+
+#[test]
+fn a_training_that_does_not_wait_for_its_losses_comes_to_the_same() {
+    let Some(gpu) = open() else { return };
+    let (x, classes) = batch(0, 160);
+    let loader = Loader::new(Arc::new(TensorDataset::new(x, classes)), 8);
+    let run = |waits| {
+        let mut model = Mlp::new(&[784, 10], Activation::Relu, &mut Rng::new(1));
+        model.to_device(&gpu.device()).unwrap();
+        let mut watch = Watch { waits, batches: Vec::new(), epochs: Vec::new() };
+        let (mut optimizer, settings) = (Adam::new(1e-3), Fit::epochs(2));
+        let callbacks: &mut [&mut dyn Callback] = &mut [&mut watch];
+        fit(&mut model, &mut optimizer, &cross_entropy, &loader, &settings, callbacks).unwrap();
+        watch
+    };
+    let [waiting, not] = [true, false].map(run);
+    assert_eq!(waiting.epochs, not.epochs);
+    let epochs = waiting.batches.chunks(20).zip(not.batches.chunks(20));
+    for (waiting, not) in epochs {
+        for (i, (examples, loss)) in not.iter().enumerate() {
+            // The first is known at once, the others 16 batches later.
+            assert_eq!((*examples, *loss), (8 * (i + 1), waiting[i.saturating_sub(16)].1));
+        }
     }
 }

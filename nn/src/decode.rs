@@ -16,7 +16,7 @@ use plies_tensor::{DType, Result, Tensor};
 ///
 /// ```
 /// use plies_nn::BeamSearch;
-/// use plies_tensor::Tensor;
+/// use plies_tensor::{Elementwise, Tensor};
 /// let next = |before: i32| match before {
 ///     0 => [0.0f32, 0.6, 0.4], // of the end, 1 and 2
 ///     1 => [0.5, 0.25, 0.25],
@@ -26,7 +26,7 @@ use plies_tensor::{DType, Result, Tensor};
 ///     let search = BeamSearch::new(width, 0, 10);
 ///     let step = |tokens: &Tensor, _rows: &[usize]| {
 ///         let rows: Vec<f32> = tokens.to_vec::<i32>()?.into_iter().flat_map(next).collect();
-///         Ok(Tensor::from_vec(rows, [tokens.dim(0), 3]).log()) // logits [N, V]
+///         Ok(Tensor::from_vec(rows, [tokens.dim(0), 3]).ln()) // logits [N, V]
 ///     };
 ///     search.run(1, step).unwrap().remove(0)
 /// };
