@@ -8,7 +8,7 @@
 //! leaning        by μ_xy / μ_yy columns a row, to the left above 1/4, to the right below -1/4
 //! ```
 //!
-//! A quarter of MNIST is thin and a quarter bold; three in ten lean to the right, one in ten to the left. There are
+//! Of the test set 21 % is thin and 26 % bold; 27 % lean to the right, 9 % to the left. There are
 //! 90 captions: "a thin seven leaning right", "a four", "an eight leaning left".
 
 use std::fmt::Write;

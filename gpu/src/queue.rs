@@ -261,6 +261,9 @@ impl Queue {
         };
         let mut recorder = self.recorder();
         recorder.pass = None;
+        // What is written to these blocks next, even by others who get them, has to wait for the copy.
+        let batch = recorder.batch;
+        parts.iter().map(|part| part.0).chain([note]).for_each(|memory| memory.use_in(batch));
         let encoder = recorder
             .encoder
             .get_or_insert_with(|| self.device.create_command_encoder(&Default::default()));

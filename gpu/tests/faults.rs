@@ -91,6 +91,13 @@ fn what_is_fetched_is_what_was_there_and_waits_only_where_it_is_read() {
     // One that nobody reads does no harm.
     let _ = x.fetch();
     assert_eq!(x.to_vec::<f32>().unwrap(), [20.0; 5]);
+    // Nor does it change when its memory becomes somebody else's.
+    let ours = Tensor::from_vec(vec![1.0f32], [1]).to_device(&device).unwrap();
+    let fetch = ours.fetch();
+    drop(ours);
+    let theirs = Tensor::from_vec(vec![2.0f32], [1]).to_device(&device).unwrap();
+    assert_eq!(fetch.item().unwrap(), 1.0);
+    assert_eq!(theirs.item().unwrap(), 2.0);
 }
 
 #[test]

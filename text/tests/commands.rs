@@ -169,7 +169,8 @@ pub(crate) fn begun(
 
 #[cfg(unix)]
 pub(crate) fn interrupt(child: &Child) {
-    let kill = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    // Not SIGINT, which is ignored in whatever a shell has put into the background.
+    let kill = Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
     assert!(kill.success());
 }
 
@@ -223,12 +224,12 @@ fn ctrl_c_before_there_is_something_to_save_leaves_the_old_file() {
     let (mut counts, mut stderr) = begun(at, &["skipgram", "long.gz", "-o", "old"], "");
     std::thread::sleep(std::time::Duration::from_millis(300));
     interrupt(&counts);
-    assert_eq!(counts.wait().unwrap().signal(), Some(2));
+    assert_eq!(counts.wait().unwrap().signal(), Some(15));
     assert_eq!(stderr.read_line(&mut String::new()).unwrap(), 0);
 
     let arguments = ["supervised", "--method", "fasttext", "--epochs", "100000", "-o", "old"];
     let (mut tests, _stderr) = begun(at, &arguments, "documents");
     interrupt(&tests);
-    assert_eq!(tests.wait().unwrap().signal(), Some(2));
+    assert_eq!(tests.wait().unwrap().signal(), Some(15));
     assert_eq!(fs::read(at.join("old")).unwrap(), b"old");
 }

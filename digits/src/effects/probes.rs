@@ -54,7 +54,7 @@ impl Module for Probe<'_> {
 
 fn measure(lab: &Lab<'_>, _: usize, seed: u64) -> Result<Vec<f64>, TrialError> {
     let examples = lab.all();
-    let part = |i: usize| Plan::epochs(6).part(i as f64 / 5.0, (i + 1) as f64 / 3.0);
+    let part = |i: usize| Plan::epochs(6).part(i as f64 / 5.0, (i + 1) as f64 / 5.0);
     let mut model = mlp(seed, &[UNITS; LAYERS]);
     lab.train(seed, &examples, &mut model, &mut adam(), part(0))?;
     let mut errors = Vec::new();

@@ -39,6 +39,8 @@ const LONGEST: usize = 64;
 
 /// The largest vocabulary: GPT-4o's is half as large.
 const MOST: usize = 1 << 19;
+/// Bytes of the longest token.
+const LONGEST_TOKEN: usize = 1 << 12;
 
 /// A vocabulary of byte sequences, and how texts become its numbers.
 ///
@@ -146,6 +148,10 @@ impl Bpe {
             let Some((pair, count)) = row.most_frequent() else { break };
             if (count as u64) < min_count {
                 break;
+            }
+            // Of a run of one character the pair that would be longer than a file may hold is left apart.
+            if pair.iter().map(|&token| bpe.token(token).len()).sum::<usize>() > LONGEST_TOKEN {
+                continue;
             }
             let token = match bpe.ranks.get(&pair) {
                 // Another way to one of its tokens was found since.
@@ -357,7 +363,7 @@ impl Bpe {
                 return Err(wrong(format!("{text:?} is there twice")));
             }
             let length = pair.iter().map(|&token| bpe.token(token).len()).sum::<usize>();
-            if bpe.len() == MOST || length > 1 << 12 {
+            if bpe.len() == MOST || length > LONGEST_TOKEN {
                 return Err(wrong(format!(
                     "makes a token of {length} bytes or more than {MOST} tokens; is it damaged?"
                 )));

@@ -107,8 +107,8 @@ struct Streams {
 }
 
 /// Batches of `streams` windows of `steps` tokens each, in the order of the text. What is left at the end,
-/// less than a window of each stream, is not read; of a text that is shorter than one, windows and streams
-/// are fewer.
+/// less than a window of each stream, is not read; windows of a text that is shorter than one are as long as
+/// it is. There are more tokens than streams.
 ///
 /// # Shapes
 /// inputs [B, 1 + T]: whether the stream goes on (1) or begins (0), and the tokens; targets [B, T]: the

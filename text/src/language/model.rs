@@ -359,11 +359,21 @@ impl LanguageModel {
         architecture.check().map_err(|error| wrong(&error.to_string()))?;
         let codec = Codec::load(file, "codec", origin)?;
         // Before memory is taken for what the text says, the file has to hold as much.
-        let table = file.tensors().get("embedding.weight");
-        let last = file.tensors().get(&format!("layers.{}.weight_hh_l0", layers - 1));
-        let (_, units) = architecture.widths(layers - 1);
-        if table.is_none_or(|t| t.dims() != [codec.len(), embedding])
-            || last.is_none_or(|t| t.dims().get(1) != Some(&units))
+        let has = |name: &str, dims: [usize; 2]| {
+            file.tensors().get(name).is_some_and(|tensor| tensor.dims() == dims)
+        };
+        let gates = if cell == Cell::Lstm { 4 } else { 3 };
+        let has_layer = |l: usize| {
+            let (inputs, units) = architecture.widths(l);
+            let weight = |of: &str, inputs| {
+                has(&format!("layers.{l}.weight_{of}_l0"), [gates * units, inputs])
+            };
+            weight("ih", inputs) && weight("hh", units)
+        };
+        let (_, last) = architecture.widths(layers - 1);
+        if !has("embedding.weight", [codec.len(), embedding])
+            || !(tied || has("output.weight", [codec.len(), last]))
+            || !(0..layers).all(has_layer)
         {
             return Err(wrong("holds other tensors than it says; is it damaged?"));
         }

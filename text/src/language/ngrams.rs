@@ -38,7 +38,7 @@ struct Level {
 /// let model = KneserNey::train(&[0, 1, 2, 0, 1, 2, 0, 1, 2], 3, 3);
 /// assert!(model.probability(&[0, 1], 2) > 0.8);
 /// ```
-#[doc(alias("n-gram language model", "modified Kneser-Ney"))]
+#[doc(alias("n-gram language model", "interpolated Kneser-Ney"))]
 #[derive(Clone, Debug)]
 pub struct KneserNey {
     vocabulary: usize,

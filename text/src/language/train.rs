@@ -157,6 +157,15 @@ pub fn train(
     report: &mut dyn FnMut(&Progress),
 ) -> Result<Trained> {
     settings.check()?;
+    for (what, numbers) in [("to learn from", &corpus.train), ("held out", &corpus.held_out)] {
+        let (n, batch) = (numbers.len(), settings.batch);
+        if (1..=batch).contains(&n) {
+            let reason = format!(
+                "is {batch}, and there are {n} tokens {what}; each stream takes two or more"
+            );
+            return Err(Error::setting("batch", format!("{reason}: lower it, or give more text")));
+        }
+    }
     let model = LanguageModel::new(corpus.codec.clone(), settings.architecture, settings.seed)?;
     let description = model.description();
     let mut reader = Reader::new(model, settings.batch);

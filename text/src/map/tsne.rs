@@ -21,7 +21,7 @@ use crate::{Error, Result, classify::parallel::map_parts};
 ///
 ///   ∂/∂yᵢ = 4 Σⱼ (pᵢⱼ − qᵢⱼ) (1 + |yᵢ − yⱼ|²)⁻¹ (yᵢ − yⱼ)
 ///
-/// Only the 3 × perplexity nearest neighbours are looked at, found exactly; points far away push together, as
+/// Only the 3 × perplexity nearest neighbours are looked at, found by comparing all; points far away push together, as
 /// [`theta`](Tsne::theta) says, so a step takes O(N log N). Points begin as the first two principal components,
 /// small, so that a seed changes little. The result does not depend on the number of threads.
 ///
@@ -240,7 +240,10 @@ impl Affinities {
 /// For each row its `k` nearest others, by squared distance, row-major.
 fn nearest(rows: &[f32], dim: usize, k: usize) -> Vec<(f32, u32)> {
     let n = rows.len() / dim;
+    // Around the mean, so that little is lost where the rows are far from zero and near each other.
     let all = Tensor::from_vec(rows.to_vec(), [n, dim]);
+    let all = &all - &all.mean(&[0], true);
+    let rows = all.to_vec::<f32>().expect("the CPU does not fail");
     let squares: Vec<f32> =
         rows.chunks_exact(dim).map(|row| row.iter().map(|x| x * x).sum()).collect();
     let mut near = Vec::with_capacity(n * k);
@@ -258,7 +261,11 @@ fn nearest(rows: &[f32], dim: usize, k: usize) -> Vec<(f32, u32)> {
                 let by_distance =
                     |a: &(f32, u32), b: &(f32, u32)| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1));
                 found.select_nth_unstable_by(k - 1, by_distance);
-                near.extend(&found[..k]);
+                let exact = |j: u32| {
+                    let [a, b] = [from + i, j as usize].map(|row| &rows[row * dim..][..dim]);
+                    a.iter().zip(b).map(|(a, b)| (a - b) * (a - b)).sum::<f32>()
+                };
+                near.extend(found[..k].iter().map(|&(_, j)| (exact(j), j)));
             }
             near
         });

@@ -267,7 +267,9 @@ impl Seq2Seq {
         let [texts, answers] = [&codecs[0], &codecs[1]].map(|codec| codec.len() + FIRST as usize);
         if dims("source.weight") != Some(vec![texts, embedding])
             || dims("output.weight") != Some(vec![answers, hidden])
+            || dims("target.weight") != Some(vec![answers, embedding])
             || dims("bridge.weight") != Some(vec![hidden, hidden])
+            || dims("encoder.weight_ih_l0").and_then(|dims| dims.get(1).copied()) != Some(embedding)
         {
             return Err(wrong("holds other tensors than it says; is it damaged?"));
         }

@@ -69,8 +69,10 @@ impl Pairs {
         Pairs { rows }
     }
 
-    /// `n` different words of 3 to `most` small letters, and the same backwards.
+    /// `n` different words of 3 to `most` small letters, and the same backwards; no more than half of those of
+    /// `most` letters.
     pub fn backwards(n: usize, most: u32, seed: u64) -> Pairs {
+        let n = n.min(26usize.saturating_pow(most.max(3)) / 2);
         let (mut draws, mut seen) = (Stream::new(seed, [2, 0]), HashSet::new());
         let mut rows = Vec::new();
         while rows.len() < n {

@@ -131,7 +131,9 @@ impl NeuralClassifier {
         // whatever that says of sizes.
         let numbers: usize = file.tensors().values().map(Tensor::elem_count).sum();
         let of_scores = Layers::width(&settings).saturating_mul(labels.len());
-        let needed = Layers::least_numbers(&settings).max(of_scores);
+        let width = Layers::width(&settings);
+        let of_pool = if pooling == Pooling::Attention { width.saturating_mul(width) } else { 0 };
+        let needed = Layers::least_numbers(&settings).max(of_scores).max(of_pool);
         if needed > numbers {
             let reason = format!("{numbers} numbers, where {needed} are needed; is it damaged?");
             return Err(wrong(reason));

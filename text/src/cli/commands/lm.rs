@@ -17,6 +17,7 @@ use plies_text::{
 };
 use serde::Serialize;
 
+use super::nothing_to_save;
 use crate::cli::{number, text::open};
 
 /// Where a model is saved, and looked for, unless the command line says otherwise.
@@ -403,6 +404,9 @@ fn learn(
             )),
         }
     })?;
+    if trained.stopped && trained.epochs == 0 {
+        return Err(nothing_to_save());
+    }
     trained.model.save(out)?;
     Ok(trained)
 }

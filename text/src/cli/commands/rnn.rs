@@ -14,7 +14,7 @@ use plies_console::{
 use plies_text::classify::neural::{self, NeuralClassifier, NeuralSettings, Sequences};
 use serde::Serialize;
 
-use super::DEFAULT_CLASSIFIER;
+use super::{DEFAULT_CLASSIFIER, nothing_to_save};
 use crate::cli::{
     labelled::{DocumentArgs, TokensName},
     network::{EncoderName, NetworkArgs},
@@ -159,6 +159,9 @@ impl Rnn {
         let mut epochs = Vec::new();
         let (model, rate) = learn(&console, &documents, &settings, &interrupt.stop(), &mut epochs)?;
         let train_seconds = began.elapsed().as_secs_f64();
+        if epochs.is_empty() && interrupt.stop().load(std::sync::atomic::Ordering::Relaxed) {
+            return Err(nothing_to_save());
+        }
         model.save(&self.output)?;
         let was_interrupted = interrupt.all_is_saved();
         let verdict = test.map(|test| model.test(&test).map(|e| Verdict::new(model.labels(), &e)));

@@ -16,7 +16,7 @@ use plies_text::{
 };
 use serde::Serialize;
 
-use super::lm::UnitName;
+use super::{lm::UnitName, nothing_to_save};
 use crate::cli::{number, text::open};
 
 /// Where a model is saved, and looked for, unless the command line says otherwise.
@@ -162,10 +162,13 @@ impl Seq2SeqArgs {
         let settings = self.settings();
         settings.check()?;
         let (pairs, held_out) = self.pairs()?;
+        // The best epoch is chosen by pairs that are neither learned from nor tested.
+        let n_chosen_by = (pairs.len() / 20).min(1000);
+        let (pairs, chosen_by) = pairs.split(n_chosen_by, self.seed.wrapping_add(1));
         // Before this there is nothing to save, and Ctrl-C ends the program at once.
         let interrupt = Interrupt::handle();
         let settings = Settings { stop: interrupt.stop(), ..settings };
-        let trained = learn(&console, &pairs, &held_out, &settings, &self.out)?;
+        let trained = learn(&console, &pairs, &chosen_by, &settings, &self.out)?;
         let interrupted = interrupt.stop().load(Relaxed);
         interrupt.all_is_saved();
         let mut shown = Vec::new();
@@ -316,6 +319,9 @@ fn learn(
             )),
         }
     })?;
+    if trained.stopped && trained.epochs == 0 {
+        return Err(nothing_to_save());
+    }
     trained.model.save(out)?;
     Ok(trained)
 }
