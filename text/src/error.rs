@@ -3,6 +3,8 @@
 
 use std::{io, path::PathBuf};
 
+use plies_nn::train::TrainError;
+
 /// Shorthand for a result with this crate's [`Error`].
 pub type Result<T> = std::result::Result<T, Error>;
 
@@ -47,6 +49,15 @@ pub enum Error {
     /// The caller asked for an end, and nothing was made that could be used.
     #[error("stopped before anything was finished")]
     Stopped,
+}
+
+impl From<TrainError> for Error {
+    fn from(error: TrainError) -> Error {
+        match error {
+            TrainError::Checkpoint(error) => error.into(),
+            other => Error::format("training", other.to_string()),
+        }
+    }
 }
 
 impl Error {

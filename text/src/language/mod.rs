@@ -18,7 +18,7 @@ mod train;
 pub use codec::{Codec, Unit};
 pub use corpus::Corpus;
 pub use generate::{Generator, Sampling};
+pub(crate) use model::check_finite;
 pub use model::{Architecture, Cell, LanguageModel, State};
 pub use ngrams::KneserNey;
-pub(crate) use train::failed;
 pub use train::{Progress, Settings, Trained, train};

@@ -379,14 +379,21 @@ impl LanguageModel {
         }
         let mut model = LanguageModel::new(codec, architecture, 0)?;
         file.load_model(&mut model)?;
-        for (name, parameter) in model.named_parameters() {
-            let values = parameter.value().to_vec::<f32>().map_err(|e| wrong(&e.to_string()))?;
-            if let Some(at) = values.iter().position(|x| !x.is_finite()) {
-                return Err(wrong(&format!("{name}[{at}] is {}", values[at])));
-            }
-        }
+        check_finite(&model, origin)?;
         Ok(model)
     }
+}
+
+/// A file may hold numbers that are none.
+pub(crate) fn check_finite(model: &dyn Module, origin: &str) -> Result<()> {
+    let wrong = |reason: &str| Error::format(origin, reason);
+    for (name, parameter) in model.named_parameters() {
+        let values = parameter.value().to_vec::<f32>().map_err(|e| wrong(&e.to_string()))?;
+        if let Some(at) = values.iter().position(|x| !x.is_finite()) {
+            return Err(wrong(&format!("{name}[{at}] is {}", values[at])));
+        }
+    }
+    Ok(())
 }
 
 impl Module for LanguageModel {

@@ -206,7 +206,7 @@ pub fn train(
     };
     let of = |logits: &Var, targets: &Tensor| loss::cross_entropy(logits, &targets.flatten());
     let mut adam = Adam::new(settings.lr);
-    let done = fit(&mut reader, &mut adam, &of, &loader, &how, &mut callbacks).map_err(failed)?;
+    let done = fit(&mut reader, &mut adam, &of, &loader, &how, &mut callbacks)?;
     best.restore(&mut reader)?;
     let least = best.values().iter().copied().fold(f64::INFINITY, f64::min);
     let is_held_out = !corpus.held_out.is_empty() && least.is_finite();
@@ -218,13 +218,6 @@ pub fn train(
         elapsed: done.elapsed,
         stopped: done.stopped && settings.stop.load(std::sync::atomic::Ordering::Relaxed),
     })
-}
-
-pub(crate) fn failed(error: TrainError) -> Error {
-    match error {
-        TrainError::Checkpoint(error) => error.into(),
-        other => Error::format("training", other.to_string()),
-    }
 }
 
 /// Tells what happens.

@@ -8,7 +8,7 @@ use plies_nn::{
 };
 use plies_tensor::{Elementwise, Rng, Tensor};
 
-use crate::language::{Codec, Unit};
+use crate::language::{Codec, Unit, check_finite};
 use crate::{Error, Result};
 
 /// What fills sequences up.
@@ -275,12 +275,7 @@ impl Seq2Seq {
         }
         let mut model = Seq2Seq::new(codecs, architecture, 0)?;
         file.load_model(&mut model)?;
-        for (name, parameter) in model.named_parameters() {
-            let values = parameter.value().to_vec::<f32>().map_err(|e| wrong(&e.to_string()))?;
-            if let Some(at) = values.iter().position(|x| !x.is_finite()) {
-                return Err(wrong(&format!("{name}[{at}] is {}", values[at])));
-            }
-        }
+        check_finite(&model, origin)?;
         Ok(model)
     }
 }

@@ -17,7 +17,7 @@ use plies_tensor::Tensor;
 use super::model::{BEGIN, END, PAD, Seq2Seq};
 use super::{Architecture, Pairs};
 use crate::corpus::Source;
-use crate::language::{Codec, Unit, failed};
+use crate::language::{Codec, Unit};
 use crate::{Error, Result};
 
 /// How a model learns.
@@ -215,7 +215,7 @@ pub fn train(
     };
     let callbacks: &mut [&mut dyn Callback] = &mut [&mut best, &mut watcher];
     let mut adam = Adam::new(settings.lr);
-    let done = fit(&mut model, &mut adam, &loss, &loader, &how, callbacks).map_err(failed)?;
+    let done = fit(&mut model, &mut adam, &loss, &loader, &how, callbacks)?;
     best.restore(&mut model)?;
     Ok(Trained {
         epochs: done.epochs,

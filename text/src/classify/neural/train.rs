@@ -39,15 +39,6 @@ pub struct Progress {
     pub held_out: Option<Means>,
 }
 
-impl From<TrainError> for Error {
-    fn from(error: TrainError) -> Error {
-        match error {
-            TrainError::Checkpoint(error) => error.into(),
-            other => Error::format("training", other.to_string()),
-        }
-    }
-}
-
 /// Documents held back, to choose the best epoch and to calibrate: a tenth, but not too few to tell
 /// anything, and none of a handful.
 fn held_out_of(n_documents: usize) -> usize {
