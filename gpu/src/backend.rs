@@ -19,7 +19,7 @@ use crate::kernels::scan::Line;
 use crate::kernels::sort::Sort;
 use crate::kernels::{cast, index, pool, random, recur, scan};
 use crate::pool::Memory;
-use crate::queue::Readback;
+use crate::queue::{Note, Readback};
 use crate::strided::{ELEMENT, Operand, row_major};
 
 /// A fresh result.
@@ -71,29 +71,32 @@ impl Shared {
     /// Begins to read elements, and with them what kernels found wrong.
     fn begin_reading(&self, memory: &Memory, start: usize, len: usize) -> Outcome<Readback> {
         if let Some(fault) = memory.fault("read") {
+            // Whoever drops what is begun will not tell.
+            self.spoil(fault.clone(), &[memory]);
             return Err(fault);
         }
+        let faults = self.faults.clone();
+        let then = Box::new(move |words: &[u8]| {
+            if let Some(fault) = index_error(bytemuck::pod_read_unaligned(words)) {
+                faults.note(fault);
+            }
+        });
+        let note = Note { memory: &self.index_error, bytes: INDEX_ERROR as u64, then };
         let part = (memory, ELEMENT * start as u64, ELEMENT * len as u64);
-        let note = (&self.index_error, 0, INDEX_ERROR as u64);
-        self.queue.begin_read(&[part, note], &self.index_error).map_err(unread)
-    }
-
-    /// Reads numbers from the beginning of memory. Whether that is all right.
-    pub(crate) fn read_words(&self, memory: &Memory, words: &mut [i32]) -> bool {
-        let begun = self.begin_reading(memory, 0, words.len());
-        self.end_reading(begun, bytemuck::cast_slice_mut(words)).is_ok()
+        self.queue.begin_read(part, Some(note)).map_err(unread)
     }
 
     /// Waits for what was begun.
     fn end_reading(&self, begun: Outcome<Readback>, bytes: &mut [u8]) -> Result<()> {
-        let mut words = [0i32; INDEX_ERROR / 4];
-        let note = bytemuck::cast_slice_mut(&mut words);
-        let read = |read| self.queue.finish_read(read, &mut [bytes, note]).map_err(unread);
-        let outcome = begun.and_then(read);
-        if let Some(fault) = index_error(words) {
-            self.faults.note(fault);
-        }
-        self.report(outcome)
+        self.report(begun.and_then(|read| self.queue.finish_read(read, bytes).map_err(unread)))
+    }
+
+    /// Reads numbers from the beginning of memory for this crate's own use, and reports nothing: what is to
+    /// be reported waits for whoever reads a tensor. Whether that went well.
+    pub(crate) fn read_words(&self, memory: &Memory, words: &mut [i32]) -> bool {
+        let part = (memory, 0, size_of_val(words) as u64);
+        let begun = self.queue.begin_read(part, None);
+        begun.and_then(|read| self.queue.finish_read(read, bytemuck::cast_slice_mut(words))).is_ok()
     }
 }
 
@@ -392,9 +395,10 @@ impl Backend for Shared {
     }
 
     fn synchronize(&self) -> Result<()> {
-        self.report(self.queue.wait().map_err(unread))?;
-        // What kernels found wrong is on the device.
-        self.end_reading(self.begin_reading(&self.index_error, 0, 0), &mut [])
+        // What kernels found wrong is on the device, and comes with whatever is read.
+        let mut words = [0; INDEX_ERROR];
+        let begun = self.begin_reading(&self.index_error, 0, INDEX_ERROR / ELEMENT as usize);
+        self.end_reading(begun, &mut words)
     }
 }
 
@@ -417,17 +421,12 @@ mod tests {
         let device = Device::new(gpu.clone());
         let there = |x: Tensor| x.to_device(&device).unwrap();
         let (x, index) = (there(Tensor::from([1f32, 2.0, 3.0])), there(Tensor::from([7])));
-        let read = || {
-            let mut words = [0i32; INDEX_ERROR / 4];
-            let readback = gpu.begin_reading(&gpu.index_error, 0, 0).unwrap();
-            let note = bytemuck::cast_slice_mut(&mut words);
-            gpu.queue.finish_read(readback, &mut [note]).unwrap();
-            index_error(words)
-        };
+        let mut words = [0i32; INDEX_ERROR / 4];
         let _first = x.gather(0, &index);
-        assert!(read().is_some());
-        assert_eq!(read(), None);
+        drop(x.fetch());
         let _second = x.gather(0, &index);
+        assert!(gpu.read_words(&gpu.index_error, &mut words));
+        assert!(index_error(words).is_some());
         assert!(device.synchronize().is_err());
         assert!(device.synchronize().is_ok());
     }

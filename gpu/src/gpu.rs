@@ -239,28 +239,33 @@ impl Shared {
         self.limits
     }
 
-    /// Memory for so many elements. Where there is none, not even in what is kept aside, stands what no
-    /// kernel is given: whatever would be computed from it is spoilt, and to read that is an error.
+    /// Memory for so many elements. Where there is none stands what no kernel is given: whatever would be
+    /// computed from it is spoilt, and to read that is an error.
     pub(crate) fn scratch(&self, len: usize) -> Memory {
+        self.room(len).unwrap_or_else(|reason| self.pool.missing(reason))
+    }
+
+    /// Memory for so many elements, or why there is none, not even in what is kept aside.
+    pub(crate) fn room(&self, len: usize) -> std::result::Result<Memory, String> {
         let bytes = len as u64 * ELEMENT;
         let limit = self.summary.largest_buffer;
         if crate::pool::size_class(bytes) > limit {
-            return self.pool.missing(format!(
+            return Err(format!(
                 "out of memory: {bytes} bytes are more than a buffer of this device holds, {limit}"
             ));
         }
         if let Some(memory) = self.pool.take(bytes) {
-            return memory;
+            return Ok(memory);
         }
         // What is kept aside makes room once the device is done with it.
         self.empty_cache();
         if self.queue.wait().is_ok()
             && let Some(memory) = self.pool.take(bytes)
         {
-            return memory;
+            return Ok(memory);
         }
         let held = self.pool.counters().in_use;
-        self.pool.missing(format!(
+        Err(format!(
             "out of memory: no {bytes} bytes beside {held} in use; a smaller batch needs less"
         ))
     }
@@ -274,7 +279,7 @@ impl Shared {
     }
 
     /// What an operation would have written, had it not been for this.
-    fn spoil(&self, fault: Fault, results: &[&Memory]) {
+    pub(crate) fn spoil(&self, fault: Fault, results: &[&Memory]) {
         let news = results.iter().filter(|memory| memory.spoil(&fault)).count();
         if news > 0 {
             self.faults.note(fault);

@@ -7,7 +7,7 @@
 
 use std::collections::HashMap;
 use std::num::NonZero;
-use std::sync::mpsc::{Receiver, Sender};
+use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use wgpu::{
@@ -52,6 +52,7 @@ pub(crate) struct Queue {
     faults: Faults,
     arena: wgpu::Buffer,
     alignment: usize,
+    staging: Staging,
     recorder: Mutex<Recorder>,
 }
 
@@ -64,8 +65,6 @@ struct Recorder {
     batch: u64,
     groups: HashMap<GroupKey, BindGroup>,
     total_dispatches: usize,
-    /// Memory that the host can read, kept to be used again.
-    staging: Vec<wgpu::Buffer>,
     /// What the host wants to read once this batch is done.
     to_map: Vec<ToMap>,
 }
@@ -75,9 +74,24 @@ type Mapped = Result<(), wgpu::BufferAsyncError>;
 
 struct ToMap {
     slice: (wgpu::Buffer, u64),
-    sender: Sender<Mapped>,
+    /// What the driver calls when the memory is readable, in the order in which it was asked for.
+    then: Box<dyn FnOnce(Mapped) + Send>,
     submitted: Arc<OnceLock<SubmissionIndex>>,
 }
+
+type TakesNote = Box<dyn FnOnce(&[u8]) + Send>;
+
+/// What kernels note of their faults: a few bytes that are read and zeroed with each read of others.
+pub(crate) struct Note<'a> {
+    pub(crate) memory: &'a Memory,
+    pub(crate) bytes: u64,
+    /// Is told them as soon as they come, whether or not somebody reads what they came with.
+    pub(crate) then: TakesNote,
+}
+
+/// Memory that the host can read, kept to be used again.
+#[derive(Clone, Default)]
+struct Staging(Arc<Mutex<Vec<wgpu::Buffer>>>);
 
 /// Device memory on its way to the host.
 pub(crate) struct Readback {
@@ -88,22 +102,41 @@ pub(crate) struct Readback {
     submitted: Arc<OnceLock<SubmissionIndex>>,
 }
 
-impl Recorder {
-    /// The smallest that holds so many bytes, if it is not a waste.
-    fn take_staging(&mut self, bytes: u64) -> Option<wgpu::Buffer> {
+impl Staging {
+    fn kept(&self) -> MutexGuard<'_, Vec<wgpu::Buffer>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The smallest that holds so many bytes, if it is not a waste, or else new memory. Where there is none
+    /// the tensors are as they were.
+    fn take(&self, device: &wgpu::Device, bytes: u64) -> Result<wgpu::Buffer, String> {
         let fits = |(_, buffer): &(usize, &wgpu::Buffer)| {
             (bytes..=(4 * bytes).max(STAGING)).contains(&buffer.size())
         };
-        let kept = self.staging.iter().enumerate().filter(fits);
-        let (at, _) = kept.min_by_key(|(_, buffer)| buffer.size())?;
-        Some(self.staging.swap_remove(at))
+        let mut kept = self.kept();
+        let found = kept.iter().enumerate().filter(fits).min_by_key(|(_, buffer)| buffer.size());
+        if let Some((at, _)) = found {
+            return Ok(kept.swap_remove(at));
+        }
+        let scope = device.push_error_scope(ErrorFilter::OutOfMemory);
+        let buffer = device.create_buffer(&BufferDescriptor {
+            label: Some("readback"),
+            size: bytes.next_power_of_two().max(STAGING),
+            usage: BufferUsages::MAP_READ | BufferUsages::COPY_DST,
+            mapped_at_creation: false,
+        });
+        match pollster::block_on(scope.pop()) {
+            Some(fault) => Err(fault.to_string()),
+            None => Ok(buffer),
+        }
     }
 
-    fn keep_staging(&mut self, buffer: wgpu::Buffer) {
-        if self.staging.len() >= STAGINGS {
-            self.staging.remove(0);
+    fn keep(&self, buffer: wgpu::Buffer) {
+        let mut kept = self.kept();
+        if kept.len() >= STAGINGS {
+            kept.remove(0);
         }
-        self.staging.push(buffer);
+        kept.push(buffer);
     }
 }
 
@@ -121,6 +154,7 @@ impl Queue {
             queue,
             faults,
             arena,
+            staging: Staging::default(),
             recorder: Mutex::new(Recorder {
                 encoder: None,
                 pass: None,
@@ -129,7 +163,6 @@ impl Queue {
                 batch: 1,
                 groups: HashMap::new(),
                 total_dispatches: 0,
-                staging: Vec::new(),
                 to_map: Vec::new(),
             }),
         }
@@ -223,11 +256,9 @@ impl Queue {
         }
         let index = self.queue.submit([encoder.finish()]);
         // Memory that is being mapped cannot be copied to, so this waits for the copy to be handed over.
-        for ToMap { slice: (buffer, bytes), sender, submitted } in recorder.to_map.drain(..) {
+        for ToMap { slice: (buffer, bytes), then, submitted } in recorder.to_map.drain(..) {
             let _ = submitted.set(index.clone());
-            buffer.slice(..bytes).map_async(wgpu::MapMode::Read, move |outcome| {
-                let _ = sender.send(outcome);
-            });
+            buffer.slice(..bytes).map_async(wgpu::MapMode::Read, then);
         }
         recorder.parameters.clear();
         recorder.dispatches = 0;
@@ -246,47 +277,56 @@ impl Queue {
         self.queue.write_buffer(&memory.block().buffer, 0, bytes);
     }
 
-    /// Begins to copy parts of device memory, one after another, to where the host can read them. `note` is
-    /// zeroed after it was copied and before anything else is recorded, which may write it again.
+    /// Begins to copy `total` bytes of device memory from `start` on to where the host can read them. With
+    /// them goes a note, which is zeroed after it was copied and before anything else is recorded, which
+    /// may write it again.
     pub(crate) fn begin_read(
         &self,
-        parts: &[(&Memory, u64, u64)],
-        note: &Memory,
+        (memory, start, total): (&Memory, u64, u64),
+        note: Option<Note<'_>>,
     ) -> Result<Readback, String> {
-        let total: u64 = parts.iter().map(|(.., bytes)| bytes).sum();
-        let kept = self.recorder().take_staging(total);
-        let staging = match kept {
-            Some(staging) => staging,
-            None => self.staging(total)?,
-        };
-        let mut recorder = self.recorder();
+        let staging = self.staging.take(&self.device, total)?;
+        let of_note = note.as_ref().map(|note| self.staging.take(&self.device, note.bytes));
+        let of_note = of_note.transpose()?;
+        let submitted = Arc::new(OnceLock::new());
+        let recorder = &mut *self.recorder();
         recorder.pass = None;
-        // What is written to these blocks next, even by others who get them, has to wait for the copy.
         let batch = recorder.batch;
-        parts.iter().map(|part| part.0).chain([note]).for_each(|memory| memory.use_in(batch));
         let encoder = recorder
             .encoder
             .get_or_insert_with(|| self.device.create_command_encoder(&Default::default()));
-        let mut place = 0;
-        for &(memory, start, bytes) in parts.iter().filter(|(.., bytes)| *bytes > 0) {
-            let from = &memory.block().buffer;
-            encoder.copy_buffer_to_buffer(from, start, &staging, place, bytes);
-            place += bytes;
+        let copy = |encoder: &mut CommandEncoder, memory: &Memory, start, to: &_, bytes| {
+            // What is written to this block next, even by others who get it, has to wait for the copy.
+            memory.use_in(batch);
+            encoder.copy_buffer_to_buffer(&memory.block().buffer, start, to, 0, bytes);
+        };
+        if let Some((Note { memory, bytes, then }, to)) = note.zip(of_note) {
+            copy(encoder, memory, 0, &to, bytes);
+            encoder.clear_buffer(&memory.block().buffer, 0, None);
+            let (from, kept) = (to.clone(), self.staging.clone());
+            let then = Box::new(move |outcome: Mapped| {
+                let Ok(mapped) = outcome.map(|()| from.slice(..bytes).get_mapped_range()) else {
+                    return;
+                };
+                if let Ok(mapped) = mapped {
+                    then(&mapped);
+                }
+                from.unmap();
+                kept.keep(from);
+            });
+            let submitted = submitted.clone();
+            recorder.to_map.push(ToMap { slice: (to, bytes), then, submitted });
         }
-        encoder.clear_buffer(&note.block().buffer, 0, None);
+        copy(encoder, memory, start, &staging, total);
         let (sender, outcome) = std::sync::mpsc::channel();
-        let submitted = Arc::new(OnceLock::new());
+        let then = Box::new(move |outcome| drop(sender.send(outcome)));
         let slice = (staging.clone(), total);
-        recorder.to_map.push(ToMap { slice, sender, submitted: submitted.clone() });
+        recorder.to_map.push(ToMap { slice, then, submitted: submitted.clone() });
         Ok(Readback { staging, total, outcome, submitted })
     }
 
     /// Waits for what was begun, and copies it.
-    pub(crate) fn finish_read(
-        &self,
-        readback: Readback,
-        parts: &mut [&mut [u8]],
-    ) -> Result<(), String> {
+    pub(crate) fn finish_read(&self, readback: Readback, bytes: &mut [u8]) -> Result<(), String> {
         let Readback { staging, total, outcome, submitted } = readback;
         if submitted.get().is_none() {
             self.submit(&mut self.recorder());
@@ -301,31 +341,11 @@ impl Queue {
         }
         {
             let mapped = staging.slice(..total).get_mapped_range();
-            let mapped = mapped.map_err(|fault| fault.to_string())?;
-            let mut place = 0;
-            for bytes in parts {
-                bytes.copy_from_slice(&mapped[place..place + bytes.len()]);
-                place += bytes.len();
-            }
+            bytes.copy_from_slice(&mapped.map_err(|fault| fault.to_string())?);
         }
         staging.unmap();
-        self.recorder().keep_staging(staging);
+        self.staging.keep(staging);
         Ok(())
-    }
-
-    /// Memory that the host can read. Where there is none the tensors are as they were.
-    fn staging(&self, bytes: u64) -> Result<wgpu::Buffer, String> {
-        let scope = self.device.push_error_scope(ErrorFilter::OutOfMemory);
-        let buffer = self.device.create_buffer(&BufferDescriptor {
-            label: Some("readback"),
-            size: bytes.next_power_of_two().max(STAGING),
-            usage: BufferUsages::MAP_READ | BufferUsages::COPY_DST,
-            mapped_at_creation: false,
-        });
-        match pollster::block_on(scope.pop()) {
-            Some(fault) => Err(fault.to_string()),
-            None => Ok(buffer),
-        }
     }
 
     /// Submits what is recorded, and waits for all.
@@ -345,7 +365,7 @@ impl Queue {
         let mut recorder = self.recorder();
         self.submit(&mut recorder);
         recorder.groups.clear();
-        recorder.staging.clear();
+        self.staging.kept().clear();
     }
 
     #[cfg(test)]

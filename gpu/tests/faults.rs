@@ -28,6 +28,37 @@ fn an_index_that_names_nothing_is_reported_where_a_value_is_read() {
 }
 
 #[test]
+fn a_fault_is_told_by_the_next_read_whatever_was_fetched_before() {
+    let Some(gpu) = super::open() else { return };
+    let device = gpu.device();
+    let x = Tensor::from([1f32, 2.0, 3.0]).to_device(&device).unwrap();
+    let at = |i: i32| x.gather(0, &Tensor::from([i]).to_device(&device).unwrap());
+    let told = |read: plies_tensor::Result<Vec<f32>>| read.unwrap_err().to_string();
+    // By one that was begun later than another.
+    let _seven = at(7);
+    let (early, late) = (x.fetch(), x.fetch());
+    assert!(told(late.to_vec()).contains("gather: index 7"));
+    assert_eq!(early.to_vec::<f32>().unwrap(), [1.0, 2.0, 3.0]);
+    // Though nobody reads what it would have come with; the first of several.
+    let _eight = at(8);
+    drop(x.fetch());
+    let _nine = at(9);
+    drop(x.fetch());
+    assert!(told(x.to_vec()).contains("gather: index 8"));
+    assert!(device.synchronize().is_ok());
+    // Of two that nobody read between.
+    let _both = [at(5), at(6)];
+    assert!(told(x.to_vec()).contains("gather: index 5"));
+    assert!(device.synchronize().is_ok());
+    // Memory that was missing.
+    let options = Options { memory: Some(1 << 16), ..Options::default() };
+    let Some(small) = super::open_with(options) else { return };
+    drop(Tensor::zeros([100_000], DType::F32, &small.device()).fetch());
+    assert!(small.device().synchronize().unwrap_err().to_string().contains("out of memory"));
+    assert!(small.device().synchronize().is_ok());
+}
+
+#[test]
 fn f64_is_refused_by_name() {
     let Some(gpu) = super::open() else { return };
     let device = gpu.device();

@@ -29,11 +29,16 @@ use crate::strided::{ELEMENT, Operand, halves, join_axes};
 /// Bytes of the note.
 pub(crate) const INDEX_ERROR: usize = 16;
 
+const NOTE: &str = include_str!("note.wgsl");
+/// Who wrote it.
+const GATHER: i32 = 1;
+const SCATTER_ADD: i32 = 2;
+
 /// What a note says.
 pub(crate) fn index_error(words: [i32; 4]) -> Option<Fault> {
     let operation = match words[0] {
-        1 => "gather",
-        2 => "scatter_add",
+        GATHER => "gather",
+        SCATTER_ADD => "scatter_add",
         _ => return None,
     };
     let [_, index, size, _] = words;
@@ -154,8 +159,9 @@ fn gather_from<'a>(
             ("index", &names[1]),
             ("input", &names[2]),
             ("index_error", &names[3]),
+            ("operation", &GATHER.to_string()),
         ];
-        let head = head(dtype, 1, &bindings.buffers);
+        let head = head(dtype, 1, &bindings.buffers) + &fill(NOTE, &words);
         each(head, &count, &fill(include_str!("gather.wgsl"), &words))
     });
 }
@@ -267,6 +273,7 @@ impl<'a> Scatter<'a> {
             ("index", &names[1]),
             ("source", &names[2]),
             ("index_error", &names[3]),
+            ("operation", &SCATTER_ADD.to_string()),
         ];
         let (threads, text) = match few {
             true => {
@@ -274,6 +281,7 @@ impl<'a> Scatter<'a> {
             }
             false => (count, include_str!("scatter_lines.wgsl")),
         };
-        each(head(self.dtype, 1, &bindings.buffers), &threads, &fill(text, &words))
+        let head = head(self.dtype, 1, &bindings.buffers) + &fill(NOTE, &words);
+        each(head, &threads, &fill(text, &words))
     }
 }

@@ -6,9 +6,7 @@ fn element(i: u32) {
             let at = a0 + (index - {{first}}) * {{step}};
             {{out}}[at] = {{out}}[at] + {{source}}[a2 + j * {{source_step}}];
         } else if {{first}} == 0 && (index < 0 || index >= {{size}}) {
-            {{index_error}}[1] = index;
-            {{index_error}}[2] = {{size}};
-            {{index_error}}[0] = 2;
+            note(index);
         }
     }
 }

@@ -11,9 +11,7 @@ fn element(number: u32) {
             sum = sum + {{source}}[a2 + j * {{source_step}}];
         }
         if own == 0 && {{first}} == 0 && (index < 0 || index >= {{size}}) {
-            {{index_error}}[1] = index;
-            {{index_error}}[2] = {{size}};
-            {{index_error}}[0] = 2;
+            note(index);
         }
     }
     {{out}}[at] = sum;
