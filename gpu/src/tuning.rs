@@ -7,11 +7,15 @@
 //! measured, and chance decides between candidates that are about equal. Who needs the bits of another
 //! machine leaves measuring off.
 //!
+//! A class is measured once, by one thread at a time, since two would disturb each other. Programs that share the
+//! file take from it what others have measured meanwhile, and add to it under a lock.
+//!
 //! The file is of one adapter, one driver and one version of this crate, which its name and its first line say.
 //! One that is anything else than it should be is left aside, with a notice.
 
 use std::collections::BTreeMap;
-use std::io::Write;
+use std::fs::File;
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -28,11 +32,21 @@ struct State {
     notices: Vec<String>,
 }
 
+impl State {
+    fn notice(&mut self, notice: String) {
+        if !self.notices.contains(&notice) {
+            self.notices.push(notice);
+        }
+    }
+}
+
 pub(crate) struct Tuning {
     path: PathBuf,
     /// What the file begins with.
     title: String,
     state: Mutex<State>,
+    /// Is held by whoever measures.
+    turn: Mutex<()>,
 }
 
 impl Tuning {
@@ -44,23 +58,44 @@ impl Tuning {
         let letters = adapter.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' });
         let name: String = letters.take(40).collect();
         let path = folder.join(format!("{name}-{:016x}.txt", digest(&title)));
-        let mut state = State::default();
-        match std::fs::read(&path) {
-            Ok(bytes) => match parse(&bytes, &title) {
-                Ok(plans) => state.plans = plans,
-                Err(reason) => state.notices.push(format!(
-                    "{}: {reason}; it is left aside, and products are measured anew",
-                    path.display()
-                )),
-            },
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-            Err(error) => state.notices.push(format!("{}: {error}", path.display())),
-        }
-        Tuning { path, title, state: Mutex::new(state) }
+        let tuning = Tuning { path, title, state: Mutex::default(), turn: Mutex::default() };
+        tuning.load();
+        tuning
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes what the file says, whoever wrote it.
+    fn load(&self) {
+        let mut state = self.state();
+        let path = self.path.display();
+        match std::fs::read(&self.path) {
+            Ok(bytes) => match parse(&bytes, &self.title) {
+                Ok(plans) => state.plans.extend(plans),
+                Err(reason) => state.notice(format!(
+                    "{path}: {reason}; it is left aside, and products are measured anew"
+                )),
+            },
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => state.notice(format!("{path}: {error}")),
+        }
+    }
+
+    /// Adds a plan to what the file says. One that it has by now stays, so that all programs use the same.
+    fn add(&self, class: Class, plan: Plan) -> std::io::Result<()> {
+        self.state().plans.insert(class, plan);
+        self.path.parent().map_or(Ok(()), std::fs::create_dir_all)?;
+        let turn = File::create(self.path.with_extension("lock"))?;
+        turn.lock()?;
+        self.load();
+        let text = print(&self.state().plans, &self.title);
+        plies_tensor::replace_file(&self.path, |file| file.write_all(text.as_bytes()))
+    }
+
+    fn known(&self, class: Class) -> Option<Plan> {
+        self.state().plans.get(&class).copied()
     }
 
     /// The plan of a class; `measure` finds it where it is not known.
@@ -69,43 +104,42 @@ impl Tuning {
         class: Class,
         measure: impl FnOnce() -> Option<Plan>,
     ) -> Option<Plan> {
-        if let Some(plan) = self.state().plans.get(&class) {
-            return Some(*plan);
+        if let Some(plan) = self.known(class) {
+            return Some(plan);
         }
-        let plan = measure()?;
-        let mut state = self.state();
-        state.plans.insert(class, plan);
-        let text = print(&state.plans, &self.title);
-        let folder = self.path.parent().map_or(Ok(()), std::fs::create_dir_all);
-        let saved = folder.and_then(|()| {
-            plies_tensor::replace_file(&self.path, |file| file.write_all(text.as_bytes()))
-        });
-        if let Err(error) = saved {
-            let notice = format!("{}: {error}; what was measured is not kept", self.path.display());
-            if !state.notices.contains(&notice) {
-                state.notices.push(notice);
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        // Others may have measured it meanwhile, in this program or another.
+        if self.known(class).is_none() {
+            self.load();
+        }
+        if self.known(class).is_none() {
+            let plan = measure()?;
+            if let Err(error) = self.add(class, plan) {
+                let path = self.path.display();
+                let notice = format!("{path}: {error}; what was measured is not kept");
+                self.state().notice(notice);
             }
         }
-        Some(plan)
+        self.known(class)
     }
 
-    /// Whether a variant of a kernel computes what it should; tried once.
+    /// Whether a variant of a kernel computes what it should; tried until it is known.
     pub(crate) fn is_right(
         &self,
         variant: [usize; 3],
         name: impl FnOnce() -> String,
-        is_right: impl FnOnce() -> bool,
-    ) -> bool {
+        is_right: impl FnOnce() -> Option<bool>,
+    ) -> Option<bool> {
         if let Some(&known) = self.state().right.get(&variant) {
-            return known;
+            return Some(known);
         }
-        let right = is_right();
+        let right = is_right()?;
         let mut state = self.state();
         state.right.insert(variant, right);
         if !right {
-            state.notices.push(format!("{} computes wrong products here and is not used", name()));
+            state.notice(format!("{} computes wrong products here and is not used", name()));
         }
-        right
+        Some(right)
     }
 
     pub(crate) fn notices(&self) -> Vec<String> {
@@ -169,6 +203,60 @@ mod tests {
     fn plans() -> BTreeMap<Class, Plan> {
         let plan = |i: u8| ([0, 1, 0, 0, i, 12, 9], Plan { tile: i as usize % 5, parts: 1 << i });
         (0..6).map(plan).collect()
+    }
+
+    fn open(folder: &tempfile::TempDir) -> Tuning {
+        Tuning::open(folder.path(), "adapter", "driver")
+    }
+
+    #[test]
+    fn a_class_that_several_threads_ask_for_is_measured_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let tuning = open(&folder);
+        let (class, plan) = ([1; 7], Plan { tile: 1, parts: 2 });
+        let measured = std::sync::atomic::AtomicUsize::new(0);
+        let measure = || {
+            measured.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            // Long enough for the others to come and ask.
+            std::thread::sleep(std::time::Duration::from_millis(50));
+            Some(plan)
+        };
+        std::thread::scope(|scope| {
+            let ask = || assert_eq!(tuning.plan(class, measure), Some(plan));
+            (0..4).for_each(|_| drop(scope.spawn(ask)));
+        });
+        assert_eq!(measured.into_inner(), 1);
+    }
+
+    #[test]
+    fn programs_that_share_a_file_keep_what_each_of_them_measures() {
+        let folder = tempfile::tempdir().unwrap();
+        let [class, other] = [[1; 7], [2; 7]];
+        let [one, two] = [open(&folder), open(&folder)];
+        let plan = |tile: usize| Plan { tile, parts: 1 };
+        assert_eq!(one.plan(class, || Some(plan(1))), Some(plan(1)));
+        // What the first has measured the second takes from the file, also when it has measured it itself
+        // at the same time.
+        let measured_too = || one.plan(other, || Some(plan(2))).and(Some(plan(3)));
+        assert_eq!(two.plan(other, measured_too), Some(plan(2)));
+        assert_eq!(two.plan(class, || panic!("it is known")), Some(plan(1)));
+        std::thread::scope(|scope| {
+            for (i, tuning) in (3u8..).zip([&one, &two]) {
+                scope.spawn(move || {
+                    for n in 0..20 {
+                        tuning.plan([i, n, 0, 0, 0, 0, 0], || Some(plan(0)));
+                    }
+                });
+            }
+        });
+        let third = open(&folder);
+        assert_eq!(third.state().plans.len(), 2 + 2 * 20);
+        assert_eq!([&one, &two, &third].map(|tuning| tuning.notices().len()), [0; 3]);
+        // Nothing is taken from a file that is damaged when it is written next, and that is told.
+        std::fs::write(&third.path, b"damage").unwrap();
+        third.plan([9; 7], || Some(plan(4)));
+        assert!(third.notices()[0].contains("left aside"), "{:?}", third.notices());
+        assert_eq!(open(&folder).state().plans, third.state().plans);
     }
 
     #[test]

@@ -1,19 +1,5 @@
 use plies_gpu::{Gpu, Options};
-
-/// A folder that is gone afterwards.
-struct Folder(std::path::PathBuf);
-
-impl Folder {
-    fn new(name: &str) -> Self {
-        Folder(std::env::temp_dir().join(format!("plies-gpu-{name}-{}", std::process::id())))
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
+use plies_tensor::Tensor;
 
 fn product(gpu: &Gpu) -> Vec<f32> {
     let [_, a] = super::draw(1, &[40, 300], &gpu.device());
@@ -23,16 +9,17 @@ fn product(gpu: &Gpu) -> Vec<f32> {
 
 #[test]
 fn what_was_measured_is_kept_and_what_is_no_such_file_is_left_aside() {
-    let folder = Folder::new("tuning");
+    let folder = tempfile::tempdir().unwrap();
     let open = || {
-        let options = Options { tuning: Some(folder.0.clone()), ..Options::default() };
+        let options = Options { tuning: Some(folder.path().into()), ..Options::default() };
         super::open_with(options)
     };
     let Some(gpu) = open() else { return };
     super::same(&gpu.device(), [&[40, 300], &[300, 36]], 1e-4, |[a, b]| a.matmul(b));
     let first = product(&gpu);
     assert_eq!(gpu.notices(), [""; 0]);
-    let file = std::fs::read_dir(&folder.0).unwrap().next().unwrap().unwrap().path();
+    let mut files = std::fs::read_dir(folder.path()).unwrap().map(|file| file.unwrap().path());
+    let file = files.find(|file| file.extension().is_some_and(|end| end == "txt")).unwrap();
     // Another run takes the same plan, and measures nothing.
     let again = open().unwrap();
     let before = again.counters().dispatches;
@@ -46,4 +33,36 @@ fn what_was_measured_is_kept_and_what_is_no_such_file_is_left_aside() {
     assert!(notices.len() == 1 && notices[0].contains("left aside"), "{notices:?}");
     let kept = first.iter().zip(product(&wary));
     assert!(kept.into_iter().all(|(x, y)| (x - y).abs() < 1e-3));
+}
+
+#[test]
+fn measuring_swallows_no_fault_and_has_none_of_its_own() {
+    let temporary = tempfile::tempdir().unwrap();
+    // Made where something is measured.
+    let folder = temporary.path().join("tuning");
+    let open = |memory| {
+        let options = Options { tuning: Some(folder.clone()), memory, ..Options::default() };
+        super::open_with(options)
+    };
+    // Too little room to try kernels in, but enough for the product.
+    let Some(small) = open(Some(40 << 10)) else { return };
+    super::same(&small.device(), [&[16, 64], &[64, 16]], 1e-4, |[a, b]| a.matmul(b));
+    assert_eq!((small.notices(), folder.exists()), (vec![], false));
+    // What went wrong before is told after.
+    let gpu = open(None).unwrap();
+    let x = Tensor::from([1f32, 2.0]).to_device(&gpu.device()).unwrap();
+    let _wrong = x.gather(0, &Tensor::from([7]).to_device(&gpu.device()).unwrap());
+    let [_, a] = super::draw(1, &[16, 64], &gpu.device());
+    let product = a.matmul(&a.t());
+    assert!(folder.exists());
+    let fault = product.to_vec::<f32>().unwrap_err().to_string();
+    assert!(fault.contains("gather: index 7 is out of range"), "{fault}");
+    assert_eq!((product.to_vec::<f32>().unwrap().len(), gpu.notices()), (256, vec![]));
+}
+
+#[test]
+fn a_product_without_room_for_parts_is_computed_in_one() {
+    let options = Options { memory: Some(1 << 20), ..Options::default() };
+    let Some(gpu) = super::open_with(options) else { return };
+    super::same(&gpu.device(), [&[40, 3000], &[3000, 36]], 1e-4, |[a, b]| a.matmul(b));
 }

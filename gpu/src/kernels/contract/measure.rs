@@ -23,7 +23,6 @@ impl Contract<'_> {
         // Only floats are worth it.
         let tuning = gpu.tuning().filter(|_| self.dtype == DType::F32);
         let measured = tuning.and_then(|tuning| {
-            // What is left out would take no time.
             if self.operands().iter().any(|operand| operand.memory.fault("").is_some()) {
                 return None;
             }
@@ -47,10 +46,7 @@ impl Contract<'_> {
 
     fn measure(&self, gpu: &Shared, tuning: &Tuning) -> Option<Plan> {
         let [batch, m, _, n] = self.sizes();
-        let memory = gpu.scratch(batch * m * n);
-        if memory.fault("").is_some() {
-            return None;
-        }
+        let memory = gpu.room(batch * m * n).ok()?;
         let out = self.row_major(&memory, batch * m * n);
         let product: Contract<'_> = Contract { out, finish: None, ..self.clone() };
         let along = self.along();
@@ -58,13 +54,15 @@ impl Contract<'_> {
         for plan in Plan::candidates(self.sizes()) {
             let variant = [plan.tile, along[0].into(), along[1].into()];
             let name = || format!("a kernel with tiles of {:?}", plan.tile());
-            if !tuning.is_right(variant, name, || is_right(gpu, plan.tile, along)) {
+            if !tuning.is_right(variant, name, || is_right(gpu, plan.tile, along))? {
                 continue;
             }
             let once = || {
                 let start = Instant::now();
                 product.clone().compute(gpu, plan);
-                gpu.queue.wait().ok().map(|()| start.elapsed())
+                gpu.queue.wait().ok()?;
+                // What was left out took no time.
+                memory.fault("").is_none().then(|| start.elapsed())
             };
             once()?; // The first one compiles.
             for _ in 0..ROUNDS {
@@ -79,15 +77,19 @@ impl Contract<'_> {
 }
 
 /// Whether products by this tile are right to the bit: such that fit it and such that do not, in one part and
-/// in two, of operands that lie so.
-fn is_right(gpu: &Shared, tile: usize, along: [bool; 2]) -> bool {
+/// in two, of operands that lie so. `None` where there is no room to find out.
+fn is_right(gpu: &Shared, tile: usize, along: [bool; 2]) -> Option<bool> {
     let Tile { rows, columns, depth, .. } = Plan { tile, parts: 1 }.tile();
     let sizes = [[rows, 16 * depth, columns], [rows + 4, 17 * depth + 3, columns + 3]];
-    let rounds = sizes.into_iter().flat_map(|sizes| [(sizes, 1), (sizes, 2)]);
-    rounds.into_iter().all(|(sizes, parts)| is_exact(gpu, Plan { tile, parts }, sizes, along))
+    for (sizes, parts) in sizes.into_iter().flat_map(|sizes| [(sizes, 1), (sizes, 2)]) {
+        if !is_exact(gpu, Plan { tile, parts }, sizes, along)? {
+            return Some(false);
+        }
+    }
+    Some(true)
 }
 
-fn is_exact(gpu: &Shared, plan: Plan, [m, k, n]: [usize; 3], along: [bool; 2]) -> bool {
+fn is_exact(gpu: &Shared, plan: Plan, [m, k, n]: [usize; 3], along: [bool; 2]) -> Option<bool> {
     // −4 to 4, in no order.
     let number = |i: usize| ((i * i + 3 * i) % 9) as i32 - 4;
     let (left, right) =
@@ -95,13 +97,13 @@ fn is_exact(gpu: &Shared, plan: Plan, [m, k, n]: [usize; 3], along: [bool; 2]) -
     let fill = |dims: [usize; 2], at: &dyn Fn(usize, usize) -> i32| {
         let places = (0..dims[0]).flat_map(|i| (0..dims[1]).map(move |j| (i, j)));
         let values: Vec<f32> = places.map(|(i, j)| at(i, j) as f32).collect();
-        let memory = gpu.scratch(values.len());
+        let memory = gpu.room(values.len()).ok()?;
         gpu.write(&memory, bytemuck::cast_slice(&values));
-        memory
+        Some(memory)
     };
-    let a = if along[0] { fill([m, k], &left) } else { fill([k, m], &|s, i| left(i, s)) };
-    let b = if along[1] { fill([n, k], &|j, s| right(s, j)) } else { fill([k, n], &right) };
-    let out = gpu.scratch(m * n);
+    let a = if along[0] { fill([m, k], &left) } else { fill([k, m], &|s, i| left(i, s)) }?;
+    let b = if along[1] { fill([n, k], &|j, s| right(s, j)) } else { fill([k, n], &right) }?;
+    let out = gpu.room(m * n).ok()?;
     let [m_, k_, n_] = [m, k, n].map(|n| n as isize);
     let operand = |memory, len, strides: [isize; 3]| Operand {
         memory,
@@ -120,9 +122,10 @@ fn is_exact(gpu: &Shared, plan: Plan, [m, k, n]: [usize; 3], along: [bool; 2]) -
     }
     .compute(gpu, plan);
     let mut found = vec![-1i32; m * n];
-    gpu.read_words(&out, &mut found)
-        && (0..m * n).all(|at| {
-            let sum: i32 = (0..k).map(|s| left(at / n, s) * right(s, at % n)).sum();
-            found[at] == (sum as f32).to_bits() as i32
-        })
+    let read = gpu.read_words(&out, &mut found);
+    let right_at = |at: usize| {
+        let sum: i32 = (0..k).map(|s| left(at / n, s) * right(s, at % n)).sum();
+        found[at] == (sum as f32).to_bits() as i32
+    };
+    Some(read && (0..m * n).all(right_at))
 }

@@ -198,16 +198,20 @@ impl<'a> Contract<'a> {
         Map { formula, dtype: self.dtype, dims, operands, scalars, in_place: true }.run(gpu);
     }
 
-    /// Parts of the inner loop, each with a result of its own, added afterwards.
+    /// Parts of the inner loop, each with a result of its own, added afterwards; where there is no room for
+    /// these, one part.
     fn in_parts(self, gpu: &Shared, tile: Tile, parts: usize) {
         let [batch, m, _, n] = self.sizes();
         let size = batch * m * n;
-        let memory = gpu.scratch(parts * size);
+        let in_order = self.out.strides == self.row_major_out();
+        let room = gpu.room(parts * size).and_then(|memory| {
+            let sums = gpu.room(if in_order { 1 } else { size })?;
+            Ok((memory, sums))
+        });
+        let Ok((memory, sums)) = room else { return self.launch(gpu, tile, 1) };
         let partial = self.row_major(&memory, parts * size);
         let product = Contract { out: partial, finish: None, ..self.clone() };
         product.launch(gpu, tile, parts);
-        let in_order = self.out.strides == self.row_major_out();
-        let sums = gpu.scratch(if in_order { 1 } else { size });
         let to = match in_order {
             true => self.out.clone(),
             false => Operand::contiguous(&sums, size, &[size]),
