@@ -95,7 +95,8 @@ impl BeamSearch {
     ///
     /// `step` is given the last token of each beginning in the beam, those of a sequence together, and the row
     /// that each goes on from: at the first call the number of its sequence, then that of the beginning in
-    /// the call before, which may stand there several times. It answers with logits of what comes next.
+    /// the call before, which may stand there several times. It answers with logits of what comes next; a token
+    /// whose logit is -∞ is never written.
     ///
     /// # Shapes
     /// step: tokens `[N]` (I32), N rows -> logits [N, V]
@@ -171,6 +172,10 @@ impl BeamSearch {
             let of_row = &log_probs[row * n_tokens..(row + 1) * n_tokens];
             let sums = of_row.iter().map(|&p| beginning.log_prob + number(p));
             next.extend(sums.enumerate().map(|(token, sum)| (sum, row, token)));
+        }
+        // What cannot be takes nobody's place, unless there is nothing else.
+        if next.iter().any(|(sum, ..)| *sum > f64::NEG_INFINITY) {
+            next.retain(|(sum, ..)| *sum > f64::NEG_INFINITY);
         }
         // Of equal ones the earlier row, the smaller token: the same on every machine.
         let better = |a: &(f64, usize, usize), b: &(f64, usize, usize)| {

@@ -175,3 +175,19 @@ fn a_model_is_told_what_should_come_out_in_training_and_for_held_out_examples() 
     assert_eq!(*model.targets.lock().unwrap(), [(true, vec![0, 1]), (false, vec![1, 0])]);
     assert!(Pass::eval().targets().is_none());
 }
+
+#[test]
+fn what_has_no_probability_is_not_written_however_wide_the_beam() {
+    const NEVER: f32 = f32::NEG_INFINITY;
+    // After the beginning 2, after 2 the end; 1 and 3 never.
+    let next = |before: i32| {
+        if before == 0 { [NEVER, NEVER, 0.0, NEVER] } else { [0.0, NEVER, 0.0, NEVER] }
+    };
+    let step = |tokens: &Tensor, _: &[usize]| {
+        let rows: Vec<f32> = tokens.to_vec::<i32>()?.into_iter().flat_map(next).collect();
+        Ok(Tensor::from_vec(rows, [tokens.dim(0), V]))
+    };
+    let found = BeamSearch::new(50, 0, 3).run(1, step).unwrap().remove(0);
+    let found: Vec<(&[i32], bool)> = found.iter().map(|w| (&w.tokens[..], w.ended)).collect();
+    assert_eq!(found, [(&[2][..], true), (&[2, 2], true), (&[2, 2, 2], false)]);
+}

@@ -4,15 +4,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use plies_autograd::Var;
-use plies_nn::data::{Loader, SequenceDataset, TensorDataset};
-use plies_nn::loss::cross_entropy;
+use plies_nn::data::{Batch, Loader, SequenceDataset, TensorDataset};
+use plies_nn::loss::{CrossEntropy, cross_entropy};
 use plies_nn::optim::{
     Adadelta, Adagrad, Adam, Lbfgs, Lion, Muon, NAdam, Optimizer, ParameterGroups, RAdam, RmsProp,
     Schedule, Sgd, clip_grad_norm, clip_grad_value,
 };
 use plies_nn::train::{
-    BatchEvent, Callback, EarlyStopping, EpochEvent, Fit, Flow, History, KeepBest, Report,
-    TrainError, Training, evaluate, fit,
+    BatchEvent, Callback, Divergence, EarlyStopping, EpochEvent, Fit, Flow, History, KeepBest,
+    Report, TrainError, Training, evaluate, fit,
 };
 use plies_nn::{
     Activation, Checkpoint, Gru, Linear, Mlp, Module, MultiHeadAttention, SequencePool, Sequential,
@@ -419,4 +419,72 @@ fn a_training_reads_no_padding() {
     let (losses, probability) = train(0.0);
     assert!(losses.iter().all(|loss| loss.is_finite()), "{losses:?}");
     assert_eq!(train(f64::NAN), (losses, probability));
+}
+
+#[test]
+fn means_over_steps_do_not_depend_on_the_batches() {
+    let lengths = [1usize, 5, 2, 4, 3];
+    let rng = &mut Rng::new(1);
+    let inputs = lengths.map(|n| rng.normal([n, 2], DType::F32, &Device::cpu()));
+    let targets = lengths.map(|n| Tensor::from_vec((0..n as i32).map(|t| t % 3).collect(), [n]));
+    let data = Arc::new(SequenceDataset::tagged(inputs.to_vec(), targets.to_vec(), -1.0));
+    let loss = |logits: &Var, targets: &Tensor| {
+        let loss = CrossEntropy { ignore_index: Some(-1), ..CrossEntropy::default() };
+        loss.of(&logits.reshape([targets.elem_count(), 3]), &targets.flatten())
+    };
+    let steps = |batch: &Batch| batch.lengths.iter().flatten().sum();
+    let train = |batch: usize, accumulate: usize, lr: f64| {
+        let loader = Loader::new(data.clone(), batch);
+        let mut model = Linear::new(2, 3, &mut Rng::new(1));
+        let mut history = History::default();
+        let held_out = Some(loader.clone());
+        let settings = Fit { terms: Some(steps), accumulate, held_out, ..Fit::epochs(1) };
+        let callbacks: &mut [&mut dyn Callback] = &mut [&mut history];
+        fit(&mut model, &mut Sgd::new(lr), &loss, &loader, &settings, callbacks).unwrap();
+        let epoch = history.epochs()[0];
+        [epoch.loss, epoch.judged_loss()]
+    };
+    let (still, after_a_step) = (train(5, 1, 0.0), train(5, 1, 0.5));
+    assert!(still[0] == still[1] && after_a_step[1] < still[1], "{after_a_step:?} from {still:?}");
+    for batch in 1..5 {
+        // Nothing is learned, and then a single step from all batches.
+        for (found, wanted) in [(train(batch, 1, 0.0), still), (train(batch, 5, 0.5), after_a_step)]
+        {
+            let differ = found.iter().zip(wanted).any(|(a, b)| (a - b).abs() > 1e-6);
+            assert!(!differ, "{batch} to a batch: {found:?}, not {wanted:?}");
+        }
+    }
+}
+
+#[test]
+fn a_training_that_diverges_ends_and_the_best_epoch_is_there() {
+    /// Raises the learning rate beyond all bounds when an epoch is complete.
+    struct TooFar(usize);
+    impl Callback for TooFar {
+        fn on_epoch(
+            &mut self,
+            event: &EpochEvent,
+            training: &mut Training<'_>,
+        ) -> Result<Flow, TrainError> {
+            if event.epoch == self.0 {
+                training.optimizer.set_lr(f64::MAX);
+            }
+            Ok(Flow::Continue)
+        }
+    }
+    let mut model = network();
+    let mut best = KeepBest::new(|event, _| Ok(event.judged_loss()));
+    let callbacks: &mut [&mut dyn Callback] = &mut [&mut Divergence, &mut best, &mut TooFar(1)];
+    let settings = Fit::epochs(5);
+    let mut sgd = Sgd::new(0.1);
+    let ended = fit(&mut model, &mut sgd, &cross_entropy, &circle(64), &settings, callbacks);
+    assert!(matches!(ended, Err(TrainError::Diverged { epoch: 3, .. })), "{ended:?}");
+    best.restore(&mut model).unwrap();
+    assert_eq!((best.epoch(), best.values().len()), (Some(1), 2));
+    assert!(evaluate(&model, &circle(64), 2, &cross_entropy).unwrap().loss.is_finite());
+    // A single batch: its loss is from before the step, and only the parameters tell.
+    let (one, mut sgd) = (circle(32), Sgd::new(f64::MAX));
+    let callbacks: &mut [&mut dyn Callback] = &mut [&mut Divergence];
+    let ended = fit(&mut model, &mut sgd, &cross_entropy, &one, &Fit::epochs(1), callbacks);
+    assert!(matches!(ended, Err(TrainError::Diverged { epoch: 1, .. })), "{ended:?}");
 }

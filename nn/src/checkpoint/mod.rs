@@ -19,11 +19,13 @@ use safetensors::tensor::{SafeTensors, TensorView, serialize};
 use serde::{Deserialize, Serialize};
 
 mod damage;
+mod finite;
 mod gradients;
 mod model;
 mod nested;
 mod stored;
 
+pub(crate) use finite::not_finite;
 pub use model::Differences;
 pub(crate) use model::check_names;
 pub(crate) use nested::{take_from, under};

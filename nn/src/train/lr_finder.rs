@@ -6,6 +6,7 @@ use plies_autograd::Var;
 use plies_tensor::Tensor;
 
 use super::TrainError;
+use super::means::Size;
 use super::run::descend;
 use crate::data::Loader;
 use crate::optim::Optimizer;
@@ -158,7 +159,8 @@ fn try_rates(
         let lr = sweep.lr(i);
         let rng = stream(sweep.seed, Purpose::Forward, epoch, batch_of_epoch);
         model.zero_grad();
-        let (loss, _) = descend(model, loss, batch, rng, 1.0)?.read()?;
+        let size = Size::of(&batch, None);
+        let (loss, _) = descend(model, loss, batch, size, rng, 1.0)?.read()?;
         average = sweep.smoothing * average + (1.0 - sweep.smoothing) * loss;
         let smoothed = average / (1.0 - sweep.smoothing.powi(i as i32 + 1));
         least = least.min(smoothed);

@@ -1,5 +1,10 @@
 //! Mean loss and accuracy over the batches of an epoch.
 //!
+//! The loss of a batch is a mean over its terms, one for each example unless it is said otherwise
+//! ([`Fit::terms`](super::Fit::terms)); the mean over all terms, whatever the batches, is
+//!
+//!   Σᵢ nᵢ lossᵢ / Σᵢ nᵢ        nᵢ terms in batch i
+//!
 //! A device works behind the host. If the host read the loss of each batch at once, it would wait for the
 //! device after each, and the device then for the host. So the host asks for the numbers of a batch and reads
 //! them some batches later, when they have come. They are the same numbers, added in the same order.
@@ -9,7 +14,8 @@ use std::collections::VecDeque;
 use plies_autograd::{Var, no_grad};
 use plies_tensor::{Fetch, Tensor};
 
-use crate::data::Loader;
+use super::Terms;
+use crate::data::{Batch, Loader};
 use crate::{Checkpoint, CheckpointError, Module, Pass};
 
 /// Means over examples.
@@ -24,30 +30,36 @@ pub struct Means {
 /// What means are computed from, batch by batch.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Sums {
-    /// Loss times examples.
+    /// Loss times its terms.
     loss: f64,
+    terms: usize,
     /// Examples classified right; `None` when targets are no classes.
     correct: Option<usize>,
     examples: usize,
 }
 
 impl Sums {
-    pub(super) const ZERO: Sums = Sums { loss: 0.0, correct: Some(0), examples: 0 };
+    pub(super) const ZERO: Sums = Sums { loss: 0.0, terms: 0, correct: Some(0), examples: 0 };
 
-    fn add(&mut self, loss: f64, correct: Option<usize>, examples: usize) {
-        self.loss += loss * examples as f64;
+    fn add(&mut self, loss: f64, correct: Option<usize>, size: Size) {
+        self.loss += loss * size.terms as f64;
+        self.terms += size.terms;
         self.correct = self.correct.zip(correct).map(|(sum, batch)| sum + batch);
-        self.examples += examples;
+        self.examples += size.examples;
     }
 
     fn means(&self) -> Means {
         let n = self.examples as f64;
         let accuracy = self.correct.map_or(f64::NAN, |correct| correct as f64 / n);
-        Means { loss: self.loss / n, accuracy }
+        Means { loss: self.loss / self.terms as f64, accuracy }
     }
 
     pub(super) fn save(&self, checkpoint: &mut Checkpoint) {
         checkpoint.set("loss", self.loss.to_string());
+        // Where each example is a term nothing is said of terms.
+        if self.terms != self.examples {
+            checkpoint.set("terms", self.terms.to_string());
+        }
         checkpoint.set("examples", self.examples.to_string());
         if let Some(correct) = self.correct {
             checkpoint.set("correct", correct.to_string());
@@ -55,11 +67,13 @@ impl Sums {
     }
 
     pub(super) fn load(checkpoint: &Checkpoint) -> Result<Sums, CheckpointError> {
-        let correct = checkpoint.get("correct").map(|_| checkpoint.number("correct"));
+        let stored = |key: &str| checkpoint.get(key).map(|_| checkpoint.number(key)).transpose();
+        let examples = checkpoint.number("examples")?;
         Ok(Sums {
             loss: checkpoint.number("loss")?,
-            correct: correct.transpose()?,
-            examples: checkpoint.number("examples")?,
+            terms: stored("terms")?.unwrap_or(examples),
+            correct: stored("correct")?,
+            examples,
         })
     }
 }
@@ -67,17 +81,32 @@ impl Sums {
 /// Batches that a device may be behind.
 const BEHIND: usize = 16;
 
+/// How large a batch is.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Size {
+    pub(super) examples: usize,
+    /// What its loss is the mean of.
+    pub(super) terms: usize,
+}
+
+impl Size {
+    pub(super) fn of(batch: &Batch, terms: Option<Terms>) -> Size {
+        let examples = batch.len();
+        Size { examples, terms: terms.map_or(examples, |terms| terms(batch)) }
+    }
+}
+
 /// The numbers of a batch, on their way from its device.
 pub(super) struct Outcome {
     loss: Fetch,
     /// Classes that were predicted, and the right ones; `None` when the targets are no classes.
     classes: Option<[Fetch; 2]>,
-    examples: usize,
+    size: Size,
 }
 
 impl Outcome {
-    pub(super) fn new(loss: &Tensor, classes: Option<[Fetch; 2]>, examples: usize) -> Self {
-        Outcome { loss: loss.fetch(), classes, examples }
+    pub(super) fn new(loss: &Tensor, classes: Option<[Fetch; 2]>, size: Size) -> Self {
+        Outcome { loss: loss.fetch(), classes, size }
     }
 
     fn is_here(&self) -> bool {
@@ -132,9 +161,9 @@ impl Tally {
 
     fn add_first(&mut self) -> plies_tensor::Result<()> {
         if let Some(outcome) = self.coming.pop_front() {
-            let examples = outcome.examples;
+            let size = outcome.size;
             let (loss, correct) = outcome.read()?;
-            self.sums.add(loss, correct, examples);
+            self.sums.add(loss, correct, size);
             self.batch_loss = loss;
         }
         Ok(())
@@ -155,7 +184,7 @@ impl Tally {
 
     /// Examples of all batches.
     pub(super) fn examples(&self) -> usize {
-        self.sums.examples + self.coming.iter().map(|outcome| outcome.examples).sum::<usize>()
+        self.sums.examples + self.coming.iter().map(|outcome| outcome.size.examples).sum::<usize>()
     }
 }
 
@@ -169,17 +198,18 @@ pub(super) fn measure(
     model: &dyn Module,
     loader: &Loader,
     loss: &dyn Fn(&Var, &Tensor) -> Var,
+    terms: Option<Terms>,
 ) -> plies_tensor::Result<Means> {
     let mut tally = Tally::new(Sums::ZERO);
     let device = model.device();
     for batch in loader.epoch(0) {
-        let (n, targets) = (batch.len(), batch.targets.clone());
+        let (size, targets) = (Size::of(&batch, terms), batch.targets.clone());
         let batch = batch.to_device(&device)?;
         let told = Some(batch.targets.clone());
         let mut pass = Pass::eval().with_lengths(batch.lengths).with_targets(told);
         let output = no_grad(|| model.forward(&Var::constant(batch.inputs), &mut pass));
         let loss = no_grad(|| loss(&output, &batch.targets));
-        tally.push(Outcome::new(loss.value(), classes(output.value(), &targets), n))?;
+        tally.push(Outcome::new(loss.value(), classes(output.value(), &targets), size))?;
     }
     Ok(tally.all()?.means())
 }

@@ -4,6 +4,7 @@
 mod callback;
 mod checkpoints;
 mod csv_log;
+mod divergence;
 mod early_stopping;
 mod evaluate;
 mod history;
@@ -28,6 +29,7 @@ use plies_tensor::Tensor;
 pub use callback::{BatchEvent, Callback, EpochEvent, Flow, Position, Training};
 pub use checkpoints::Checkpoints;
 pub use csv_log::CsvLog;
+pub use divergence::Divergence;
 pub use early_stopping::EarlyStopping;
 pub use evaluate::{Evaluation, evaluate};
 pub use history::History;
@@ -39,9 +41,12 @@ pub use statistics::{Statistic, Statistics, Subject, Summary, dead_units};
 #[cfg(feature = "tensorboard")]
 pub use tensorboard::TensorBoard;
 
-use crate::data::Loader;
+use crate::data::{Batch, Loader};
 use crate::optim::{Clip, Optimizer, Schedule};
 use crate::{Checkpoint, CheckpointError, Module};
+
+/// How many terms the loss of a batch is the mean of.
+pub type Terms = fn(&Batch) -> usize;
 
 /// Settings of [`fit`].
 #[derive(Clone, Debug)]
@@ -57,6 +62,10 @@ pub struct Fit {
     /// Batches whose gradients go into one step, which is then that of one large batch; the last step of
     /// an epoch has what is left. 0 is 1.
     pub accumulate: usize,
+    /// How many terms the loss of a batch is the mean of, where that is not one for each example: steps of
+    /// sequences that are padded, say. Means of batches are joined by it, in the events and in steps of
+    /// several batches; it sees a batch as the loader gives it.
+    pub terms: Option<Terms>,
     /// A bound of the gradients of each step, if there is one.
     pub clip: Option<Clip>,
     /// Examples that are not trained on, to be measured after each epoch; by the running averages, where
@@ -80,6 +89,7 @@ impl Fit {
             schedule: Schedule::Constant,
             warm_up: 0,
             accumulate: 1,
+            terms: None,
             clip: None,
             held_out: None,
             resume: None,
@@ -117,6 +127,16 @@ pub enum TrainError {
         /// What is wrong.
         mistake: String,
     },
+    /// A loss or a parameter is infinite or no number ([`Divergence`]).
+    #[error("diverged in epoch {epoch}, where {number} came of the learning rate {lr}; lower it")]
+    Diverged {
+        /// The epoch, counted from 1.
+        epoch: usize,
+        /// What the loss, a parameter or something that the optimiser remembers became.
+        number: f64,
+        /// The learning rate of that step.
+        lr: f64,
+    },
     /// What else made a callback fail.
     #[error(transparent)]
     Callback(#[from] Box<dyn std::error::Error + Send + Sync>),
@@ -135,9 +155,9 @@ pub enum TrainError {
 /// the optimiser's learning rate is its own times the schedule's factor; between epochs it is its own, which
 /// a callback may change for the epochs to come.
 ///
-/// The loss is taken for the mean over the examples of a batch, where means of batches have to be joined:
-/// in the events, and in steps of several batches ([`Fit::accumulate`]). Such a step has the gradient
-/// Σ nᵢgᵢ / Σ nᵢ of batches with nᵢ examples.
+/// The loss is taken for the mean over the examples of a batch, or over its [terms](Fit::terms), where means of
+/// batches have to be joined: in the events, and in steps of several batches ([`Fit::accumulate`]). Such a
+/// step has the gradient Σ nᵢgᵢ / Σ nᵢ of batches with nᵢ terms.
 ///
 /// # Example
 /// ```

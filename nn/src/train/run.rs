@@ -6,7 +6,7 @@ use std::time::Instant;
 use plies_autograd::{Var, is_recording};
 use plies_tensor::{Rng, Tensor};
 
-use super::means::{Outcome, Sums, Tally, classes, measure};
+use super::means::{Outcome, Size, Sums, Tally, classes, measure};
 use super::{BatchEvent, Callback, EpochEvent, Fit, Flow, Position, Report, TrainError, Training};
 use crate::checkpoint::{TRAINING, check_names};
 use crate::data::{Batch, Loader};
@@ -30,7 +30,7 @@ pub(super) struct Run<'a, 'c> {
     batches: usize,
     /// Over what is done of the epoch.
     tally: Tally,
-    /// Examples whose gradients wait for a step.
+    /// Terms of the losses whose gradients wait for a step.
     waiting: usize,
     /// The learning rate without the schedule's factor.
     base_lr: f64,
@@ -142,19 +142,19 @@ impl<'a, 'c> Run<'a, 'c> {
         self.optimizer.show_averages(self.model, false);
         let settings = self.settings;
         let accumulate = settings.accumulate.max(1);
-        let n = batch.len();
+        let size = Size::of(&batch, settings.terms);
         let lr = self.base_lr * self.factor(i / accumulate);
         let rng = stream(settings.seed, Purpose::Forward, epoch, i);
-        // Sums can be added before it is known how many examples there will be.
-        let weight = if accumulate == 1 { 1.0 } else { n as f64 };
-        let outcome = descend(self.model, self.loss, batch, rng, weight)?;
-        self.waiting += n;
+        // Sums can be added before it is known how many terms there will be.
+        let weight = if accumulate == 1 { 1.0 } else { size.terms as f64 };
+        let outcome = descend(self.model, self.loss, batch, size, rng, weight)?;
+        self.waiting += size.terms;
         let steps = (i + 1).is_multiple_of(accumulate) || i + 1 == self.batches;
         if steps {
             self.step(lr)?;
         }
         self.tally.push(outcome)?;
-        self.examples += n;
+        self.examples += size.examples;
         (self.at.batch, self.at.iteration) = (i + 1, self.at.iteration + 1);
         let at = self.at;
         if self.callbacks.iter_mut().any(|callback| callback.wants_loss(&at)) {
@@ -210,7 +210,7 @@ impl<'a, 'c> Run<'a, 'c> {
         self.optimizer.set_lr(self.base_lr);
         let held_out = match &self.settings.held_out {
             Some(loader) => Some(by_averages(self.optimizer, self.model, |_, model| {
-                measure(model, loader, self.loss)
+                measure(model, loader, self.loss, self.settings.terms)
             })?),
             None => None,
         };
@@ -360,10 +360,11 @@ pub(super) fn descend(
     model: &dyn Module,
     loss: Loss<'_>,
     batch: Batch,
+    size: Size,
     rng: Rng,
     weight: f64,
 ) -> plies_tensor::Result<Outcome> {
-    let (n, targets) = (batch.len(), batch.targets.clone());
+    let targets = batch.targets.clone();
     let batch = batch.to_device(&model.device())?;
     let told = Some(batch.targets.clone());
     let mut pass = Pass::train(rng).with_lengths(batch.lengths).with_targets(told);
@@ -382,5 +383,5 @@ pub(super) fn descend(
         assert!(loss.requires_grad(), "fit: the loss depends on none of the model's parameters");
         loss.backward_with(&Var::constant(loss.value().full_like(weight)));
     }
-    Ok(Outcome::new(loss.value(), classes, n))
+    Ok(Outcome::new(loss.value(), classes, size))
 }
