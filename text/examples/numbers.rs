@@ -2,6 +2,8 @@
 //!
 //! `cargo run --release -p plies-text --example numbers`
 
+use std::ops::ControlFlow;
+
 use plies_text::seq2seq::{Architecture, Pairs, Score, Settings, train};
 
 fn main() -> plies_text::Result<()> {
@@ -9,7 +11,8 @@ fn main() -> plies_text::Result<()> {
     let architecture = Architecture { embedding: 16, hidden: 48, dropout: 0.0 };
     let settings =
         Settings { architecture, batch: 16, epochs: 20, lr: 0.01, ..Settings::default() };
-    let model = train(&pairs, &unseen, &settings, &mut |_| ())?.model;
+    let go_on = &mut |_: &_| ControlFlow::Continue(());
+    let model = train(&pairs, &unseen, &settings, go_on)?.into_result()?;
     let score =
         model.test(&unseen, 4, &mut |text, ours, right| println!("{text} -> {ours}, not {right}"));
     let [low, share, high] = Score::interval(score.exact).map(|share| 100.0 * share);

@@ -3,6 +3,8 @@
 //!
 //! `cargo run --release -p plies-text --example rhyme`
 
+use std::ops::ControlFlow;
+
 use plies_text::corpus::Source;
 use plies_text::language::{
     Architecture, Codec, Corpus, Generator, KneserNey, Sampling, Settings, Unit, train,
@@ -25,21 +27,25 @@ fn main() -> plies_text::Result<()> {
     let architecture = Architecture { embedding: 32, hidden: 48, ..Architecture::default() };
     let settings =
         Settings { architecture, batch: 4, steps: 20, epochs: 12, lr: 0.01, ..Settings::default() };
-    let trained = train(&corpus, &settings, &mut |now| {
-        if let Some(nats) = now.held_out {
-            println!(
-                "epoch {:>2}  {:.2} bits a character",
-                now.epoch + 1,
-                corpus.bits_per_character(nats)
-            );
+    let model = train(&corpus, &settings, &mut |now| {
+        if let Some(means) = now.held_out {
+            let bits = corpus.validation().bits_per_character(means.loss);
+            println!("epoch {:>2}  {bits:.2} bits a character", now.epoch + 1);
         }
-    })?;
-    let counted = KneserNey::train(corpus.train(), 4, corpus.codec().len());
-    let nats = counted.nats_per_token(corpus.held_out());
-    println!("4-grams   {:.2} bits a character", corpus.bits_per_character(nats));
+        ControlFlow::Continue(())
+    })?
+    .into_result()?;
+    let test = corpus.test();
+    let counted = KneserNey::train(corpus.train().numbers(), 4, codec.len());
+    for (name, nats) in [
+        ("network", model.nats_per_token(test.numbers())),
+        ("4-grams", counted.nats_per_token(test.numbers())),
+    ] {
+        println!("{name}   {:.2} bits a character of the end", test.bits_per_character(nats));
+    }
 
     let sampling = Sampling { temperature: 0.5, ..Sampling::default() };
-    let text: String = Generator::new(&trained.model, "This is", sampling, 1)?.take(30).collect();
+    let text: String = Generator::new(&model, "This is", sampling, 1)?.take(30).collect();
     println!("This is{text}");
     Ok(())
 }

@@ -39,10 +39,23 @@ cell, layers, embedding, hidden, tied = metadata["layers"].split()
 layers, embedding, hidden = int(layers), int(embedding), int(hidden)
 assert tied == "false", "for models with an output of its own"
 numbers = {token: i + 1 for i, token in enumerate(json.loads(metadata["codec.tokens"]))}
-text = gzip.open(args.text, "rt", encoding="utf-8", newline="").read()
-ids = torch.tensor([numbers.get(c, 0) for c in text])
-n_held = int(len(ids) * 0.05)
-train, held_out = ids[: len(ids) - n_held], ids[len(ids) - n_held :]
+text = gzip.open(args.text, "rb").read()
+
+
+def ids(part):
+    return torch.tensor([numbers.get(c, 0) for c in part.decode("utf-8")])
+
+
+def boundary(at):
+    """No character is cut: its first byte is no continuation."""
+    while at < len(text) and text[at] & 0xC0 == 0x80:
+        at -= 1
+    return at
+
+
+held = int(len(text) * 0.05)
+cuts = [boundary(len(text) - 2 * held), boundary(len(text) - held)]
+train, validation, test = ids(text[: cuts[0]]), ids(text[cuts[0] : cuts[1]]), ids(text[cuts[1] :])
 
 
 class LanguageModel(nn.Module):
@@ -77,13 +90,20 @@ def streams(ids):
         yield x[:, start : start + steps], y[:, start : start + steps]
 
 
-def measure(model):
+def bits(model, windows):
     model.eval()
-    states, losses = [None] * layers, []
+    states, losses, tokens = [None] * layers, 0.0, 0
     with torch.no_grad():
-        for x, y in streams(held_out):
-            losses.append(cross_entropy(model(x, states).flatten(0, 1), y.flatten()).item())
-    return sum(losses) / len(losses) / math.log(2)
+        for x, y in windows:
+            losses += cross_entropy(model(x, states).flatten(0, 1), y.flatten(), reduction="sum").item()
+            tokens += y.numel()
+    return losses / tokens / math.log(2)
+
+
+def one_stream(ids):
+    """The whole text in windows of 256; the first character follows the end of a line."""
+    x = torch.cat([torch.tensor([numbers.get("\n", 0)]), ids[:-1]])
+    return ((x[None, at : at + 256], ids[None, at : at + 256]) for at in range(0, len(ids), 256))
 
 
 def detach(state):
@@ -92,7 +112,7 @@ def detach(state):
 
 model = LanguageModel()
 model.load_state_dict({name: file.get_tensor(name) for name in file.keys()})
-print(f"ours, measured by PyTorch {torch.__version__}: {measure(model):.4f} bits a character")
+print(f"ours, measured by PyTorch {torch.__version__}: {bits(model, one_stream(test)):.4f} bits a character")
 
 model = LanguageModel()
 for layer in model.layers:
@@ -118,7 +138,7 @@ for epoch in range(args.epochs):
         step, tokens, loss_sum = step + 1, tokens + x.numel(), loss_sum + loss.item() * x.numel()
     seconds, cpu = time.perf_counter() - began[0], time.process_time() - began[1]
     print(
-        f"epoch {epoch + 1:>3}  loss {loss_sum / tokens:.3f}  held out {measure(model):.3f} bits a character  "
+        f"epoch {epoch + 1:>3}  loss {loss_sum / tokens:.3f}  held out {bits(model, streams(validation)):.3f} bits a character  "
         f"{tokens / seconds:,.0f} tokens/s, {tokens / cpu:,.0f} a CPU second",
         flush=True,
     )

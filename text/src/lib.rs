@@ -16,6 +16,7 @@ mod random;
 pub mod seq2seq;
 pub mod similarity;
 pub mod tokenize;
+pub mod training;
 pub mod vectors;
 pub mod vocabulary;
 pub mod word2vec;

@@ -116,7 +116,7 @@ fn mistakes_are_one_line_and_change_nothing() {
     fs::write(folder.join("one.tsv"), "a\tx\na\ty\n").unwrap();
     fs::write(folder.join("wide.csv"), "1,2,3\n").unwrap();
     fs::write(folder.join("broken.tsv"), b"a\tx\nb\t\xff\n").unwrap();
-    let rows: [(&[&str], &str); 13] = [
+    let rows: [(&[&str], &str); 15] = [
         (
             &["predict", "--line", "x"],
             "error: classifier.safetensors: no such file; train a classifier",
@@ -133,6 +133,11 @@ fn mistakes_are_one_line_and_change_nothing() {
         (&["test", "one.tsv", "--model", "one.tsv"], "error: one.tsv: "),
         (&["rnn", "one.tsv"], "error: one.tsv: all 2 documents have the label \"a\""),
         (&["rnn", "--vectors", "wide.csv"], "error: wide.csv:"),
+        (&["rnn", "--dropout", "9"], "error: dropout: 9; it takes a number from 0 to below 1"),
+        (
+            &["curve", "--clip", "0", "--methods", "gru"],
+            "error: clip: 0; it takes a number above 0",
+        ),
         (&["rnn", "--hidden", "0"], "error: invalid value '0' for '--hidden <N>': 0 is not in"),
         (&["curve", "--methods", "nb,lda"], "error: invalid value 'lda' for '--methods <LIST>'"),
         (&["curve", "--plot", "c.gif"], "error: c.gif: a figure ends in .svg or .png"),

@@ -198,11 +198,11 @@ fn ctrl_c_while_a_network_learns_saves_the_best_so_far() {
     let at = folder.path();
     let arguments =
         ["rnn", "--epochs", "100000", "--patience", "100000", "--hidden", "4", "--json", "r.json"];
-    let (mut child, stderr) = begun(at, &arguments, "epoch  1 of");
+    let (mut child, stderr) = begun(at, &arguments, "epoch   1");
     interrupt(&child);
     let last = stderr.lines().last().unwrap().unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(130), "{last}");
-    assert_eq!(last, "stopped early; the best so far is in classifier.safetensors");
+    assert_eq!(last, "interrupted; the best epoch so far is saved in classifier.safetensors");
     let report = fs::read_to_string(at.join("r.json")).unwrap();
     let report: serde_json::Value = serde_json::from_str(&report).unwrap();
     assert_eq!((&report["interrupted"], &report["test"]["documents"]), (&true.into(), &600.into()));

@@ -80,11 +80,13 @@ fn mistakes_are_one_line_and_status_2() {
     let at = folder.path();
     fs::write(at.join("short.txt"), "a").unwrap();
     fs::write(at.join("pairs.tsv"), "a\tb\nno tab\n").unwrap();
-    let rows: [(&[&str], &str); 9] = [
+    let rows: [(&[&str], &str); 11] = [
         (&["lm", "away.txt"], "away.txt: No such file"),
         (&["lm", "short.txt"], "short.txt: has 1 tokens, which is too little to learn from"),
         (&["lm", "--hidden", "0"], "hidden: is 0; it may be 1 to 65536"),
         (&["lm", "--resume"], "--checkpoints"),
+        (&["lm", "--held-out", "0.5"], "held out: is 0.5; it may be 0 to 0.4, and is taken twice"),
+        (&["seq2seq", "--resume"], "--checkpoints"),
         (&["generate", "-m", "away"], "away: no such file; learn a model first: plies-text lm"),
         (&["generate", "-m", "short.txt"], "short.txt: "),
         (&["generate", "--top-p", "2"], "top-p: is 2"),
@@ -114,7 +116,7 @@ fn ctrl_c_saves_the_best_epoch_and_a_reader_may_go() {
     interrupt(&child);
     let last = stderr.lines().last().unwrap().unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(130), "{last}");
-    assert_eq!(last, "interrupted; the best epoch so far is saved");
+    assert_eq!(last, "interrupted; the best epoch so far is saved in lm.safetensors");
 
     let mut command = Command::new(env!("CARGO_BIN_EXE_plies-text"));
     command.current_dir(at).args(["generate", "-n", "100000000"]).stderr(Stdio::null());

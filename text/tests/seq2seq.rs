@@ -1,16 +1,24 @@
 //! Sequences are answered with sequences.
 
+use std::ops::ControlFlow;
 use std::sync::OnceLock;
 
 use plies_text::language::Unit;
-use plies_text::seq2seq::{Architecture, Pairs, Score, Seq2Seq, Settings, Trained, train};
+use plies_text::seq2seq::{Architecture, Pairs, Score, Seq2Seq, Settings, train};
+use plies_text::training::{End, Progress, Trained};
 use proptest::prelude::*;
 
-fn learn(pairs: &Pairs, held_out: &Pairs, epochs: usize, seed: u64) -> Trained {
+fn settings(epochs: usize, seed: u64) -> Settings {
     let architecture = Architecture { embedding: 16, hidden: 32, dropout: 0.0 };
-    let (batch, lr) = (16, 0.01);
-    let settings = Settings { architecture, batch, epochs, lr, seed, ..Settings::default() };
-    train(pairs, held_out, &settings, &mut |_| ()).unwrap()
+    Settings { architecture, batch: 16, epochs, lr: 0.01, seed, ..Settings::default() }
+}
+
+fn on(_: &Progress) -> ControlFlow<()> {
+    ControlFlow::Continue(())
+}
+
+fn learn(pairs: &Pairs, held_out: &Pairs, epochs: usize, seed: u64) -> Trained<Seq2Seq> {
+    train(pairs, held_out, &settings(epochs, seed), &mut on).unwrap()
 }
 
 fn numbers() -> (Pairs, Pairs) {
@@ -58,6 +66,37 @@ fn equal_seeds_give_equal_models() {
 }
 
 #[test]
+fn a_training_that_is_stopped_and_resumed_is_that_of_one_run() {
+    let (pairs, held_out) = Pairs::numbers(90, 100, 1).split(10, 1);
+    let folder = tempfile::tempdir().unwrap();
+    let run = |name: &str, resume: bool, stop_at: usize| {
+        let mut settings = Settings { resume, ..settings(3, 1) };
+        settings.architecture.dropout = 0.1;
+        settings.checkpoints = Some(folder.path().join(name));
+        let mut steps = 0;
+        train(&pairs, &held_out, &settings, &mut |_| {
+            steps += 1;
+            if steps >= stop_at { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        })
+        .unwrap()
+    };
+    let whole = run("whole", false, usize::MAX);
+    // Five batches and an epoch's end, and then two batches.
+    let part = run("parts", false, 8);
+    assert!(part.epochs == 1 && matches!(part.end, End::Stopped), "{part:?}");
+    let rest = run("parts", true, usize::MAX);
+    assert!(whole.model.to_bytes().unwrap() == rest.model.to_bytes().unwrap());
+    assert_eq!((part.read + rest.read, whole.read), (240, 240));
+    let other =
+        Settings { checkpoints: Some(folder.path().join("whole")), resume: true, ..settings(4, 1) };
+    let backwards = Pairs::backwards(90, 5, 1);
+    let error = train(&backwards, &held_out, &other, &mut on).unwrap_err().to_string();
+    let expected = "another set of pairs to learn from, numbers below 100, and here is words \
+                    backwards; name that, or another folder";
+    assert!(error.ends_with(expected), "{error}");
+}
+
+#[test]
 fn texts_of_words_are_answered_in_words() {
     let rows = [
         ("the cat", "die Katze"),
@@ -74,7 +113,7 @@ fn texts_of_words_are_answered_in_words() {
         lr: 0.02,
         ..Settings::default()
     };
-    let model = train(&Pairs::new(rows), &Pairs::default(), &settings, &mut |_| ()).unwrap().model;
+    let model = train(&Pairs::new(rows), &Pairs::default(), &settings, &mut on).unwrap().model;
     assert_eq!(model.answer("the cat", 2).text, "die Katze");
     assert_eq!(model.answer("a hat", 2).tokens, ["ein", "Hut"]);
 }
@@ -85,10 +124,11 @@ fn settings_that_make_no_sense_are_named() {
     let rows = [
         (Settings { architecture: odd, ..Settings::default() }, "hidden: is 3; half of the units"),
         (Settings { epochs: 0, ..Settings::default() }, "epochs: is 0"),
+        (Settings { resume: true, ..Settings::default() }, "resume: needs the folder"),
     ];
     for (settings, message) in rows {
         let (pairs, none) = (Pairs::numbers(5, 10, 1), Pairs::default());
-        let error = train(&pairs, &none, &settings, &mut |_| ()).unwrap_err().to_string();
+        let error = train(&pairs, &none, &settings, &mut on).unwrap_err().to_string();
         assert!(error.starts_with(message), "{error}");
     }
 }

@@ -68,7 +68,8 @@ impl Contestant<'_> {
                     &train.select(documents),
                     &settings,
                     &mut |progress| done(progress.share),
-                )?;
+                )?
+                .into_result()?;
                 Ok(model.test(test)?.accuracy())
             }
         }

@@ -116,6 +116,7 @@ impl Classifier {
             return Err(wrong("is no classifier of this program".to_owned()));
         }
         file.check_architecture(KIND)?;
+        file.check_finite()?;
         let bad = |key: &str, value: &str| wrong(format!("{key} is {value:?}, which is unknown"));
         let name = text("method")?;
         let method = Method::from_name(name).ok_or_else(|| bad("method", name))?;
@@ -161,11 +162,7 @@ impl Classifier {
         let halves = halves.map_err(|e| wrong(e.to_string()))?;
         let numbers = |name: &str, dims: &[usize]| {
             let values = tensor(name, DType::F32, dims)?.to_vec::<f32>();
-            let values = values.map_err(|e| wrong(e.to_string()))?;
-            match values.iter().position(|x| !x.is_finite()) {
-                Some(at) => Err(wrong(format!("{name}[{at}] is {}", values[at]))),
-                None => Ok(values),
-            }
+            values.map_err(|e| wrong(e.to_string()))
         };
         let idf = if weighting == Weighting::TfIdf { numbers("idf", &[n])? } else { Vec::new() };
         let linear = Linear {

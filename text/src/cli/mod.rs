@@ -6,6 +6,7 @@ pub(crate) mod explanation;
 pub(crate) mod labelled;
 pub(crate) mod network;
 pub(crate) mod text;
+pub(crate) mod training;
 pub(crate) mod verdict;
 
 use clap::{Parser, Subcommand};

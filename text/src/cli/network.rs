@@ -121,12 +121,9 @@ impl NetworkArgs {
         Ok(Some(Arc::new(vectors)))
     }
 
-    /// What the arguments say, with what several commands call by the same name.
-    pub(crate) fn settings(
-        &self,
-        encoder: Encoder,
-        vectors: Option<Arc<WordVectors>>,
-    ) -> NeuralSettings {
+    /// What the arguments say but for vectors, which are to be read when the rest has been checked; with what
+    /// several commands call by the same name.
+    pub(crate) fn settings(&self, encoder: Encoder) -> NeuralSettings {
         NeuralSettings {
             both_directions: !self.forward_only,
             layers: self.layers,
@@ -140,7 +137,6 @@ impl NetworkArgs {
             }),
             dropout: self.dropout,
             word_dropout: self.word_dropout,
-            vectors,
             frozen: self.frozen,
             batch: self.batch,
             patience: self.patience,

@@ -1,4 +1,4 @@
-//! A text as numbers, the last part of it held out, read in parallel streams of windows.
+//! A text as numbers, in three parts, and read in parallel streams of windows.
 //!
 //! ```text
 //! the text, cut into B streams      window 0    window 1
@@ -16,32 +16,89 @@ use plies_tensor::Tensor;
 
 use super::Codec;
 use crate::corpus::{Chunk, Source};
+use crate::hash::hash;
 use crate::{Error, Result};
 
-/// A text in two parts.
+/// A part of a text, as numbers.
+#[derive(Clone, Debug)]
+pub struct Part {
+    pub(super) numbers: Arc<[i32]>,
+    characters: usize,
+    unknown: usize,
+    /// A hash of the text.
+    pub(super) digest: u64,
+}
+
+impl Part {
+    fn new(text: &str, codec: &Codec) -> Part {
+        let numbers: Arc<[i32]> = codec.encode(text).into_iter().map(|n| n as i32).collect();
+        let is_unknown = |token: &&i32| codec.unknown() == Some(**token as u32);
+        let unknown = numbers.iter().filter(is_unknown).count();
+        let digest = hash(text.as_bytes());
+        Part { characters: text.chars().count(), unknown, numbers, digest }
+    }
+
+    /// Its tokens.
+    pub fn numbers(&self) -> &[i32] {
+        &self.numbers
+    }
+
+    /// How many tokens there are.
+    pub fn len(&self) -> usize {
+        self.numbers.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.numbers.is_empty()
+    }
+
+    /// Its characters.
+    pub fn characters(&self) -> usize {
+        self.characters
+    }
+
+    /// Tokens that the codec does not know.
+    pub fn unknown(&self) -> usize {
+        self.unknown
+    }
+
+    /// Bits for each of its characters, from nats for each of its tokens.
+    ///
+    ///   bits = nats / ln 2 · tokens / characters
+    pub fn bits_per_character(&self, nats_per_token: f64) -> f64 {
+        let tokens = self.len() as f64 / self.characters.max(1) as f64;
+        nats_per_token / std::f64::consts::LN_2 * tokens
+    }
+}
+
+/// A text in three parts: what is learned from, then what chooses the best epoch, then what says how good
+/// the model is, of which neither has seen anything.
 #[derive(Clone, Debug)]
 pub struct Corpus {
+    name: String,
     pub(super) codec: Codec,
-    pub(super) train: Arc<[i32]>,
-    pub(super) held_out: Arc<[i32]>,
-    held_out_characters: usize,
+    train: Part,
+    validation: Part,
+    test: Part,
 }
 
 impl Corpus {
-    /// Reads a text, of which the last part, `held_out` of its bytes, is not learned from. `codec` is given
-    /// the rest: to learn tokens from it, or to give one that is there, by `|_| Ok(codec)`.
+    /// Reads a text, of which the last part, `held_out` of its bytes, is to test, and as much before it to
+    /// choose the best epoch. `codec` is given the rest: to learn tokens from it, or to give one that is
+    /// there, by `|_| Ok(codec)`.
     ///
     /// The numbers are kept in memory, four bytes for each token, and while they are made the text, too.
     ///
     /// # Errors
-    /// What is wrong with the text; too little of it; a share that is not in 0 to 0.9.
+    /// What is wrong with the text; too little of it; a share that is not in 0 to 0.4.
     pub fn read(
         source: &Source,
         held_out: f64,
         codec: impl FnOnce(&Source) -> Result<Codec>,
     ) -> Result<Corpus> {
-        if !(0.0..=0.9).contains(&held_out) {
-            let reason = format!("is {held_out}; it may be 0 to 0.9");
+        if !(0.0..=0.4).contains(&held_out) {
+            let reason = format!("is {held_out}; it may be 0 to 0.4, and is taken twice");
             return Err(Error::setting("held out", reason));
         }
         let mut text = String::new();
@@ -49,17 +106,25 @@ impl Corpus {
         while chunks.next(&mut chunk)? {
             text.push_str(&chunk.text(source)?);
         }
-        let cut = text.len() - (text.len() as f64 * held_out) as usize;
-        let (train, held) = text.split_at(text.floor_char_boundary(cut));
-        let codec = codec(&Source::bytes(source.name(), train.as_bytes()))?;
-        let numbers = |text| codec.encode(text).into_iter().map(|n| n as i32).collect();
-        let (train, numbers): (Arc<[i32]>, Arc<[i32]>) = (numbers(train), numbers(held));
-        if train.len() < 2 || held_out > 0.0 && numbers.len() < 2 {
-            let all = train.len() + numbers.len();
+        let held = (text.len() as f64 * held_out) as usize;
+        let cut = |parts: usize| text.floor_char_boundary(text.len() - parts * held);
+        let (learned, rest) = text.split_at(cut(2));
+        let (chosen_by, tested) = rest.split_at(cut(1) - cut(2));
+        let codec = codec(&Source::bytes(source.name(), learned.as_bytes()))?;
+        let [train, validation, test] =
+            [learned, chosen_by, tested].map(|text| Part::new(text, &codec));
+        let least = if held_out > 0.0 { validation.len().min(test.len()) } else { 2 };
+        if train.len().min(least) < 2 {
+            let all = train.len() + validation.len() + test.len();
             let reason = format!("has {all} tokens, which is too little to learn from");
             return Err(Error::format(source.name(), reason));
         }
-        Ok(Corpus { held_out_characters: held.chars().count(), codec, held_out: numbers, train })
+        Ok(Corpus { name: source.name().to_owned(), codec, train, validation, test })
+    }
+
+    /// Where the text comes from.
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     /// What its numbers mean.
@@ -68,32 +133,18 @@ impl Corpus {
     }
 
     /// What is learned from.
-    pub fn train(&self) -> &[i32] {
+    pub fn train(&self) -> &Part {
         &self.train
     }
 
-    /// What is not.
-    pub fn held_out(&self) -> &[i32] {
-        &self.held_out
+    /// What chooses the best epoch.
+    pub fn validation(&self) -> &Part {
+        &self.validation
     }
 
-    /// Characters of the held-out part.
-    pub fn held_out_characters(&self) -> usize {
-        self.held_out_characters
-    }
-
-    /// Tokens of the held-out part that the codec does not know.
-    pub fn held_out_unknown(&self) -> usize {
-        let is_unknown = |token: &&i32| self.codec.unknown() == Some(**token as u32);
-        self.held_out.iter().filter(is_unknown).count()
-    }
-
-    /// Bits for each character of the held-out text, from nats for each token of it.
-    ///
-    ///   bits = nats / ln 2 · tokens / characters
-    pub fn bits_per_character(&self, nats_per_token: f64) -> f64 {
-        let tokens = self.held_out.len() as f64 / self.held_out_characters.max(1) as f64;
-        nats_per_token / std::f64::consts::LN_2 * tokens
+    /// What neither is learned from nor chooses.
+    pub fn test(&self) -> &Part {
+        &self.test
     }
 }
 

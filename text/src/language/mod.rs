@@ -6,7 +6,7 @@
 //!
 //! A text is numbers for a [`Codec`], of characters, of words or of pieces of words. A [`LanguageModel`]
 //! reads it in windows whose states go on from one to the next, by truncated backpropagation through time; a
-//! [`Generator`] writes. What a model is worth is said by [`KneserNey`], counting, on the same held-out text.
+//! [`Generator`] writes. What a model is worth is said by [`KneserNey`], counting, on the same text.
 
 mod codec;
 mod corpus;
@@ -16,9 +16,8 @@ mod ngrams;
 mod train;
 
 pub use codec::{Codec, Unit};
-pub use corpus::Corpus;
+pub use corpus::{Corpus, Part};
 pub use generate::{Generator, Sampling};
-pub(crate) use model::check_finite;
 pub use model::{Architecture, Cell, LanguageModel, State};
 pub use ngrams::KneserNey;
-pub use train::{Progress, Settings, Trained, train};
+pub use train::{Settings, train};

@@ -7,7 +7,7 @@
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
-use plies_nn::plies_autograd::linear;
+use plies_nn::plies_autograd::{linear, no_grad};
 use plies_nn::{
     Checkpoint, Embedding, Gru, Linear, Lstm, Module, Pass, RecurrentState, Var, Visitor,
     VisitorMut, init,
@@ -75,6 +75,9 @@ impl Default for Architecture {
         }
     }
 }
+
+/// Tokens that are read at once where nothing is learned: so many rows of logits are in memory.
+const WINDOW: usize = 256;
 
 /// More than any machine that this runs on can hold.
 const MOST: usize = 1 << 16;
@@ -274,21 +277,35 @@ impl LanguageModel {
     /// How surprising each token of a text is, in bits; the first follows the end of a line.
     pub fn bits(&self, text: &str) -> Vec<(String, f64)> {
         let numbers: Vec<i32> = self.codec.encode(text).into_iter().map(|n| n as i32).collect();
-        if numbers.is_empty() {
-            return Vec::new();
-        }
-        let n = numbers.len();
-        let first = self.codec.encode("\n").first().map_or(0, |&n| n as i32);
-        let inputs: Vec<i32> = [first].iter().chain(&numbers[..n - 1]).copied().collect();
-        let p = plies_nn::plies_autograd::no_grad(|| {
-            let x = Tensor::from_vec(inputs, [1, n]);
-            self.run(&x, &mut State::default(), &mut Pass::eval()).log_softmax(-1)
-        });
-        let index = Tensor::from_vec(numbers.clone(), [n, 1]);
-        let nats = p.gather(1, &index).to_vec::<f32>().expect("on the host");
         let token = |&n: &i32| self.codec.decode(&[n as u32]);
-        let bits = nats.iter().map(|&p| -f64::from(p) / std::f64::consts::LN_2);
+        let bits = self.nats(&numbers).map(|nats| nats / std::f64::consts::LN_2);
         numbers.iter().map(token).zip(bits).collect()
+    }
+
+    /// The mean of -ln p of each token after all before it, in nats: the text is read in one stream, whose
+    /// state goes on from its beginning to its end. The first token follows the end of a line.
+    ///
+    /// # Panics
+    /// When a number is no token's.
+    pub fn nats_per_token(&self, tokens: &[i32]) -> f64 {
+        self.nats(tokens).sum::<f64>() / tokens.len().max(1) as f64
+    }
+
+    /// -ln p of each token.
+    fn nats(&self, tokens: &[i32]) -> impl Iterator<Item = f64> {
+        let mut last = self.codec.encode("\n").first().map_or(0, |&n| n as i32);
+        let mut state = State::default();
+        tokens.chunks(WINDOW).flat_map(move |window| {
+            let n = window.len();
+            let inputs = [&[last], &window[..n - 1]].concat();
+            last = window[n - 1];
+            let logits = no_grad(|| {
+                self.run(&Tensor::from_vec(inputs, [1, n]), &mut state, &mut Pass::eval())
+            });
+            let index = Tensor::from_slice(window, [n, 1]);
+            let p = logits.value().log_softmax(-1).gather(1, &index);
+            p.to_vec::<f32>().expect("on the host").into_iter().map(|p| -f64::from(p))
+        })
     }
 
     /// Writes the model: what is found under `path` is all of the old file or all of the new one.
@@ -344,6 +361,7 @@ impl LanguageModel {
             return Err(wrong("is no language model of this program"));
         }
         file.check_architecture(KIND)?;
+        file.check_finite()?;
         let words: Vec<&str> = file.get("layers").unwrap_or_default().split(' ').collect();
         let [cell, layers, embedding, hidden, tied] = words[..] else {
             return Err(wrong("layers are not five words; is it damaged?"));
@@ -379,21 +397,8 @@ impl LanguageModel {
         }
         let mut model = LanguageModel::new(codec, architecture, 0)?;
         file.load_model(&mut model)?;
-        check_finite(&model, origin)?;
         Ok(model)
     }
-}
-
-/// A file may hold numbers that are none.
-pub(crate) fn check_finite(model: &dyn Module, origin: &str) -> Result<()> {
-    let wrong = |reason: &str| Error::format(origin, reason);
-    for (name, parameter) in model.named_parameters() {
-        let values = parameter.value().to_vec::<f32>().map_err(|e| wrong(&e.to_string()))?;
-        if let Some(at) = values.iter().position(|x| !x.is_finite()) {
-            return Err(wrong(&format!("{name}[{at}] is {}", values[at])));
-        }
-    }
-    Ok(())
 }
 
 impl Module for LanguageModel {

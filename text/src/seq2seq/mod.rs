@@ -11,13 +11,13 @@
 //! from them; [`Seq2Seq::answer`] searches the likeliest answer with a beam; an [`Answer`] says where each of
 //! its tokens came from, which [`Answer::draw`] and [`Answer::to_svg`] show.
 
+mod answer;
 mod attention;
-mod beam;
 mod model;
 mod pairs;
 mod train;
 
-pub use beam::Answer;
+pub use answer::Answer;
 pub use model::{Architecture, Seq2Seq};
 pub use pairs::{Pairs, in_words};
-pub use train::{Progress, Score, Settings, Trained, train};
+pub use train::{Score, Settings, train};

@@ -8,7 +8,7 @@ use plies_nn::{
 };
 use plies_tensor::{Elementwise, Rng, Tensor};
 
-use crate::language::{Codec, Unit, check_finite};
+use crate::language::{Codec, Unit};
 use crate::{Error, Result};
 
 /// What fills sequences up.
@@ -223,13 +223,19 @@ impl Seq2Seq {
         Ok(self.to_checkpoint().to_bytes()?)
     }
 
-    fn to_checkpoint(&self) -> Checkpoint {
+    /// What says which model it is, without its weights.
+    pub(super) fn description(&self) -> Checkpoint {
         let mut file = Checkpoint::new();
         file.set_architecture(KIND);
         file.set("layers", format!("{} {}", self.architecture.embedding, self.architecture.hidden));
         for (codec, name) in self.codecs.iter().zip(["texts", "answers"]) {
             codec.save(&mut file, name);
         }
+        file
+    }
+
+    fn to_checkpoint(&self) -> Checkpoint {
+        let mut file = self.description();
         file.put_model(self);
         file
     }
@@ -256,6 +262,7 @@ impl Seq2Seq {
             return Err(wrong("is no model of sequences of this program"));
         }
         file.check_architecture(KIND)?;
+        file.check_finite()?;
         let [embedding, hidden] = file.numbers("layers")?[..] else {
             return Err(wrong("layers are not two numbers; is it damaged?"));
         };
@@ -275,7 +282,6 @@ impl Seq2Seq {
         }
         let mut model = Seq2Seq::new(codecs, architecture, 0)?;
         file.load_model(&mut model)?;
-        check_finite(&model, origin)?;
         Ok(model)
     }
 }

@@ -3,19 +3,22 @@
 use std::collections::HashSet;
 
 use crate::corpus::Source;
+use crate::hash::{hash, mix};
 use crate::random::Stream;
 use crate::{Error, Result};
 
 /// Texts, each with its answer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Pairs {
+    /// Where they come from.
+    name: String,
     rows: Vec<(String, String)>,
 }
 
 impl Pairs {
     /// Pairs that are made elsewhere.
     pub fn new(rows: Vec<(String, String)>) -> Pairs {
-        Pairs { rows }
+        Pairs { name: "pairs".to_owned(), rows }
     }
 
     /// Reads lines of a text, a tab, and its answer; lines of white space are passed over.
@@ -41,7 +44,7 @@ impl Pairs {
         if rows.is_empty() {
             return Err(Error::format(source.name(), "has no pairs"));
         }
-        Ok(Pairs { rows })
+        Ok(Pairs { name: source.name().to_owned(), rows })
     }
 
     /// `n` different numbers below `limit`, in words and in digits, those of one, two … digits equally often
@@ -66,7 +69,7 @@ impl Pairs {
             }
             rows.push((in_words(number), number.to_string()));
         }
-        Pairs { rows }
+        Pairs { name: format!("numbers below {limit}"), rows }
     }
 
     /// `n` different words of 3 to `most` small letters, and the same backwards; no more than half of those of
@@ -83,7 +86,18 @@ impl Pairs {
                 rows.push((word.clone(), word.chars().rev().collect()));
             }
         }
-        Pairs { rows }
+        Pairs { name: "words backwards".to_owned(), rows }
+    }
+
+    /// Where they come from.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// A hash of all of them, in their order.
+    pub(super) fn digest(&self) -> u64 {
+        let texts = self.iter().flat_map(|(text, answer)| [text, answer]);
+        texts.fold(0, |digest, text| mix(digest, hash(text.as_bytes())))
     }
 
     /// Number of pairs.
@@ -111,7 +125,8 @@ impl Pairs {
         let rest = self.rows.split_off(self.rows.len() - n.min(self.rows.len()));
         let held: HashSet<&str> = rest.iter().map(|(text, _)| &**text).collect();
         self.rows.retain(|(text, _)| !held.contains(&**text));
-        (self, Pairs { rows: rest })
+        let name = self.name.clone();
+        (self, Pairs { name, rows: rest })
     }
 }
 

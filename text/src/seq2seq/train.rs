@@ -1,23 +1,21 @@
 //! A model learns from pairs, and is measured on others.
 
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
 
 use plies_nn::Var;
 use plies_nn::data::{Batch, Dataset, Loader};
 use plies_nn::loss::CrossEntropy;
 use plies_nn::metrics::wilson_interval;
 use plies_nn::optim::{Adam, Clip, Schedule};
-use plies_nn::train::{
-    BatchEvent, Callback, EpochEvent, Fit, Flow, KeepBest, TrainError, Training, fit,
-};
+use plies_nn::train::Fit;
 use plies_tensor::Tensor;
 
 use super::model::{BEGIN, END, PAD, Seq2Seq};
 use super::{Architecture, Pairs};
 use crate::corpus::Source;
 use crate::language::{Codec, Unit};
+use crate::training::{Data, Report, Saves, Trained, Training};
 use crate::{Error, Result};
 
 /// How a model learns.
@@ -39,8 +37,10 @@ pub struct Settings {
     pub patience: usize,
     /// The first weights, the order of pairs and dropout follow from it.
     pub seed: u64,
-    /// Set from outside, to stop after the current step.
-    pub stop: Arc<AtomicBool>,
+    /// A folder for all that is needed to go on, saved after each epoch and at the end.
+    pub checkpoints: Option<PathBuf>,
+    /// Goes on from the newest of them.
+    pub resume: bool,
 }
 
 impl Default for Settings {
@@ -54,7 +54,8 @@ impl Default for Settings {
             lr: 3e-3,
             patience: 5,
             seed: 1,
-            stop: Arc::default(),
+            checkpoints: None,
+            resume: false,
         }
     }
 }
@@ -77,40 +78,11 @@ impl Settings {
         if !(self.lr > 0.0 && self.lr.is_finite()) {
             return Err(Error::setting("lr", format!("is {}; it may be more than 0", self.lr)));
         }
+        if self.resume && self.checkpoints.is_none() {
+            return Err(Error::setting("resume", "needs the folder of checkpoints"));
+        }
         Ok(())
     }
-}
-
-/// How far a training is.
-#[derive(Clone, Copy, Debug)]
-pub struct Progress {
-    /// The epoch, from 0.
-    pub epoch: usize,
-    /// How much of the training is done, all epochs together.
-    pub share: f64,
-    /// Nats for each token of this epoch so far.
-    pub loss: f64,
-    /// Nats for each token of held-out answers, when an epoch is complete.
-    pub held_out: Option<f64>,
-    /// Pairs of this run.
-    pub pairs: usize,
-    /// Since this run began.
-    pub elapsed: Duration,
-}
-
-/// What came of a training.
-#[derive(Debug)]
-pub struct Trained {
-    /// The model as it was after its best epoch.
-    pub model: Seq2Seq,
-    /// Complete epochs.
-    pub epochs: usize,
-    /// Pairs of this run.
-    pub pairs: usize,
-    /// Time of this run.
-    pub elapsed: Duration,
-    /// Whether it was stopped from outside.
-    pub stopped: bool,
 }
 
 /// Pairs as examples.
@@ -174,56 +146,69 @@ fn codec(pairs: &Pairs, side: usize, settings: &Settings) -> Result<Codec> {
     Codec::learn(&source, settings.units[side], settings.vocabulary, 1)
 }
 
-/// Trains a model on pairs and keeps the epoch that is the best on held-out ones. Equal settings give equal
-/// models, however many threads there are.
+/// Tokens of a batch's answers, with their ends: what its loss is the mean of.
+fn tokens(batch: &Batch) -> usize {
+    let targets = batch.targets.to_vec::<i32>().expect("on the host");
+    targets.into_iter().filter(|&token| token != PAD).count()
+}
+
+/// Trains a model on pairs and keeps the epoch that is the best on held-out ones. The loss is the mean over the
+/// tokens of all answers and their ends, whatever the batches. Equal settings give equal models, however many
+/// threads there are.
 ///
 /// # Errors
-/// Settings that make no sense, or no pairs.
+/// Settings that make no sense, or no pairs; a checkpoint that does not fit; what ends the training before an
+/// epoch is complete ([`End::Failed`](crate::training::End::Failed) says what ended it later).
 pub fn train(
     pairs: &Pairs,
     held_out: &Pairs,
     settings: &Settings,
-    report: &mut dyn FnMut(&Progress),
-) -> Result<Trained> {
+    report: &mut Report<'_>,
+) -> Result<Trained<Seq2Seq>> {
     settings.check()?;
     if pairs.is_empty() {
         return Err(Error::format("pairs", "there are none to learn from"));
     }
     let codecs = [codec(pairs, 0, settings)?, codec(pairs, 1, settings)?];
     let mut model = Seq2Seq::new(codecs, settings.architecture, settings.seed)?;
-    let data = examples(pairs, model.codecs());
-    let loader = Loader::new(data, settings.batch).shuffle(settings.seed).bucket(50);
+    let data =
+        |what, pairs: &Pairs| Data { what, name: pairs.name().into(), digest: pairs.digest() };
+    let saves = settings.checkpoints.as_ref().map(|folder| Saves {
+        folder: folder.clone(),
+        resume: settings.resume,
+        model: model.description(),
+        data: vec![
+            data("set of pairs to learn from", pairs),
+            data("set of pairs to choose the best epoch by", held_out),
+        ],
+    });
+    let loader = Loader::new(examples(pairs, model.codecs()), settings.batch)
+        .shuffle(settings.seed)
+        .bucket(50);
     let held_out = (!held_out.is_empty()).then(|| {
         Loader::new(examples(held_out, model.codecs()), settings.batch).bucket(usize::MAX)
     });
-    let mut best =
-        KeepBest::new(|event, _| Ok(event.judged_loss())).stop_after(settings.patience, 0.0);
-    let mut watcher = Watcher { report, epochs: settings.epochs, began: Instant::now(), pairs: 0 };
-    let how = Fit {
-        seed: settings.seed,
-        schedule: Schedule::Cosine { last: 0.02 },
-        warm_up: ((settings.epochs * loader.batches()) as u64 / 20).min(100),
-        clip: Some(Clip::Norm(1.0)),
-        held_out,
-        stop: settings.stop.clone(),
-        ..Fit::epochs(settings.epochs)
+    let training = Training {
+        fit: Fit {
+            seed: settings.seed,
+            schedule: Schedule::Cosine { last: 0.02 },
+            warm_up: ((settings.epochs * loader.batches()) as u64 / 20).min(100),
+            terms: Some(tokens),
+            clip: Some(Clip::Norm(1.0)),
+            held_out,
+            ..Fit::epochs(settings.epochs)
+        },
+        patience: settings.patience,
+        saves,
+        of_example: 1,
     };
     let loss = |logits: &Var, targets: &Tensor| {
         let steps = logits.dim(0) / targets.dim(0);
         let loss = CrossEntropy { ignore_index: Some(PAD), ..CrossEntropy::default() };
         loss.of(logits, &targets.slice(1, ..steps).flatten())
     };
-    let callbacks: &mut [&mut dyn Callback] = &mut [&mut best, &mut watcher];
     let mut adam = Adam::new(settings.lr);
-    let done = fit(&mut model, &mut adam, &loss, &loader, &how, callbacks)?;
-    best.restore(&mut model)?;
-    Ok(Trained {
-        epochs: done.epochs,
-        pairs: watcher.pairs,
-        elapsed: done.elapsed,
-        stopped: settings.stop.load(Ordering::Relaxed),
-        model,
-    })
+    Ok(training.run(&mut model, &mut adam, &loss, &loader, report)?.of(model))
 }
 
 /// How good answers are.
@@ -274,50 +259,6 @@ impl Seq2Seq {
     }
 }
 
-/// Tells what happens.
-struct Watcher<'a> {
-    report: &'a mut dyn FnMut(&Progress),
-    epochs: usize,
-    began: Instant,
-    pairs: usize,
-}
-
-impl Callback for Watcher<'_> {
-    fn on_batch(
-        &mut self,
-        event: &BatchEvent,
-        _: &mut Training<'_>,
-    ) -> std::result::Result<Flow, TrainError> {
-        let in_epoch = (event.batch + 1) as f64 / event.batches as f64;
-        self.pairs += event.examples / (event.batch + 1);
-        (self.report)(&Progress {
-            epoch: event.epoch,
-            share: (event.epoch as f64 + in_epoch) / self.epochs as f64,
-            loss: event.loss,
-            held_out: None,
-            pairs: self.pairs,
-            elapsed: self.began.elapsed(),
-        });
-        Ok(Flow::Continue)
-    }
-
-    fn on_epoch(
-        &mut self,
-        event: &EpochEvent,
-        _: &mut Training<'_>,
-    ) -> std::result::Result<Flow, TrainError> {
-        (self.report)(&Progress {
-            epoch: event.epoch,
-            share: (event.epoch + 1) as f64 / self.epochs as f64,
-            loss: event.loss,
-            held_out: event.held_out.map(|means| means.loss),
-            pairs: self.pairs,
-            elapsed: self.began.elapsed(),
-        });
-        Ok(Flow::Continue)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -335,6 +276,7 @@ mod tests {
             [4, 0, 0, 0, 1, 4, 4, 0, 4, 4, 4, 4, 1, 4, 0, 0]
         );
         assert_eq!(batch.targets.to_vec::<i32>().unwrap(), [4, 4, 2, 0, 4, 2, 0, 0]);
+        assert_eq!(tokens(&batch), 5);
     }
 
     #[test]

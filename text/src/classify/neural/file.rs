@@ -88,6 +88,7 @@ impl NeuralClassifier {
             file.get(key).ok_or_else(|| wrong(format!("no {key} is stored; is it damaged?")))
         };
         file.check_architecture(KIND)?;
+        file.check_finite()?;
         let bad = |key: &str, value: &str| wrong(format!("{key} is {value:?}, which is unknown"));
         let name = text("encoder")?;
         let encoder = Encoder::from_name(name).ok_or_else(|| bad("encoder", name))?;
@@ -113,9 +114,11 @@ impl NeuralClassifier {
         }
         let table = file.tensors().get("embedding.weight");
         let table = table.ok_or_else(|| wrong("no tensor embedding.weight".to_owned()))?;
-        let (rows, dims) = (words.len() + 1, table.dims());
-        if vocabulary.len() != words.len() || dims.len() != 2 || dims[0] != rows || dims[1] == 0 {
-            let reason = format!("embedding.weight {dims:?} for {} words", vocabulary.len());
+        let (rows, dims, dtype) = (words.len() + 1, table.dims(), table.dtype());
+        let is_table = dims.len() == 2 && dims[0] == rows && dims[1] > 0 && dtype == DType::F32;
+        if vocabulary.len() != words.len() || !is_table {
+            let n = vocabulary.len();
+            let reason = format!("embedding.weight is {dtype} {dims:?} for {n} words");
             return Err(wrong(format!("{reason}; is it damaged?")));
         }
         let settings = NeuralSettings {
@@ -137,15 +140,6 @@ impl NeuralClassifier {
         if needed > numbers {
             let reason = format!("{numbers} numbers, where {needed} are needed; is it damaged?");
             return Err(wrong(reason));
-        }
-        for (name, tensor) in file.tensors() {
-            let values = match tensor.dtype() {
-                DType::F32 => tensor.to_vec::<f32>().map_err(|e| wrong(e.to_string()))?,
-                other => return Err(wrong(format!("{name} is {other}, not {}", DType::F32))),
-            };
-            if let Some(at) = values.iter().position(|x| !x.is_finite()) {
-                return Err(wrong(format!("{name}[{at}] is {}", values[at])));
-            }
         }
         let mut network = Network::new(&settings, table.clone(), labels.len(), &mut Rng::new(0));
         file.load_model(&mut network)?;

@@ -27,4 +27,3 @@ pub use model::{NeuralClassifier, WordState};
 pub use pool::Pooling;
 pub use sequences::{Reading, Sequences};
 pub use settings::NeuralSettings;
-pub use train::Progress;

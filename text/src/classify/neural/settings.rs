@@ -98,7 +98,11 @@ impl NeuralSettings {
         self.batch.unwrap_or(if n_documents < 3000 { 16 } else { 32 })
     }
 
-    pub(super) fn check(&self) -> Result<()> {
+    /// Whether its numbers make sense.
+    ///
+    /// # Errors
+    /// The first that does not.
+    pub fn check(&self) -> Result<()> {
         let whole = |name, x: usize, most: usize| {
             let reason = || format!("{x}; it takes a number from 1 to {most}");
             if (1..=most).contains(&x) { Ok(()) } else { Err(Error::setting(name, reason())) }

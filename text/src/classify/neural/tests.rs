@@ -9,6 +9,7 @@ use super::*;
 use crate::classify::{Classifier, Method, Model, Settings};
 use crate::corpus::Source;
 use crate::labelled::Labelled;
+use crate::training::End;
 use crate::vectors::WordVectors;
 
 /// "a … b" and "b … a": what comes first decides, and no bag of words can tell.
@@ -185,9 +186,11 @@ fn a_training_that_is_stopped_gives_the_best_so_far() {
             if batches > stop_after { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         })
     };
-    for stop_after in [0, 7] {
-        let model = learn(stop_after).unwrap();
-        assert_eq!(model.labels(), ["one", "two"]);
+    // Of 45 documents, three batches and the end of an epoch.
+    for (stop_after, read) in [(0, 16), (7, 90)] {
+        let trained = learn(stop_after).unwrap();
+        assert!(matches!(trained.end, End::Stopped) && trained.read == read, "{}", trained.read);
+        assert_eq!(trained.model.labels(), ["one", "two"]);
     }
 }
 

@@ -4,13 +4,10 @@
 use std::collections::HashSet;
 use std::ops::ControlFlow;
 use std::sync::Arc;
-use std::time::Duration;
 
 use plies_nn::data::{Batch, Draws, Loader};
 use plies_nn::optim::{Adam, Clip, Lazy, ParameterGroups, Schedule};
-use plies_nn::train::{
-    BatchEvent, Callback, EpochEvent, Fit, Flow, KeepBest, Means, TrainError, Training, fit,
-};
+use plies_nn::train::Fit;
 use plies_nn::{Var, loss};
 use plies_tensor::{DType, Device, Rng, Tensor};
 
@@ -18,26 +15,10 @@ use super::super::calibration::{self, Link};
 use super::network::Network;
 use super::texts::{Texts, UNKNOWN};
 use super::{NeuralClassifier, NeuralSettings, Sequences};
+use crate::training::{Report, Trained, Training};
 use crate::vectors::WordVectors;
 use crate::vocabulary::Vocabulary;
 use crate::{Error, Result};
-
-/// How far a training is, after a batch or an epoch.
-#[derive(Clone, Copy, Debug)]
-pub struct Progress {
-    /// The epoch, from 0.
-    pub epoch: usize,
-    /// At most so many epochs.
-    pub epochs: usize,
-    /// The share of all of them that is done.
-    pub share: f64,
-    /// Documents read a second.
-    pub documents_per_second: f64,
-    /// Mean loss of this epoch so far.
-    pub loss: f64,
-    /// After an epoch: mean loss and accuracy on documents that were held back.
-    pub held_out: Option<Means>,
-}
 
 /// Documents held back, to choose the best epoch and to calibrate: a tenth, but not too few to tell
 /// anything, and none of a handful.
@@ -57,19 +38,20 @@ impl NeuralClassifier {
     /// # Errors
     /// Settings that make no sense, documents that all have one label or hold no words.
     pub fn train(documents: &Sequences, settings: &NeuralSettings) -> Result<NeuralClassifier> {
-        Self::train_with(documents, settings, &mut |_| ControlFlow::Continue(()))
+        Self::train_with(documents, settings, &mut |_| ControlFlow::Continue(()))?.into_result()
     }
 
-    /// Learns from documents, and tells `progress` after each batch and epoch how far it is. When that
+    /// Learns from documents, and tells `report` after each batch and epoch how far it is. When that
     /// answers `Break` the model is the best epoch until then, or what there is in the first.
     ///
     /// # Errors
-    /// As [`train`](Self::train).
+    /// As [`train`](Self::train); but what ends the training after a complete epoch is
+    /// [`End::Failed`](crate::training::End::Failed), beside the best model until then.
     pub fn train_with(
         documents: &Sequences,
         settings: &NeuralSettings,
-        progress: &mut dyn FnMut(&Progress) -> ControlFlow<()>,
-    ) -> Result<NeuralClassifier> {
+        report: &mut Report<'_>,
+    ) -> Result<Trained<NeuralClassifier>> {
         settings.check()?;
         documents.check()?;
         let n = documents.len();
@@ -102,34 +84,28 @@ impl NeuralClassifier {
             let p = settings.word_dropout;
             loader = loader.transform(settings.seed, move |batch, draws| forget(batch, draws, p));
         }
-        let epochs = settings.epochs_for(n);
-        let how = Fit {
-            seed: settings.seed,
-            schedule: Schedule::Cosine { last: 0.1 },
-            clip: Some(Clip::Norm(settings.clip)),
-            held_out: (!held_out.is_empty())
-                .then(|| Loader::new(held_back.clone(), 64).bucket(usize::MAX)),
-            ..Fit::epochs(epochs)
+        let training = Training {
+            fit: Fit {
+                seed: settings.seed,
+                schedule: Schedule::Cosine { last: 0.1 },
+                clip: Some(Clip::Norm(settings.clip)),
+                held_out: (!held_out.is_empty())
+                    .then(|| Loader::new(held_back.clone(), 64).bucket(usize::MAX)),
+                ..Fit::epochs(settings.epochs_for(n))
+            },
+            patience: if held_out.is_empty() { usize::MAX } else { settings.patience },
+            saves: None,
+            of_example: 1,
         };
         // A word that is not read keeps its vector, and a step costs what the batch holds.
         let lr = settings.lr;
         let mut adam = ParameterGroups::new(Adam::new(lr))
             .group(|name, _| name == "embedding.weight", Lazy(Adam::new(lr)));
-        let mut best = KeepBest::new(|event, _| Ok(event.judged_loss()));
-        if !held_out.is_empty() {
-            best = best.stop_after(settings.patience, 0.0);
-        }
-        let mut reporter = Reporter { progress, epochs, seen: 0, last: Duration::ZERO };
         let loss = |scores: &Var, wanted: &Tensor| match wanted.dtype().is_float() {
             true => loss::binary_cross_entropy(scores, wanted),
             false => loss::cross_entropy(scores, wanted),
         };
-        let network = &mut model.network;
-        fit(network, &mut adam, &loss, &loader, &how, &mut [&mut best, &mut reporter])?;
-        best.restore(network).map_err(|_| {
-            let reason = format!("{lr}; the loss became NaN, so it takes a smaller one");
-            Error::setting("learning rate", reason)
-        })?;
+        let trained = training.run(&mut model.network, &mut adam, &loss, &loader, report)?;
         let scores = model.scores(&held_back)?;
         let targets = documents.targets.select(held_out);
         let all: Vec<usize> = (0..held_out.len()).collect();
@@ -137,7 +113,7 @@ impl NeuralClassifier {
         model.link.scale = calibration::scale(&scores, &all, &targets, many).min(MOST_SURE);
         model.settings.vectors = None;
         model.settings.dim = model.network.table().dim(1);
-        Ok(model)
+        Ok(trained.of(model))
     }
 
     /// The rows of all words that documents are made of.
@@ -217,58 +193,4 @@ fn forget(batch: Batch, draws: &Draws<'_>, p: f64) -> Batch {
     }
     let dims = batch.inputs.dims().to_vec();
     Batch { inputs: Tensor::from_vec(rows, dims), ..batch }
-}
-
-/// Tells the caller how far the training is.
-struct Reporter<'a> {
-    progress: &'a mut dyn FnMut(&Progress) -> ControlFlow<()>,
-    epochs: usize,
-    /// Documents of this run.
-    seen: usize,
-    last: Duration,
-}
-
-impl Reporter<'_> {
-    fn tell(&mut self, progress: &Progress) -> Flow {
-        match (self.progress)(progress) {
-            ControlFlow::Continue(()) => Flow::Continue,
-            ControlFlow::Break(()) => Flow::Stop,
-        }
-    }
-}
-
-impl Callback for Reporter<'_> {
-    fn on_batch(
-        &mut self,
-        event: &BatchEvent,
-        _: &mut Training<'_>,
-    ) -> std::result::Result<Flow, TrainError> {
-        let of_epoch = (event.batch + 1) as f64 / event.batches as f64;
-        self.last = event.elapsed;
-        let read = (self.seen + event.examples) as f64;
-        Ok(self.tell(&Progress {
-            epoch: event.epoch,
-            epochs: self.epochs,
-            share: (event.epoch as f64 + of_epoch) / self.epochs as f64,
-            documents_per_second: read / event.elapsed.as_secs_f64().max(1e-9),
-            loss: event.loss,
-            held_out: None,
-        }))
-    }
-
-    fn on_epoch(
-        &mut self,
-        event: &EpochEvent,
-        _: &mut Training<'_>,
-    ) -> std::result::Result<Flow, TrainError> {
-        self.seen += event.examples;
-        Ok(self.tell(&Progress {
-            epoch: event.epoch,
-            epochs: self.epochs,
-            share: (event.epoch + 1) as f64 / self.epochs as f64,
-            documents_per_second: self.seen as f64 / event.elapsed.as_secs_f64().max(1e-9),
-            loss: event.loss,
-            held_out: event.held_out,
-        }))
-    }
 }

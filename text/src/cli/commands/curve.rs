@@ -139,6 +139,16 @@ impl Curve {
             check_writable(file)?;
             console.keep_apart("--plot", file)?;
         }
+        let settings = |encoder: Encoder| {
+            let settings = self.network.settings(encoder);
+            let lr = self.method.lr.unwrap_or(settings.lr);
+            NeuralSettings { epochs: self.method.epochs, lr, ..settings }
+        };
+        for name in &self.methods {
+            if let Name::Neural(encoder) = name {
+                settings(*encoder).check()?;
+            }
+        }
         let interrupt = Interrupt::handle();
         let vectors = self.network.vectors(&console)?;
         let documents = self.read()?;
@@ -147,9 +157,7 @@ impl Curve {
                 Contestant::Linear { train, test, settings: self.method.settings(method) }
             }
             (Name::Neural(encoder), _, Some((train, test))) => {
-                let settings = self.network.settings(encoder, vectors.clone());
-                let lr = self.method.lr.unwrap_or(settings.lr);
-                let settings = NeuralSettings { epochs: self.method.epochs, lr, ..settings };
+                let settings = NeuralSettings { vectors: vectors.clone(), ..settings(encoder) };
                 Contestant::Neural { train, test, settings }
             }
             _ => unreachable!("what is wanted was read"),

@@ -1,24 +1,21 @@
 //! `lm`: a language model learns a text.
 
-use std::{
-    path::{Path, PathBuf},
-    sync::atomic::Ordering::Relaxed,
-};
+use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
-use plies_console::{
-    CommonArgs, Console, Failure, Interrupt, Progress, called_as, check_writable, thousands,
-};
+use plies_console::{CommonArgs, Console, Failure, called_as, check_writable, thousands};
 use plies_text::{
     bpe::Bpe,
     corpus::Source,
     embedded,
-    language::{Architecture, Cell, Codec, Corpus, KneserNey, Settings, Trained, Unit, train},
+    language::{
+        Architecture, Cell, Codec, Corpus, KneserNey, LanguageModel, Settings, Unit, train,
+    },
+    training::Trained,
 };
 use serde::Serialize;
 
-use super::nothing_to_save;
-use crate::cli::{number, text::open};
+use crate::cli::{number, text::open, training::Show};
 
 /// Where a model is saved, and looked for, unless the command line says otherwise.
 pub(super) const DEFAULT_MODEL: &str = "lm.safetensors";
@@ -28,8 +25,9 @@ const COUNTED: usize = 3_000_000;
 
 /// Learn a language model: which character or word comes next
 ///
-/// The last twentieth of the text is not learned from, but measured on, in bits for each character; so is a
-/// model that counts n-grams, to compare with, unless the text has more than three million tokens.
+/// The last twentieth of the text is measured on, in bits for each character, and the twentieth before it
+/// chooses the best epoch; neither is learned from. A model that counts n-grams is measured beside it, unless
+/// the text has more than three million tokens.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
@@ -111,7 +109,7 @@ pub(crate) struct Lm {
     #[arg(long, value_name = "N", default_value_t = Settings::default().patience)]
     patience: usize,
 
-    /// Hold out this share of the text, its end
+    /// Measure on this share of the text, its end; as much before it chooses the epoch
     #[arg(long, value_name = "SHARE", default_value_t = 0.05, value_parser = number)]
     held_out: f64,
 
@@ -177,9 +175,12 @@ struct Report<'a> {
     vocabulary: usize,
     parameters: usize,
     train_tokens: usize,
-    held_out_tokens: usize,
-    held_out_characters: usize,
-    held_out_unknown: usize,
+    validation_tokens: usize,
+    /// In the streams of the training.
+    validation_bits_per_character: Option<f64>,
+    test_tokens: usize,
+    test_characters: usize,
+    test_unknown: usize,
     perplexity: Option<f64>,
     bits_per_character: Option<f64>,
     ngrams: Option<usize>,
@@ -203,90 +204,86 @@ impl Lm {
         let source = open(self.text.as_deref(), embedded::novel)?.lossy(self.lossy);
         let corpus = self.corpus(&source)?;
         let baseline = self.baseline(&corpus);
-        // Before this there is nothing to save, and Ctrl-C ends the program at once.
-        let interrupt = Interrupt::handle();
-        let settings = Settings { stop: interrupt.stop(), ..settings };
-        let trained = learn(&console, &corpus, &settings, &source, &self.out)?;
-        let interrupted = interrupt.stop().load(Relaxed);
-        interrupt.all_is_saved();
-        self.report(&console, &corpus, &trained, baseline, &source, interrupted)
-    }
-
-    fn report(
-        &self,
-        console: &Console,
-        corpus: &Corpus,
-        trained: &Trained,
-        baseline: Option<(usize, f64)>,
-        source: &Source,
-        interrupted: bool,
-    ) -> Result<(), Failure> {
-        let codec = corpus.codec();
-        let bits = |nats: f64| corpus.bits_per_character(nats);
-        let seconds = trained.elapsed.as_secs_f64();
-        let parameters = plies_nn::Module::parameter_count(&trained.model);
-        if let Some(nats) = trained.held_out {
-            let row = |name: &str, nats: f64| {
-                let held_out = thousands(corpus.held_out_characters());
-                let bits = bits(nats);
-                format!(
-                    "{name:<12}{bits:>7.3} bits a character, perplexity {:.2}  ({held_out} held out)",
-                    nats.exp()
-                )
-            };
-            let row_of = |name: &str, nats| row(name, nats).chars().take(79).collect::<String>();
-            console.result(&row_of(self.cell.name(), nats))?;
-            if let Some((order, nats)) = baseline {
-                console.result(&row_of(&format!("{order}-grams"), nats))?;
-            }
-        }
-        if corpus.held_out_unknown() > 0 {
-            console.say(&format!(
-                "of {} held-out tokens {} are unknown, which flatters both",
-                thousands(corpus.held_out().len()),
-                thousands(corpus.held_out_unknown())
-            ))?;
-        }
-        console.say(&format!(
-            "{}: {} weights, {} tokens/s, {:.1} s",
-            self.out.display(),
-            thousands(parameters),
-            thousands((trained.tokens as f64 / seconds.max(1e-9)) as usize),
-            seconds
-        ))?;
-        console.json(&Report {
-            command: "lm",
-            version: env!("CARGO_PKG_VERSION"),
-            text: source.name(),
-            model: self.out.display().to_string(),
-            unit: codec.unit().name(),
-            vocabulary: codec.len(),
-            parameters,
-            train_tokens: corpus.train().len(),
-            held_out_tokens: corpus.held_out().len(),
-            held_out_characters: corpus.held_out_characters(),
-            held_out_unknown: corpus.held_out_unknown(),
-            perplexity: trained.held_out.map(f64::exp),
-            bits_per_character: trained.held_out.map(bits),
-            ngrams: baseline.map(|(order, _)| order),
-            ngram_perplexity: baseline.map(|(_, nats)| nats.exp()),
-            ngram_bits_per_character: baseline.map(|(_, nats)| bits(nats)),
-            epochs: trained.epochs,
-            train_seconds: seconds,
-            tokens_per_second: trained.tokens as f64 / seconds.max(1e-9),
-            threads: plies_tensor::threads(),
-            seed: self.seed,
-            interrupted,
-        })?;
-        if interrupted {
-            let message = "interrupted; the best epoch so far is saved";
-            return Err(Failure::Interrupted(message.to_owned()));
-        }
+        let show = show(&console, &self.out);
+        let (trained, interrupted) = learn(&show, &corpus, &settings)?;
+        // Who is in a hurry does not wait for it.
+        let measured = (!corpus.test().is_empty() && !interrupted)
+            .then(|| trained.model.nats_per_token(corpus.test().numbers()));
+        self.report(&console, &corpus, &trained, [measured, baseline], interrupted)?;
+        show.end(interrupted)?;
         let model = match self.out == Path::new(DEFAULT_MODEL) {
             true => String::new(),
             false => format!(" --model {}", self.out.display()),
         };
         console.say(&format!("Try: {} generate{model}", called_as("text")))
+    }
+
+    /// `measured`: nats for each token of the test by the model, and by n-grams.
+    fn report(
+        &self,
+        console: &Console,
+        corpus: &Corpus,
+        trained: &Trained<LanguageModel>,
+        measured: [Option<f64>; 2],
+        interrupted: bool,
+    ) -> Result<(), Failure> {
+        let (codec, test) = (corpus.codec(), corpus.test());
+        let order = self.order();
+        let names = [self.cell.name().to_owned(), format!("{order}-grams")];
+        for (name, nats) in names.iter().zip(measured) {
+            let Some(nats) = nats else { continue };
+            let row = format!(
+                "{name:<12}{:>7.3} bits a character, perplexity {:.2}  (last {})",
+                test.bits_per_character(nats),
+                nats.exp(),
+                thousands(test.characters())
+            );
+            console.result(&row.chars().take(79).collect::<String>())?;
+        }
+        if test.unknown() > 0 && measured[0].is_some() {
+            console.say(&format!(
+                "of {} tokens there {} are unknown, which flatters both",
+                thousands(test.len()),
+                thousands(test.unknown())
+            ))?;
+        }
+        let parameters = plies_nn::Module::parameter_count(&trained.model);
+        let seconds = trained.elapsed.as_secs_f64();
+        console.say(&format!(
+            "{}: {} weights, {} tokens/s, {seconds:.1} s",
+            self.out.display(),
+            thousands(parameters),
+            thousands(trained.rate() as usize),
+        ))?;
+        let bits = |nats: Option<f64>| nats.map(|nats| test.bits_per_character(nats));
+        let validation = trained.held_out.map(|nats| corpus.validation().bits_per_character(nats));
+        let [model, counted] = measured;
+        console.json(&Report {
+            command: "lm",
+            version: env!("CARGO_PKG_VERSION"),
+            text: corpus.name(),
+            model: self.out.display().to_string(),
+            unit: codec.unit().name(),
+            vocabulary: codec.len(),
+            parameters,
+            train_tokens: corpus.train().len(),
+            validation_tokens: corpus.validation().len(),
+            validation_bits_per_character: validation,
+            test_tokens: test.len(),
+            test_characters: test.characters(),
+            test_unknown: test.unknown(),
+            perplexity: model.map(f64::exp),
+            bits_per_character: bits(model),
+            ngrams: counted.map(|_| order),
+            ngram_perplexity: counted.map(f64::exp),
+            ngram_bits_per_character: bits(counted),
+            epochs: trained.epochs,
+            train_seconds: seconds,
+            tokens_per_second: trained.rate(),
+            threads: plies_tensor::threads(),
+            seed: self.seed,
+            interrupted,
+        })
     }
 
     fn corpus(&self, source: &Source) -> Result<Corpus, Failure> {
@@ -332,21 +329,25 @@ impl Lm {
             seed: self.seed,
             checkpoints: self.checkpoints.clone(),
             resume: self.resume,
-            ..Settings::default()
         }
     }
 
-    /// Tokens of the n-grams, and nats for each held-out token.
-    fn baseline(&self, corpus: &Corpus) -> Option<(usize, f64)> {
-        let is_wanted = !self.no_baseline && corpus.train().len() <= COUNTED;
-        let order = match self.unit {
+    /// Tokens of the n-grams to compare with.
+    fn order(&self) -> usize {
+        match self.unit {
             UnitName::Characters => 7,
             UnitName::Words => 3,
             UnitName::Bpe => 4,
-        };
-        (is_wanted && !corpus.held_out().is_empty()).then(|| {
-            let model = KneserNey::train(corpus.train(), order, corpus.codec().len());
-            (order, model.nats_per_token(corpus.held_out()))
+        }
+    }
+
+    /// Nats for each token of the test by n-grams.
+    fn baseline(&self, corpus: &Corpus) -> Option<f64> {
+        let (train, test) = (corpus.train(), corpus.test());
+        let is_wanted = !self.no_baseline && train.len() <= COUNTED && !test.is_empty();
+        is_wanted.then(|| {
+            let model = KneserNey::train(train.numbers(), self.order(), corpus.codec().len());
+            model.nats_per_token(test.numbers())
         })
     }
 }
@@ -363,50 +364,33 @@ impl CellName {
 /// The embedded novel's model with all defaults, for `generate` without a model.
 pub(super) fn learn_default(console: &Console, out: &Path) -> Result<(), Failure> {
     check_writable(out)?;
-    let interrupt = Interrupt::handle();
-    let source = embedded::novel();
     let codec = |text: &Source| Codec::learn(text, Unit::Characters, 10_000, 1);
-    let corpus = Corpus::read(&source, 0.05, codec)?;
-    let settings = Settings { stop: interrupt.stop(), ..Settings::default() };
-    learn(console, &corpus, &settings, &source, out)?;
-    if interrupt.all_is_saved() {
-        let message = "interrupted; the best epoch so far is saved";
-        return Err(Failure::Interrupted(message.to_owned()));
-    }
-    Ok(())
+    let corpus = Corpus::read(&embedded::novel(), 0.05, codec)?;
+    let show = show(console, out);
+    let (_, interrupted) = learn(&show, &corpus, &Settings::default())?;
+    show.end(interrupted)
 }
 
-/// Trains with a bar and a line for each epoch, and saves.
+fn show<'a>(console: &'a Console, out: &'a Path) -> Show<'a> {
+    Show { console, name: "lm", unit: "tokens", out }
+}
+
+/// Trains with a bar and a line for each epoch, and saves; says whether it was interrupted.
 fn learn(
-    console: &Console,
+    show: &Show<'_>,
     corpus: &Corpus,
     settings: &Settings,
-    source: &Source,
-    out: &Path,
-) -> Result<Trained, Failure> {
-    console.progress(&format!(
-        "{}: {} tokens to learn from, {} held out, {} different",
-        source.name(),
+) -> Result<(Trained<LanguageModel>, bool), Failure> {
+    show.console.progress(&format!(
+        "{}: {} tokens to learn from, {} to choose by, {} to test, {} different",
+        corpus.name(),
         thousands(corpus.train().len()),
-        thousands(corpus.held_out().len()),
+        thousands(corpus.validation().len()),
+        thousands(corpus.test().len()),
         thousands(corpus.codec().len())
     ));
-    let progress = Progress::new(console, "lm");
-    let trained = train(corpus, settings, &mut |now| {
-        let rate = thousands(now.rate() as usize);
-        match now.held_out {
-            None => progress.at(now.share, &format!("loss {:.3}  {rate} tokens/s", now.loss)),
-            Some(nats) => progress.line(&format!(
-                "epoch {:>3}  loss {:.3}  held out {:.3} bits a character  {rate} tokens/s",
-                now.epoch + 1,
-                now.loss,
-                corpus.bits_per_character(nats)
-            )),
-        }
-    })?;
-    if trained.stopped && trained.epochs == 0 {
-        return Err(nothing_to_save());
-    }
-    trained.model.save(out)?;
-    Ok(trained)
+    let held_out = |means: plies_nn::train::Means| {
+        format!("{:.3} bits a character", corpus.validation().bits_per_character(means.loss))
+    };
+    show.learn(held_out, |report| train(corpus, settings, report), |model| model.save(show.out))
 }

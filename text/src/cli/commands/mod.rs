@@ -38,9 +38,3 @@ fn load_classifier(file: &Path) -> Result<Model, Failure> {
     }
     Ok(Model::load(file)?)
 }
-
-/// An older model stays rather than that one without an epoch takes its place.
-fn nothing_to_save() -> Failure {
-    let reason = "stopped before the first epoch was complete; nothing is saved";
-    Failure::Interrupted(reason.to_owned())
-}

@@ -1,23 +1,23 @@
 //! `rnn`: a network that reads words in their order, from documents with labels.
 
 use std::{
-    ops::ControlFlow,
     path::{Path, PathBuf},
-    sync::atomic::{AtomicBool, Ordering},
     time::Instant,
 };
 
 use clap::Args;
-use plies_console::{
-    CommonArgs, Console, Failure, Interrupt, Progress, called_as, check_writable, thousands,
+use plies_console::{CommonArgs, Console, Failure, called_as, check_writable, thousands};
+use plies_text::{
+    classify::neural::{NeuralClassifier, NeuralSettings, Sequences},
+    training::Progress,
 };
-use plies_text::classify::neural::{self, NeuralClassifier, NeuralSettings, Sequences};
 use serde::Serialize;
 
-use super::{DEFAULT_CLASSIFIER, nothing_to_save};
+use super::DEFAULT_CLASSIFIER;
 use crate::cli::{
     labelled::{DocumentArgs, TokensName},
     network::{EncoderName, NetworkArgs},
+    training::Show,
     verdict::Verdict,
 };
 
@@ -118,16 +118,18 @@ impl Rnn {
         let console = Console::new(&self.common)?;
         check_writable(&self.output)?;
         console.keep_apart("--output", &self.output)?;
-        let vectors = self.network.vectors(&console)?;
         let settings = NeuralSettings {
             min_count: self.min_count,
             epochs: self.epochs,
             lr: self.lr,
             seed: self.seed,
-            ..self.network.settings(self.encoder.encoder(), vectors)
+            ..self.network.settings(self.encoder.encoder())
         };
-        let began = Instant::now();
         let reading = self.network.reading(self.tokens, self.case);
+        settings.check()?;
+        reading.check()?;
+        let settings = NeuralSettings { vectors: self.network.vectors(&console)?, ..settings };
+        let began = Instant::now();
         let read = |file: Option<&Path>| -> Result<Sequences, Failure> {
             Ok(Sequences::read(&self.documents.open(file)?, &reading)?)
         };
@@ -154,16 +156,21 @@ impl Rnn {
                 _ => String::new(),
             }
         ));
-        let interrupt = Interrupt::handle();
-        let began = Instant::now();
+        let show = Show { console: &console, name: "rnn", unit: "documents", out: &self.output };
         let mut epochs = Vec::new();
-        let (model, rate) = learn(&console, &documents, &settings, &interrupt.stop(), &mut epochs)?;
-        let train_seconds = began.elapsed().as_secs_f64();
-        if epochs.is_empty() && interrupt.stop().load(std::sync::atomic::Ordering::Relaxed) {
-            return Err(nothing_to_save());
-        }
-        model.save(&self.output)?;
-        let was_interrupted = interrupt.all_is_saved();
+        let train = |report: &mut plies_text::training::Report<'_>| {
+            NeuralClassifier::train_with(&documents, &settings, &mut |now| {
+                epochs.extend(EpochReport::of(now));
+                report(now)
+            })
+        };
+        let held_out = |means: plies_nn::train::Means| match means.accuracy.is_nan() {
+            true => format!("{:.4}", means.loss),
+            false => format!("{:.4}, {:.1} % right", means.loss, 100.0 * means.accuracy),
+        };
+        let (trained, was_interrupted) =
+            show.learn(held_out, train, |model| model.save(&self.output))?;
+        let (model, train_seconds) = (&trained.model, trained.elapsed.as_secs_f64());
         let verdict = test.map(|test| model.test(&test).map(|e| Verdict::new(model.labels(), &e)));
         let verdict = verdict.transpose()?;
         if let Some(verdict) = &verdict {
@@ -176,7 +183,7 @@ impl Rnn {
             thousands(model.parameter_count()),
             thousands(documents.len()),
             train_seconds,
-            thousands(rate as usize),
+            thousands(trained.rate() as usize),
             self.output.display()
         ))?;
         console.progress(&format!(
@@ -196,56 +203,22 @@ impl Rnn {
             read_seconds,
             train_seconds,
             epochs,
-            documents_per_second: rate,
+            documents_per_second: trained.rate(),
             threads: plies_tensor::threads(),
             test: verdict,
             interrupted: was_interrupted,
         })?;
-        if was_interrupted {
-            let message = format!("stopped early; the best so far is in {}", self.output.display());
-            return Err(Failure::Interrupted(message));
-        }
-        Ok(())
+        show.end(was_interrupted)
     }
 }
 
-/// Trains with a bar and a line for each epoch; says how many documents were read a second.
-fn learn(
-    console: &Console,
-    documents: &Sequences,
-    settings: &NeuralSettings,
-    stop: &AtomicBool,
-    epochs: &mut Vec<EpochReport>,
-) -> Result<(NeuralClassifier, f64), Failure> {
-    let progress = Progress::new(console, "training");
-    let mut rate = 0.0;
-    let mut report = |at: &neural::Progress| {
-        rate = at.documents_per_second;
-        progress.at(at.share, &format!("{} docs/s", thousands(rate as usize)));
-        if let Some(held_out) = at.held_out {
-            let accuracy = match held_out.accuracy.is_nan() {
-                true => String::new(),
-                false => format!(", {:.1} % right", 100.0 * held_out.accuracy),
-            };
-            progress.suspend(|| {
-                console.progress(&format!(
-                    "epoch {:>2} of at most {}: loss {:.3}; held back: {:.3}{accuracy}; {} docs/s",
-                    at.epoch + 1,
-                    at.epochs,
-                    at.loss,
-                    held_out.loss,
-                    thousands(rate as usize)
-                ))
-            });
-            epochs.push(EpochReport {
-                loss: at.loss,
-                held_out_loss: Some(held_out.loss),
-                held_out_accuracy: (!held_out.accuracy.is_nan()).then_some(held_out.accuracy),
-            });
-        }
-        let stops = stop.load(Ordering::SeqCst);
-        if stops { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-    };
-    let model = NeuralClassifier::train_with(documents, settings, &mut report)?;
-    Ok((model, rate))
+impl EpochReport {
+    /// Of an epoch that is complete.
+    fn of(now: &Progress) -> Option<EpochReport> {
+        now.held_out.map(|means| EpochReport {
+            loss: now.loss,
+            held_out_loss: Some(means.loss),
+            held_out_accuracy: (!means.accuracy.is_nan()).then_some(means.accuracy),
+        })
+    }
 }

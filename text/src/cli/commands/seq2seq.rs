@@ -1,23 +1,18 @@
 //! `seq2seq`: a model learns to answer texts with texts.
 
-use std::{
-    path::{Path, PathBuf},
-    sync::atomic::Ordering::Relaxed,
-};
+use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
-use plies_console::{
-    CommonArgs, Console, Failure, Interrupt, Progress, called_as, check_writable, one_line,
-    thousands,
-};
+use plies_console::{CommonArgs, Console, Failure, called_as, check_writable, one_line, thousands};
 use plies_text::{
     language::Unit,
-    seq2seq::{Architecture, Pairs, Score, Settings, Trained, train},
+    seq2seq::{Architecture, Pairs, Score, Seq2Seq, Settings, train},
+    training::Trained,
 };
 use serde::Serialize;
 
-use super::{lm::UnitName, nothing_to_save};
-use crate::cli::{number, text::open};
+use super::lm::UnitName;
+use crate::cli::{number, text::open, training::Show};
 
 /// Where a model is saved, and looked for, unless the command line says otherwise.
 pub(super) const DEFAULT_MODEL: &str = "seq2seq.safetensors";
@@ -34,6 +29,7 @@ Examples:
   plies-text seq2seq                        two hundred and five -> 205
   plies-text seq2seq --task backwards       words backwards
   plies-text seq2seq pairs.tsv --hidden 256 a text, a tab and its answer a line
+  plies-text seq2seq pairs.tsv --checkpoints folder --resume
 
 Ctrl-C saves the best epoch so far. Then: plies-text translate")]
 pub(crate) struct Seq2SeqArgs {
@@ -109,6 +105,14 @@ pub(crate) struct Seq2SeqArgs {
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = beam)]
     beam: usize,
 
+    /// Save here after each epoch all that is needed to go on
+    #[arg(long, value_name = "FOLDER")]
+    checkpoints: Option<PathBuf>,
+
+    /// Go on from the newest checkpoint
+    #[arg(long, requires = "checkpoints")]
+    resume: bool,
+
     /// Start all random numbers here; equal seeds give equal models
     #[arg(long, value_name = "N", default_value_t = Settings::default().seed)]
     seed: u64,
@@ -165,12 +169,8 @@ impl Seq2SeqArgs {
         // The best epoch is chosen by pairs that are neither learned from nor tested.
         let n_chosen_by = (pairs.len() / 20).min(1000);
         let (pairs, chosen_by) = pairs.split(n_chosen_by, self.seed.wrapping_add(1));
-        // Before this there is nothing to save, and Ctrl-C ends the program at once.
-        let interrupt = Interrupt::handle();
-        let settings = Settings { stop: interrupt.stop(), ..settings };
-        let trained = learn(&console, &pairs, &chosen_by, &settings, &self.out)?;
-        let interrupted = interrupt.stop().load(Relaxed);
-        interrupt.all_is_saved();
+        let show = show(&console, &self.out);
+        let (trained, interrupted) = learn(&show, &pairs, &chosen_by, &settings)?;
         let mut shown = Vec::new();
         let is_measured = !held_out.is_empty() && !interrupted;
         let score = is_measured.then(|| {
@@ -188,12 +188,11 @@ impl Seq2SeqArgs {
             }
         }
         let seconds = trained.elapsed.as_secs_f64();
-        let rate = trained.pairs as f64 / seconds.max(1e-9);
         console.say(&format!(
             "{}: {} weights, {} pairs/s, {seconds:.1} s",
             self.out.display(),
             thousands(plies_nn::Module::parameter_count(&trained.model)),
-            thousands(rate as usize),
+            thousands(trained.rate() as usize),
         ))?;
         console.json(&Report {
             command: "seq2seq",
@@ -204,17 +203,14 @@ impl Seq2SeqArgs {
             parameters: plies_nn::Module::parameter_count(&trained.model),
             epochs: trained.epochs,
             train_seconds: seconds,
-            pairs_per_second: rate,
+            pairs_per_second: trained.rate(),
             threads: plies_tensor::threads(),
             seed: self.seed,
             exact: score.map(|score| Score::interval(score.exact)),
             token_accuracy: score.map(|score| Score::interval(score.tokens)),
             interrupted,
         })?;
-        if interrupted {
-            let message = "interrupted; the best epoch so far is saved";
-            return Err(Failure::Interrupted(message.to_owned()));
-        }
+        show.end(interrupted)?;
         let model = match self.out == Path::new(DEFAULT_MODEL) {
             true => String::new(),
             false => format!(" --model {}", self.out.display()),
@@ -271,7 +267,8 @@ impl Seq2SeqArgs {
             lr: self.lr,
             patience: self.patience,
             seed: self.seed,
-            ..Settings::default()
+            checkpoints: self.checkpoints.clone(),
+            resume: self.resume,
         }
     }
 }
@@ -285,43 +282,31 @@ fn row(name: &str, [right, all]: [usize; 2], what: &str) -> String {
 /// The model of number words with all defaults, for `translate` without a model.
 pub(super) fn learn_default(console: &Console, out: &Path) -> Result<(), Failure> {
     check_writable(out)?;
-    let interrupt = Interrupt::handle();
-    let settings = Settings { stop: interrupt.stop(), ..Settings::default() };
+    let settings = Settings::default();
     let (pairs, held_out) =
         Pairs::numbers(20_000, 1_000_000, settings.seed).split(1_000, settings.seed);
-    learn(console, &pairs, &held_out, &settings, out)?;
-    if interrupt.all_is_saved() {
-        let message = "interrupted; the best epoch so far is saved";
-        return Err(Failure::Interrupted(message.to_owned()));
-    }
-    Ok(())
+    let show = show(console, out);
+    let (_, interrupted) = learn(&show, &pairs, &held_out, &settings)?;
+    show.end(interrupted)
 }
 
-/// Trains with a bar and a line for each epoch, and saves.
+fn show<'a>(console: &'a Console, out: &'a Path) -> Show<'a> {
+    Show { console, name: "seq2seq", unit: "pairs", out }
+}
+
+/// Trains with a bar and a line for each epoch, and saves; says whether it was interrupted.
 fn learn(
-    console: &Console,
+    show: &Show<'_>,
     pairs: &Pairs,
     held_out: &Pairs,
     settings: &Settings,
-    out: &Path,
-) -> Result<Trained, Failure> {
+) -> Result<(Trained<Seq2Seq>, bool), Failure> {
     let (n, m) = (thousands(pairs.len()), thousands(held_out.len()));
-    console.progress(&format!("{n} pairs to learn from, {m} held out"));
-    let progress = Progress::new(console, "seq2seq");
-    let trained = train(pairs, held_out, settings, &mut |now| {
-        let rate = thousands((now.pairs as f64 / now.elapsed.as_secs_f64().max(1e-9)) as usize);
-        match now.held_out {
-            None => progress.at(now.share, &format!("loss {:.4}  {rate} pairs/s", now.loss)),
-            Some(nats) => progress.line(&format!(
-                "epoch {:>3}  loss {:.4}  held out {nats:.4}  {rate} pairs/s",
-                now.epoch + 1,
-                now.loss
-            )),
-        }
-    })?;
-    if trained.stopped && trained.epochs == 0 {
-        return Err(nothing_to_save());
-    }
-    trained.model.save(out)?;
-    Ok(trained)
+    show.console.progress(&format!("{n} pairs to learn from, {m} to choose by"));
+    let save = |model: &Seq2Seq| model.save(show.out);
+    show.learn(
+        |means| format!("{:.4}", means.loss),
+        |report| train(pairs, held_out, settings, report),
+        save,
+    )
 }
