@@ -9,8 +9,10 @@ use plies_nn::{
     Activation, Conv2d, Dropout, Flatten, Linear, MaxPool2d, Mlp, Module, Pass, Sequential,
     data::{Loader, TensorDataset},
     loss::cross_entropy,
-    optim::{Adam, Optimizer},
-    train::{BatchEvent, Callback, EpochEvent, Fit, Flow, Position, TrainError, Training, fit},
+    optim::{Adam, Clip, Optimizer},
+    train::{
+        BatchEvent, Callback, EpochEvent, Fit, Flow, Position, TrainError, Training, evaluate, fit,
+    },
 };
 use plies_tensor::{Conv, DType, Device, Pool, Rng, Tensor};
 
@@ -176,4 +178,47 @@ fn a_training_that_does_not_wait_for_its_losses_comes_to_the_same() {
             assert_eq!((*examples, *loss), (8 * (i + 1), waiting[i.saturating_sub(16)].1));
         }
     }
+}
+
+#[test]
+fn bounding_gradients_does_not_wait_for_the_device_and_is_what_the_cpu_does() {
+    let Some(gpu) = open() else { return };
+    let (x, classes) = batch(0, 32);
+    let gradients = |device: &Device, clip: Clip| {
+        let mut model = Mlp::new(&[784, 20, 10], Activation::Relu, &mut Rng::new(1));
+        model.to_device(device).unwrap();
+        let x = Var::constant(x.to_device(device).unwrap());
+        let y = model.forward(&x, &mut Pass::eval());
+        cross_entropy(&y, &classes.to_device(device).unwrap()).backward();
+        device.synchronize().unwrap();
+        let before = gpu.counters().submissions;
+        clip.apply(&model).unwrap();
+        assert_eq!(gpu.counters().submissions, before);
+        let gradient = |p: &Var| p.grad().unwrap().value().to_vec::<f32>().unwrap();
+        model.named_parameters().iter().flat_map(|(_, p)| gradient(p)).collect::<Vec<_>>()
+    };
+    for clip in [Clip::Norm(0.5), Clip::Norm(1e9), Clip::Norm(f64::INFINITY), Clip::Value(0.01)] {
+        let [cpu, there] = [&Device::cpu(), &gpu.device()].map(|device| gradients(device, clip));
+        for (cpu, there) in cpu.iter().zip(&there) {
+            assert!((cpu - there).abs() < 1e-6 + 1e-4 * cpu.abs(), "{clip:?}: {there}, not {cpu}");
+        }
+    }
+}
+
+#[test]
+fn a_classifier_is_evaluated_as_on_the_cpu_and_each_batch_is_not_waited_for() {
+    let Some(gpu) = open() else { return };
+    let (x, classes) = batch(0, 200);
+    let loader = Loader::new(Arc::new(TensorDataset::new(x, classes)), 8);
+    let mut model = Mlp::new(&[784, 10], Activation::Relu, &mut Rng::new(1));
+    let cpu = evaluate(&model, &loader, 10, &cross_entropy).unwrap();
+    model.to_device(&gpu.device()).unwrap();
+    let before = gpu.counters().submissions;
+    let there = evaluate(&model, &loader, 10, &cross_entropy).unwrap();
+    // To read a batch is to hand over what is recorded, if it is read at once: each number of it.
+    assert!(gpu.counters().submissions - before < 2 * loader.batches());
+    assert_eq!((there.predicted, there.confusion), (cpu.predicted, cpu.confusion));
+    assert!((there.loss - cpu.loss).abs() < 1e-4 * cpu.loss);
+    let pairs = there.probability.iter().zip(&cpu.probability);
+    assert!(pairs.into_iter().all(|(x, y)| (x - y).abs() < 1e-4));
 }

@@ -9,6 +9,17 @@ use plies_tensor::{Result, Tensor};
 
 use crate::check;
 
+/// Checks that logits [B, C] fit targets `[B]`.
+#[track_caller]
+pub(crate) fn check_logits(logits: &Tensor, targets: &Tensor) {
+    assert!(
+        logits.rank() == 2 && targets.dims() == [logits.dim(0)],
+        "confusion: logits {} with targets {}; expected [B, C] and [B]",
+        logits.shape(),
+        targets.shape()
+    );
+}
+
 /// Counts of (true class, predicted class) pairs: a row for each true class.
 ///
 /// # Example
@@ -62,17 +73,18 @@ impl ConfusionMatrix {
     /// When the shapes are others, or a class is outside those that are counted.
     #[track_caller]
     pub fn add_batch(&mut self, logits: &Tensor, targets: &Tensor) -> Result<()> {
-        assert!(
-            logits.rank() == 2 && targets.dims() == [logits.dim(0)],
-            "confusion: logits {} with targets {}; expected [B, C] and [B]",
-            logits.shape(),
-            targets.shape()
-        );
+        check_logits(logits, targets);
         let predicted = logits.argmax(-1, false).to_vec::<i32>()?;
-        for (truth, predicted) in targets.to_vec::<i32>()?.into_iter().zip(predicted) {
+        self.add_all(&targets.to_vec()?, &predicted);
+        Ok(())
+    }
+
+    /// Counts an observation for each pair.
+    #[track_caller]
+    pub(crate) fn add_all(&mut self, truth: &[i32], predicted: &[i32]) {
+        for (&truth, &predicted) in truth.iter().zip(predicted) {
             self.add(truth as usize, predicted as usize);
         }
-        Ok(())
     }
 
     /// Number of classes.

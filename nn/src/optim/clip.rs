@@ -1,6 +1,6 @@
 //! Gradients that are not let grow beyond a bound, between `backward` and the step.
 
-use plies_tensor::{Elementwise, Result, Tensor};
+use plies_tensor::{Device, Elementwise, Result, Tensor, formula};
 
 use crate::Module;
 
@@ -16,6 +16,9 @@ pub enum Clip {
 impl Clip {
     /// Bounds the gradients of a model.
     ///
+    /// Where they are on a device other than the CPU the norm stays there, in the gradients' dtype, and
+    /// nobody waits for it; each gradient is multiplied by its factor, which is mostly 1.
+    ///
     /// # Errors
     /// A fault of the device.
     ///
@@ -24,7 +27,18 @@ impl Clip {
     #[track_caller]
     pub fn apply(self, model: &dyn Module) -> Result<()> {
         match self {
-            Clip::Norm(max_norm) => clip_grad_norm(model, max_norm).map(drop),
+            Clip::Norm(max_norm) => {
+                check_bound("clip_grad_norm", max_norm);
+                let norms = norms(model);
+                match device_of(&norms) {
+                    Some(_) => {
+                        let factor = factor(&norms, max_norm);
+                        change_gradients(model, |gradient| gradient * &factor);
+                        Ok(())
+                    }
+                    None => shorten(model, norms, max_norm).map(drop),
+                }
+            }
             Clip::Value(max) => {
                 clip_grad_value(model, max);
                 Ok(())
@@ -66,11 +80,26 @@ impl Clip {
 #[doc(alias("clip_grad_norm_", "gradient clipping", "clip_by_global_norm"))]
 #[track_caller]
 pub fn clip_grad_norm(model: &dyn Module, max_norm: f64) -> Result<f64> {
-    assert!(max_norm >= 0.0, "clip_grad_norm: {max_norm} is no bound");
+    check_bound("clip_grad_norm", max_norm);
+    shorten(model, norms(model), max_norm)
+}
+
+#[track_caller]
+fn check_bound(name: &str, max: f64) {
+    assert!(max >= 0.0, "{name}: {max} is no bound");
+}
+
+/// ‖g‖ of each parameter that has a gradient.
+fn norms(model: &dyn Module) -> Vec<Tensor> {
     let mut norms = Vec::new();
     model.for_each_parameter(&mut |_, parameter| {
         norms.extend(parameter.gradient().map(|gradient| gradient.values().norm_all()));
     });
+    norms
+}
+
+/// By a norm that is added up on the host, in F64.
+fn shorten(model: &dyn Module, norms: Vec<Tensor>, max_norm: f64) -> Result<f64> {
     let mut squares = 0.0;
     for norm in norms {
         squares += norm.item()?.powi(2);
@@ -80,6 +109,21 @@ pub fn clip_grad_norm(model: &dyn Module, max_norm: f64) -> Result<f64> {
         change_gradients(model, |gradient| gradient * (max_norm / norm));
     }
     Ok(norm)
+}
+
+/// The device that works behind the host's back with all of these; `None` where the host reads without
+/// waiting, or they are on several devices or of several dtypes, which only the host can add.
+fn device_of(norms: &[Tensor]) -> Option<&Device> {
+    let first = norms.first().filter(|norm| *norm.device() != Device::cpu())?;
+    let is_alike = |x: &Tensor| (x.device(), x.dtype()) == (first.device(), first.dtype());
+    norms.iter().all(is_alike).then(|| first.device())
+}
+
+/// min(1, max_norm / ‖g‖), a number on the device; 1 where the norm is NaN.
+fn factor(norms: &[Tensor], max_norm: f64) -> Tensor {
+    let norm = Tensor::stack(&norms.iter().collect::<Vec<_>>(), 0).norm_all();
+    let factor = formula!(|norm; max| max.lt(norm).select(max / norm, 1.0));
+    Tensor::map(factor, &[&norm], &[max_norm])
 }
 
 /// Moves each number of each gradient into ±`max`.
@@ -103,7 +147,7 @@ pub fn clip_grad_norm(model: &dyn Module, max_norm: f64) -> Result<f64> {
 #[doc(alias("clip_grad_value_", "gradient clipping", "clip_by_value"))]
 #[track_caller]
 pub fn clip_grad_value(model: &dyn Module, max: f64) {
-    assert!(max >= 0.0, "clip_grad_value: {max} is no bound");
+    check_bound("clip_grad_value", max);
     change_gradients(model, |gradient| gradient.clamp(-max, max));
 }
 

@@ -1,10 +1,13 @@
 //! A classifier's answers to a whole dataset.
 
-use plies_autograd::{Var, no_grad};
-use plies_tensor::{DType, Result, Tensor};
+use std::collections::VecDeque;
 
+use plies_autograd::{Var, no_grad};
+use plies_tensor::{DType, Fetch, Result, Tensor};
+
+use super::means::is_due;
 use crate::data::Loader;
-use crate::metrics::ConfusionMatrix;
+use crate::metrics::{ConfusionMatrix, check_logits};
 use crate::{Module, Pass};
 
 /// The predictions of a classifier over a dataset.
@@ -56,20 +59,54 @@ pub fn evaluate(
         predicted: Vec::new(),
         probability: Vec::new(),
     };
-    let mut total = 0.0;
+    let mut coming = VecDeque::new();
     let device = model.device();
     for batch in loader.epoch(0) {
+        let (n, targets) = (batch.len(), batch.targets.clone());
         let batch = batch.to_device(&device)?;
-        let n = batch.len();
         let mut pass = Pass::eval().with_lengths(batch.lengths);
         let logits = no_grad(|| model.forward(&Var::constant(batch.inputs), &mut pass));
-        total += no_grad(|| loss(&logits, &batch.targets)).value().item()? * n as f64;
-        evaluation.confusion.add_batch(logits.value(), &batch.targets)?;
-        let probability = logits.value().softmax(-1).max(&[-1], false);
-        let predicted = logits.value().argmax(-1, false).to_vec::<i32>()?;
-        evaluation.predicted.extend(predicted.into_iter().map(|p| p as usize));
-        evaluation.probability.extend(probability.to_dtype(DType::F32).to_vec::<f32>()?);
+        let loss = no_grad(|| loss(&logits, &batch.targets));
+        let logits = logits.value();
+        check_logits(logits, &batch.targets);
+        coming.push_back(Answers {
+            loss: loss.value().fetch(),
+            examples: n,
+            targets: targets.fetch(),
+            predicted: logits.argmax(-1, false).fetch(),
+            probability: logits.softmax(-1).max(&[-1], false).to_dtype(DType::F32).fetch(),
+        });
+        while is_due(&coming, |first| first.loss.is_here())
+            && let Some(first) = coming.pop_front()
+        {
+            first.add_to(&mut evaluation)?;
+        }
     }
-    evaluation.loss = total / evaluation.confusion.total() as f64;
+    for answers in coming {
+        answers.add_to(&mut evaluation)?;
+    }
+    evaluation.loss /= evaluation.confusion.total() as f64;
     Ok(evaluation)
+}
+
+/// What is told of a batch, on its way from the device, which has the next batches to do meanwhile.
+struct Answers {
+    loss: Fetch,
+    examples: usize,
+    targets: Fetch,
+    predicted: Fetch,
+    probability: Fetch,
+}
+
+impl Answers {
+    /// Waits for them; the loss is added up.
+    #[track_caller]
+    fn add_to(self, evaluation: &mut Evaluation) -> Result<()> {
+        evaluation.loss += self.loss.item()? * self.examples as f64;
+        let (targets, predicted) = (self.targets.to_vec()?, self.predicted.to_vec()?);
+        evaluation.confusion.add_all(&targets, &predicted);
+        evaluation.predicted.extend(predicted.into_iter().map(|p| p as usize));
+        evaluation.probability.extend(self.probability.to_vec::<f32>()?);
+        Ok(())
+    }
 }

@@ -96,6 +96,11 @@ impl Size {
     }
 }
 
+/// Whether the first of these is to be read: it is here, or so many others have followed.
+pub(super) fn is_due<T>(coming: &VecDeque<T>, is_here: impl Fn(&T) -> bool) -> bool {
+    coming.len() > BEHIND || coming.front().is_some_and(is_here)
+}
+
 /// The numbers of a batch, on their way from its device.
 pub(super) struct Outcome {
     loss: Fetch,
@@ -151,8 +156,8 @@ impl Tally {
     /// Adds a batch when its numbers are here, at the latest when so many others have followed.
     pub(super) fn push(&mut self, outcome: Outcome) -> plies_tensor::Result<()> {
         self.coming.push_back(outcome);
-        while let Some(first) = self.coming.front()
-            && (first.is_here() || self.coming.len() > BEHIND || self.sums.examples == 0)
+        while is_due(&self.coming, Outcome::is_here)
+            || (self.sums.examples == 0 && !self.coming.is_empty())
         {
             self.add_first()?;
         }
