@@ -8,6 +8,7 @@ use plies_tensor::{Backend, Device};
 use wgpu::{DeviceDescriptor, ExperimentalFeatures, Features, Limits, MemoryHints, Trace};
 
 use crate::adapter::choose;
+use crate::clock::Clock;
 use crate::fault::{Fault, Faults};
 use crate::pipeline::{Access, Key, Pipelines};
 use crate::pool::{Memory, Pool};
@@ -88,6 +89,7 @@ pub(crate) struct Shared {
     limits: BindingLimits,
     subgroup: OnceLock<usize>,
     tuning: Option<Tuning>,
+    pub(crate) clock: Option<Clock>,
     /// What kernels found wrong with an index: see `kernels/index`.
     pub(crate) index_error: Memory,
 }
@@ -115,11 +117,10 @@ impl Gpu {
             min_storage_buffer_offset_alignment: offered.min_storage_buffer_offset_alignment,
             ..Limits::downlevel_defaults()
         };
-        let has_subgroups = adapter.features().contains(Features::SUBGROUP);
-        let features = match has_subgroups && !options.without_subgroups {
-            true => Features::SUBGROUP,
-            false => Features::empty(),
-        };
+        let mut features = Features::empty();
+        features.set(Features::SUBGROUP, !options.without_subgroups);
+        features.set(Features::TIMESTAMP_QUERY, options.tuning.is_some());
+        let features = features & adapter.features();
         let request = adapter.request_device(&DeviceDescriptor {
             label: Some("plies"),
             required_features: features,
@@ -151,6 +152,7 @@ impl Gpu {
                  so it must be that at least"
             )));
         }
+        let clock = Clock::new(&wgpu, &queue, &pool);
         let queue = Queue::new(&wgpu, queue, faults.clone());
         queue.write(&index_error, &[0; crate::kernels::index::INDEX_ERROR]);
         let name = unique(&summary.name);
@@ -167,10 +169,12 @@ impl Gpu {
             limits,
             subgroup: OnceLock::new(),
             tuning,
+            clock,
             index_error,
             wgpu,
         });
-        let smallest = if features.is_empty() { 1 } else { shared.summary.subgroup[0] };
+        let exchanges = features.contains(Features::SUBGROUP);
+        let smallest = if exchanges { shared.summary.subgroup[0] } else { 1 };
         let _ = shared.subgroup.set(crate::subgroup::exchanging(&shared, smallest));
         let device = Device::new(shared.clone());
         Ok(Gpu { shared, device })

@@ -3,6 +3,7 @@
 
 mod adapter;
 mod backend;
+mod clock;
 mod error;
 mod fault;
 mod gpu;

@@ -12,10 +12,11 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use wgpu::{
     BindGroup, BindGroupDescriptor, BindGroupEntry, BindingResource, BufferBinding,
-    BufferDescriptor, BufferUsages, CommandEncoder, ComputePass, ErrorFilter, PollType,
-    SubmissionIndex,
+    BufferDescriptor, BufferUsages, CommandEncoder, ComputePass, ComputePassDescriptor,
+    ComputePassTimestampWrites, ErrorFilter, PollType, SubmissionIndex,
 };
 
+use crate::clock::Clock;
 use crate::fault::Faults;
 use crate::pipeline::Pipeline;
 use crate::pool::Memory;
@@ -59,6 +60,8 @@ pub(crate) struct Queue {
 struct Recorder {
     encoder: Option<CommandEncoder>,
     pass: Option<ComputePass<'static>>,
+    /// How many were begun.
+    passes: u64,
     parameters: Vec<u8>,
     dispatches: usize,
     /// The number of the batch that is being recorded.
@@ -158,6 +161,7 @@ impl Queue {
             recorder: Mutex::new(Recorder {
                 encoder: None,
                 pass: None,
+                passes: 0,
                 parameters: Vec::new(),
                 dispatches: 0,
                 batch: 1,
@@ -204,12 +208,49 @@ impl Queue {
     }
 
     fn pass<'a>(&self, recorder: &'a mut Recorder) -> &'a mut ComputePass<'static> {
+        match recorder.pass {
+            Some(ref mut pass) => pass,
+            None => self.begin_pass(recorder, &Default::default()),
+        }
+    }
+
+    fn begin_pass<'a>(
+        &self,
+        recorder: &'a mut Recorder,
+        descriptor: &ComputePassDescriptor<'_>,
+    ) -> &'a mut ComputePass<'static> {
+        recorder.pass = None;
+        recorder.passes += 1;
         let encoder = recorder
             .encoder
             .get_or_insert_with(|| self.device.create_command_encoder(&Default::default()));
-        recorder.pass.get_or_insert_with(|| {
-            encoder.begin_compute_pass(&Default::default()).forget_lifetime()
-        })
+        recorder.pass.insert(encoder.begin_compute_pass(descriptor).forget_lifetime())
+    }
+
+    /// Begins a pass that the device notes the beginning and the end of, and returns its number.
+    pub(crate) fn begin_timed(&self, clock: &Clock) -> u64 {
+        let recorder = &mut *self.recorder();
+        let timestamp_writes = Some(ComputePassTimestampWrites {
+            query_set: &clock.queries,
+            beginning_of_pass_write_index: Some(0),
+            end_of_pass_write_index: Some(1),
+        });
+        self.begin_pass(recorder, &ComputePassDescriptor { label: None, timestamp_writes });
+        recorder.passes
+    }
+
+    /// Ends the pass of that number and brings the times where they can be read, unless it has been ended
+    /// before, so that the times are not those of all the work.
+    pub(crate) fn end_timed(&self, clock: &Clock, number: u64) -> bool {
+        let recorder = &mut *self.recorder();
+        let is_whole = recorder.pass.take().is_some() && recorder.passes == number;
+        if let Some(encoder) = recorder.encoder.as_mut().filter(|_| is_whole) {
+            let Clock { queries, answers, ticks, .. } = clock;
+            ticks.use_in(recorder.batch);
+            encoder.resolve_query_set(queries, 0..2, answers, 0);
+            encoder.copy_buffer_to_buffer(answers, 0, &ticks.block().buffer, 0, answers.size());
+        }
+        is_whole
     }
 
     fn group(

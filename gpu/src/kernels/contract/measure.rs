@@ -1,14 +1,13 @@
-//! Which plan is the fastest for a product: each candidate computes it, and a clock on the host is read when
-//! the device is done. A candidate is trusted when it has computed small products right: of small integers,
+//! Which plan is the fastest for a product: each candidate computes it, by the device's clock or, where not all of
+//! them are timed by that, by the host's ([`clock`](crate::clock)). A candidate is trusted when it has computed small products right: of small integers,
 //! whose sums are exact in any order, so that not a bit may differ.
-
-use std::time::{Duration, Instant};
 
 use plies_tensor::{Contraction, DType};
 
 use super::Contract;
 use super::kernel::is_along;
 use super::plan::{Plan, Tile};
+use crate::clock::Times;
 use crate::gpu::Shared;
 use crate::strided::Operand;
 use crate::tuning::{Class, Tuning};
@@ -50,7 +49,7 @@ impl Contract<'_> {
         let out = self.row_major(&memory, batch * m * n);
         let product: Contract<'_> = Contract { out, finish: None, ..self.clone() };
         let along = self.along();
-        let mut best: Option<(Duration, Plan)> = None;
+        let mut tried: Vec<(Times, Plan)> = Vec::new();
         for plan in Plan::candidates(self.sizes()) {
             let variant = [plan.tile, along[0].into(), along[1].into()];
             let name = || format!("a kernel with tiles of {:?}", plan.tile());
@@ -58,21 +57,20 @@ impl Contract<'_> {
                 continue;
             }
             let once = || {
-                let start = Instant::now();
-                product.clone().compute(gpu, plan);
-                gpu.queue.wait().ok()?;
+                let times = gpu.time(|| product.clone().compute(gpu, plan))?;
                 // What was left out took no time.
-                memory.fault("").is_none().then(|| start.elapsed())
+                memory.fault("").is_none().then_some(times)
             };
             once()?; // The first one compiles.
-            for _ in 0..ROUNDS {
-                let time = once()?;
-                if best.is_none_or(|(least, _)| time < least) {
-                    best = Some((time, plan));
-                }
+            let mut least = once()?;
+            for _ in 1..ROUNDS {
+                least = least.least(once()?);
             }
+            tried.push((least, plan));
         }
-        best.map(|(_, plan)| plan)
+        let by_device = tried.iter().all(|(times, _)| times.device.is_some());
+        let time = |times: &Times| times.device.filter(|_| by_device).unwrap_or(times.host);
+        tried.into_iter().min_by_key(|(times, _)| time(times)).map(|(_, plan)| plan)
     }
 }
 

@@ -3,6 +3,9 @@
 //! A large tile reads the operands less often, a small one leaves fewer threads idle at the borders and is more
 //! of them; parts occupy a device that has few tiles. What is best depends on the device. A rule of thumb
 //! chooses, or what was measured there ([`tuning`](crate::tuning)).
+//!
+//! One row or one column has no plan: it is a sum that reads each element of the matrix once however it is spread,
+//! and [`reduce`](crate::kernels::reduce) spreads it over as many threads as a large device has.
 
 /// Sizes of a tile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,7 +55,7 @@ impl Plan {
         TILES[self.tile]
     }
 
-    /// Whether there is such a plan for an inner loop of so many steps.
+    /// Whether there is such a tile, and no more parts than ever pay: a file may say anything.
     pub(crate) fn is_sound(&self) -> bool {
         self.tile < TILES.len() && (1..=BUSY).contains(&self.parts)
     }
