@@ -63,10 +63,12 @@ fn sequences_are_learned_and_answered() {
     let learned =
         answer(at, &[&["seq2seq", "--examples", "90", "--limit", "100"], &small[..]].concat());
     assert!(learned.starts_with("exact match ") && learned.contains(" of 4 answers"), "{learned}");
-    let pictures = ["translate", "--line", "twenty two", "--attention", "--svg", "a.svg"];
-    let answered = answer(at, &pictures);
-    assert!(answered.contains("twenty"), "{answered}");
-    assert!(fs::read_to_string(at.join("a.svg")).unwrap().starts_with("<svg "));
+    for (file, beginning) in [("a.svg", &b"<svg "[..]), ("a.png", b"\x89PNG")] {
+        let answered =
+            answer(at, &["translate", "--line", "twenty two", "--attention", "--plot", file]);
+        assert!(answered.contains("twenty"), "{answered}");
+        assert!(fs::read(at.join(file)).unwrap().starts_with(beginning));
+    }
     let output = run(at, &["translate"], "one\ntwo\n");
     assert_eq!(output.stdout.iter().filter(|&&byte| byte == b'\n').count(), 2);
     fs::write(at.join("pairs.tsv"), "the cat\tdie Katze\na hat\tein Hut\n".repeat(5)).unwrap();
@@ -80,7 +82,7 @@ fn mistakes_are_one_line_and_status_2() {
     let at = folder.path();
     fs::write(at.join("short.txt"), "a").unwrap();
     fs::write(at.join("pairs.tsv"), "a\tb\nno tab\n").unwrap();
-    let rows: [(&[&str], &str); 11] = [
+    let rows: [(&[&str], &str); 12] = [
         (&["lm", "away.txt"], "away.txt: No such file"),
         (&["lm", "short.txt"], "short.txt: has 1 tokens, which is too little to learn from"),
         (&["lm", "--hidden", "0"], "hidden: is 0; it may be 1 to 65536"),
@@ -90,6 +92,7 @@ fn mistakes_are_one_line_and_status_2() {
         (&["generate", "-m", "away"], "away: no such file; learn a model first: plies-text lm"),
         (&["generate", "-m", "short.txt"], "short.txt: "),
         (&["generate", "--top-p", "2"], "top-p: is 2"),
+        (&["translate", "--plot", "a.gif"], "a.gif: a figure ends in .svg or .png"),
         (&["seq2seq", "pairs.tsv"], "pairs.tsv:2: has no tab"),
         (&["bpe", "--vocabulary", "3"], "vocabulary: is 3; it may be 256 (the bytes) to 524288"),
     ];
@@ -125,4 +128,63 @@ fn ctrl_c_saves_the_best_epoch_and_a_reader_may_go() {
     child.stdout.take().unwrap().read_exact(&mut beginning).unwrap();
     // The pipe is closed by now.
     assert!(child.wait().unwrap().success());
+}
+
+#[test]
+fn a_file_says_what_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    rhyme(at);
+    lm(at, &["--checkpoints", "c", "-o", "lm.st", "--tied"]);
+    let small = ["--epochs", "1", "--hidden", "8", "--quiet"];
+    answer(
+        at,
+        &[&["seq2seq", "--examples", "60", "--limit", "100", "-o", "s.st"], &small[..]].concat(),
+    );
+    answer(at, &["bpe", "rhyme.txt", "--vocabulary", "270", "--quiet"]);
+    let labelled: String =
+        (0..40).map(|i| format!("__label__{} word{} other\n", ["a", "b"][i % 2], i % 3)).collect();
+    fs::write(at.join("l.txt"), labelled).unwrap();
+    answer(at, &[&["rnn", "l.txt", "--dim", "8", "-o", "r.st"], &small[..]].concat());
+    answer(at, &["supervised", "l.txt", "-o", "b.st", "--quiet"]);
+    let newest = fs::read_dir(at.join("c")).unwrap().next().unwrap().unwrap().path();
+    let rows: [(&str, &[&str]); 6] = [
+        (
+            "lm.st",
+            &[
+                "language model",
+                "gru",
+                "1 of 16 units",
+                "8 numbers for each token, which are the output's weights, too",
+                "characters",
+                "weights    ",
+            ],
+        ),
+        ("s.st", &["sequence to sequence", "8 of a GRU", "words", "characters", "weights    "]),
+        ("r.st", &["network", "gru, in both directions", "1 of 8 units", "2: a, b", "weights    "]),
+        ("b.st", &["linear classifier", "nb-svm", "1 to 2 words", "2: a, b", "weights    "]),
+        ("merges.txt", &["byte-pair encoding", "270, 14 of them merged"]),
+        (
+            newest.to_str().unwrap(),
+            &["checkpoint of a training", "plies-text language model 1", "epochs     1", "adam"],
+        ),
+    ];
+    for (file, expected) in rows {
+        let said = answer(at, &["info", file]);
+        assert!(said.starts_with("model      "), "{said}");
+        assert!(said.lines().all(|line| line.chars().count() <= 80), "{said}");
+        for words in expected {
+            assert!(said.contains(words), "{file}: no {words:?} in\n{said}");
+        }
+    }
+    let object = answer(at, &["info", "lm.st", "--json", "-"]);
+    let object: serde_json::Value = serde_json::from_str(&object).unwrap();
+    assert_eq!(
+        (&object["kind"], &object["options"]["cell"]),
+        (&"language model".into(), &"gru".into())
+    );
+    let mut bytes = fs::read(at.join("lm.st")).unwrap();
+    bytes.truncate(bytes.len() - 1);
+    fs::write(at.join("cut.st"), bytes).unwrap();
+    assert!(mistake(at, &["info", "cut.st"]).starts_with("error: cut.st: "));
 }

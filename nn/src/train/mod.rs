@@ -128,7 +128,7 @@ pub enum TrainError {
         mistake: String,
     },
     /// A loss or a parameter is infinite or no number ([`Divergence`]).
-    #[error("diverged in epoch {epoch}, where {number} came of the learning rate {lr}; lower it")]
+    #[error("diverged in epoch {epoch}, where {number} came of the learning rate {lr:?}; lower it")]
     Diverged {
         /// The epoch, counted from 1.
         epoch: usize,

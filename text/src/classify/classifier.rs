@@ -90,6 +90,11 @@ impl Classifier {
         self.features.columns.len()
     }
 
+    /// Trained numbers: a weight for each n-gram and output, and their biases.
+    pub fn parameter_count(&self) -> usize {
+        self.linear.weights.len() + self.linear.bias.len()
+    }
+
     /// Whether a document may have several labels.
     pub fn has_many_labels(&self) -> bool {
         self.link.many

@@ -1,6 +1,7 @@
 //! The command line. Each command is a file in `commands`, with its arguments and what it does; here is
 //! what several of them share.
 
+pub(crate) mod attention;
 mod commands;
 pub(crate) mod explanation;
 pub(crate) mod labelled;

@@ -174,9 +174,10 @@ pub struct LanguageModel {
     bias: Option<Var>,
 }
 
-const KIND: &str = "plies-text language model 1";
-
 impl LanguageModel {
+    /// What a file of such a model says it is, under "architecture".
+    pub const KIND: &str = "plies-text language model 1";
+
     /// A model that has learned nothing; its weights follow from the seed.
     ///
     /// # Errors
@@ -327,7 +328,7 @@ impl LanguageModel {
     /// What says which model it is, without its weights.
     pub(super) fn description(&self) -> Checkpoint {
         let mut file = Checkpoint::new();
-        file.set_architecture(KIND);
+        file.set_architecture(Self::KIND);
         file.set("layers", self.architecture.describe());
         self.codec.save(&mut file, "codec");
         file
@@ -360,7 +361,7 @@ impl LanguageModel {
         if file.get("architecture").is_none() {
             return Err(wrong("is no language model of this program"));
         }
-        file.check_architecture(KIND)?;
+        file.check_architecture(Self::KIND)?;
         file.check_finite()?;
         let words: Vec<&str> = file.get("layers").unwrap_or_default().split(' ').collect();
         let [cell, layers, embedding, hidden, tied] = words[..] else {

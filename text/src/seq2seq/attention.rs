@@ -1,4 +1,4 @@
-//! Where an answer came from, as a picture: a row for each token of the text, a column for each of the
+//! Where an answer came from, in characters: a row for each token of the text, a column for each of the
 //! answer.
 
 use std::fmt::Write as _;
@@ -54,63 +54,6 @@ impl Answer {
         }
         text
     }
-
-    /// The picture as an SVG file.
-    pub fn to_svg(&self) -> String {
-        const CELL: usize = 28;
-        let wide = |text: &str| 9 * text.chars().count();
-        let left = 16 + self.source.iter().map(|token| wide(token)).max().unwrap_or(0);
-        let top = 16 + self.columns().map(wide).max().unwrap_or(0).max(20);
-        let (columns, rows) = (self.attention.len(), self.source.len());
-        let (width, height) = (left + CELL * columns + 16, top + CELL * rows + 16);
-        let mut svg = format!(
-            "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" \
-             viewBox=\"0 0 {width} {height}\" font-family=\"monospace\" font-size=\"15\">\n\
-             <rect width=\"100%\" height=\"100%\" fill=\"white\"/>\n"
-        );
-        for (t, token) in self.columns().enumerate() {
-            let (x, y) = (left + CELL * t + CELL / 2, top - 8);
-            let place = match wide(token) > CELL {
-                true => format!("text-anchor=\"start\" transform=\"rotate(-90 {x} {y})\""),
-                false => "text-anchor=\"middle\"".to_owned(),
-            };
-            let _ = writeln!(svg, "<text x=\"{x}\" y=\"{y}\" {place}>{}</text>", escape(token));
-        }
-        for (s, token) in self.source.iter().enumerate() {
-            let (x, y) = (left - 8, top + CELL * s + CELL / 2 + 5);
-            let _ = writeln!(
-                svg,
-                "<text x=\"{x}\" y=\"{y}\" text-anchor=\"end\">{}</text>",
-                escape(token)
-            );
-            for (t, weights) in self.attention.iter().enumerate() {
-                let (x, y) = (left + CELL * t, top + CELL * s);
-                let _ = writeln!(
-                    svg,
-                    "<rect x=\"{x}\" y=\"{y}\" width=\"{}\" height=\"{}\" fill=\"#1f4e8c\" \
-                     fill-opacity=\"{:.3}\" stroke=\"#ddd\"/>",
-                    CELL - 2,
-                    CELL - 2,
-                    weights[s].clamp(0.0, 1.0)
-                );
-            }
-        }
-        svg.push_str("</svg>\n");
-        svg
-    }
-}
-
-fn escape(text: &str) -> String {
-    let mut escaped = String::new();
-    for c in text.chars().filter(|c| !c.is_control()) {
-        match c {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            c => escaped.push(c),
-        }
-    }
-    escaped
 }
 
 #[cfg(test)]
@@ -133,12 +76,5 @@ mod tests {
         assert_eq!(answer().draw(80, false), expected);
         assert!(answer().draw(80, true).contains("\x1b[48;5;159m"));
         assert!(answer().draw(12, false).lines().all(|line| line.chars().count() <= 12));
-    }
-
-    #[test]
-    fn a_picture_has_a_square_for_each_weight() {
-        let svg = answer().to_svg();
-        assert_eq!(svg.matches("fill-opacity").count(), 6);
-        assert!(svg.contains(">&lt;</text>") && svg.ends_with("</svg>\n"));
     }
 }

@@ -9,7 +9,7 @@
 //!
 //! [`Pairs`] are made by rule (number words to digits, words backwards) or come from a file; [`train`] learns
 //! from them; [`Seq2Seq::answer`] searches the likeliest answer with a beam; an [`Answer`] says where each of
-//! its tokens came from, which [`Answer::draw`] and [`Answer::to_svg`] show.
+//! its tokens came from, which [`Answer::draw`] shows.
 
 mod answer;
 mod attention;

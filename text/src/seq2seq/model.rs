@@ -93,8 +93,6 @@ pub struct Seq2Seq {
     output: Linear,
 }
 
-const KIND: &str = "plies-text sequence to sequence 1";
-
 /// A text that was read.
 pub(super) struct Encoded {
     /// e [B, S, H]
@@ -105,6 +103,9 @@ pub(super) struct Encoded {
 }
 
 impl Seq2Seq {
+    /// What a file of such a model says it is, under "architecture".
+    pub const KIND: &str = "plies-text sequence to sequence 1";
+
     /// A model that has learned nothing, of the codecs of texts and of answers; its weights follow from the
     /// seed.
     ///
@@ -133,6 +134,11 @@ impl Seq2Seq {
     /// What the numbers of texts and of answers mean.
     pub fn codecs(&self) -> &[Codec; 2] {
         &self.codecs
+    }
+
+    /// What it is made of.
+    pub fn architecture(&self) -> Architecture {
+        self.architecture
     }
 
     fn dropout(&self) -> Dropout {
@@ -226,7 +232,7 @@ impl Seq2Seq {
     /// What says which model it is, without its weights.
     pub(super) fn description(&self) -> Checkpoint {
         let mut file = Checkpoint::new();
-        file.set_architecture(KIND);
+        file.set_architecture(Self::KIND);
         file.set("layers", format!("{} {}", self.architecture.embedding, self.architecture.hidden));
         for (codec, name) in self.codecs.iter().zip(["texts", "answers"]) {
             codec.save(&mut file, name);
@@ -261,7 +267,7 @@ impl Seq2Seq {
         if file.get("architecture").is_none() {
             return Err(wrong("is no model of sequences of this program"));
         }
-        file.check_architecture(KIND)?;
+        file.check_architecture(Self::KIND)?;
         file.check_finite()?;
         let [embedding, hidden] = file.numbers("layers")?[..] else {
             return Err(wrong("layers are not two numbers; is it damaged?"));

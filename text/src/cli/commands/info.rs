@@ -1,4 +1,4 @@
-//! `info`: what is in a file, of vectors or of text.
+//! `info`: what is in a file, of a model, of vectors or of text.
 
 use std::{
     fmt::Write as _,
@@ -15,14 +15,16 @@ use plies_text::{
 };
 use serde::Serialize;
 
+use super::model_file::Description;
 use crate::cli::text::WordArgs;
 
-/// Show what is in a file of word vectors or of text
+/// Show what is in a file of a model, of word vectors or of text
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
   plies-text info
   plies-text info vectors.bin
+  plies-text info lm.safetensors
   plies-text info corpus.txt.gz --tokens words --lowercase")]
 pub(crate) struct Info {
     /// The file, compressed by gzip or not; - is standard input [default: the embedded novel]
@@ -49,6 +51,11 @@ struct Report<'a> {
 impl Info {
     pub(crate) fn run(&self) -> Result<(), Failure> {
         let console = Console::new(&self.common)?;
+        if let Some(file) = &self.file
+            && let Some(model) = Description::of(file)?
+        {
+            return model.show(&console);
+        }
         if let Some(file) = &self.file
             && let Ok(vectors) = WordVectors::load(file)
         {

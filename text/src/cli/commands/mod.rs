@@ -8,6 +8,7 @@ pub(crate) mod generate;
 pub(crate) mod info;
 pub(crate) mod lm;
 pub(crate) mod map;
+mod model_file;
 pub(crate) mod nn;
 pub(crate) mod phrases;
 pub(crate) mod predict;

@@ -3,12 +3,18 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use plies_console::{CommonArgs, Console, Failure, called_as, check_writable, one_line};
-use plies_text::{corpus::Source, seq2seq::Seq2Seq};
+use plies_console::{
+    CommonArgs, Console, Failure, called_as, check_writable, one_line,
+    plot::{check_name, save},
+};
+use plies_text::{
+    corpus::Source,
+    seq2seq::{Answer, Seq2Seq},
+};
 use serde::Serialize;
 
 use super::seq2seq::{DEFAULT_MODEL, beam, learn_default};
-use crate::cli::text::open;
+use crate::cli::{attention::Attention, text::open};
 
 /// Columns of a picture.
 const WIDTH: usize = 80;
@@ -20,7 +26,7 @@ const WIDTH: usize = 80;
 #[command(after_help = "\
 Examples:
   plies-text translate --line \"two hundred and five\" --attention
-  plies-text translate --line \"two hundred and five\" --svg attention.svg
+  plies-text translate --line \"two hundred and five\" --plot attention.svg
   plies-text translate texts.txt --model seq2seq.safetensors --beam 8")]
 pub(crate) struct Translate {
     /// Texts, a line each; - is standard input [default: -]
@@ -42,9 +48,9 @@ pub(crate) struct Translate {
     #[arg(long)]
     attention: bool,
 
-    /// Write that as a picture; of the last text, if there are several
+    /// Draw that as a figure, .svg or .png; of the last text, if there are several
     #[arg(long, value_name = "FILE")]
-    svg: Option<PathBuf>,
+    plot: Option<PathBuf>,
 
     #[command(flatten)]
     common: CommonArgs,
@@ -64,9 +70,10 @@ impl Translate {
     pub(crate) fn run(&self) -> Result<(), Failure> {
         let console = Console::new(&self.common)?;
         console.keep_apart("--model", &self.model)?;
-        if let Some(svg) = &self.svg {
-            console.keep_apart("--svg", svg)?;
-            check_writable(svg)?;
+        if let Some(file) = &self.plot {
+            check_name(file)?;
+            console.keep_apart("--plot", file)?;
+            check_writable(file)?;
         }
         if !self.model.exists() {
             if self.model != Path::new(DEFAULT_MODEL) {
@@ -85,7 +92,7 @@ impl Translate {
                 open(Some(file), || unreachable!("a file is named"))?
             }
         };
-        let (mut lines, mut reports, mut picture) = (source.lines()?, Vec::new(), None);
+        let (mut lines, mut reports, mut last) = (source.lines()?, Vec::new(), None);
         while let Some((_, line)) = lines.next()? {
             let text = line.trim();
             let answer = model.answer(text, self.beam);
@@ -93,25 +100,23 @@ impl Translate {
             if self.attention && !answer.attention.is_empty() {
                 console.say(&answer.draw(WIDTH, console.has_colour()))?;
             }
-            if self.svg.is_some() {
-                picture = Some(answer.to_svg());
-            }
             if console.wants_json() {
+                let Answer { text: written, tokens, source, attention, log_probability } =
+                    answer.clone();
                 reports.push(Report {
                     text: text.to_owned(),
-                    answer: answer.text,
-                    log_probability: answer.log_probability,
-                    tokens: answer.tokens,
-                    source: answer.source,
-                    attention: answer.attention,
+                    answer: written,
+                    log_probability,
+                    tokens,
+                    source,
+                    attention,
                 });
             }
+            last = Some(answer);
         }
-        if let (Some(file), Some(picture)) = (&self.svg, picture) {
-            plies_tensor::replace_file(file, |new| {
-                std::io::Write::write_all(new, picture.as_bytes())
-            })
-            .map_err(|error| Failure::at(file, error))?;
+        if let (Some(file), Some(answer)) = (&self.plot, last) {
+            let figure = Attention::new(&answer);
+            save(file, figure.size(), figure)?;
         }
         console.json(&reports)
     }
