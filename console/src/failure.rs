@@ -58,6 +58,11 @@ pub fn one_line(text: &str) -> String {
     words.join(" ").replace(char::is_control, "?")
 }
 
+/// Says what went wrong without harm, in one line on standard error.
+pub fn notice(text: &str) {
+    complain(&format!("note: {}", one_line(text)));
+}
+
 /// Words on standard error. That nobody can read them is no reason to stop working.
 pub(crate) fn complain(text: &str) {
     let _ = writeln!(io::stderr(), "{text}");

@@ -12,7 +12,7 @@ mod program;
 mod progress;
 
 pub use console::{CommonArgs, Console, MAX_COLUMNS};
-pub use failure::{Failure, one_line};
+pub use failure::{Failure, notice, one_line};
 pub use files::check_writable;
 pub use interrupt::Interrupt;
 pub use numbers::{clock, duration, thousands};

@@ -37,6 +37,21 @@ pub struct Options {
     /// was needed first. Without one a rule chooses, and equal devices give equal bits; with one they are
     /// equal from run to run as long as the folder is kept.
     pub tuning: Option<PathBuf>,
+    /// Is told what [`Gpu::notices`] lists, each once and when it happens: a program may print it.
+    pub on_notice: Option<fn(&str)>,
+}
+
+impl Options {
+    /// What the environment says: `PLIES_GPU` is the adapter, a part of its name or its number, and
+    /// `PLIES_GPU_TUNING` the folder for what is measured.
+    pub fn from_env() -> Options {
+        let given = |name| std::env::var_os(name).filter(|value| !value.is_empty());
+        Options {
+            adapter: given("PLIES_GPU").map(|wanted| wanted.to_string_lossy().into_owned()),
+            tuning: given("PLIES_GPU_TUNING").map(PathBuf::from),
+            ..Options::default()
+        }
+    }
 }
 
 /// What a device has done and holds.
@@ -157,7 +172,9 @@ impl Gpu {
         queue.write(&index_error, &[0; crate::kernels::index::INDEX_ERROR]);
         let name = unique(&summary.name);
         let tuning = options.tuning.as_deref();
-        let tuning = tuning.map(|folder| Tuning::open(folder, &summary.name, &summary.driver));
+        let tell = options.on_notice.unwrap_or(|_| ());
+        let tuning =
+            tuning.map(|folder| Tuning::open(folder, &summary.name, &summary.driver, tell));
         let shared = Arc::new_cyclic(|this| Shared {
             this: this.clone(),
             name,
@@ -180,17 +197,13 @@ impl Gpu {
         Ok(Gpu { shared, device })
     }
 
-    /// Opens the device that the environment variable `PLIES_GPU` names, a part of an adapter's name or
-    /// its number; without it, the best one that is hardware. `PLIES_GPU_TUNING` is the folder for
-    /// [`Options::tuning`]; without it nothing is measured.
+    /// Opens the device that the environment names ([`Options::from_env`]); without a name, the best one that
+    /// is hardware.
     ///
     /// # Errors
     /// As [`open`](Gpu::open).
     pub fn open_from_env() -> Result<Gpu> {
-        let given = |name| std::env::var_os(name).filter(|value| !value.is_empty());
-        let adapter = given("PLIES_GPU").map(|wanted| wanted.to_string_lossy().into_owned());
-        let tuning = given("PLIES_GPU_TUNING").map(PathBuf::from);
-        Gpu::open(&Options { adapter, tuning, ..Options::default() })
+        Gpu::open(&Options::from_env())
     }
 
     /// What went wrong without harm, such as a file of measured variants that cannot be read.

@@ -32,35 +32,38 @@ struct State {
     notices: Vec<String>,
 }
 
-impl State {
-    fn notice(&mut self, notice: String) {
-        if !self.notices.contains(&notice) {
-            self.notices.push(notice);
-        }
-    }
-}
-
 pub(crate) struct Tuning {
     path: PathBuf,
     /// What the file begins with.
     title: String,
     state: Mutex<State>,
+    /// Is told each notice once.
+    tell: fn(&str),
     /// Is held by whoever measures.
     turn: Mutex<()>,
 }
 
 impl Tuning {
     /// What is known of a device in a folder.
-    pub(crate) fn open(folder: &Path, adapter: &str, driver: &str) -> Tuning {
+    pub(crate) fn open(folder: &Path, adapter: &str, driver: &str, tell: fn(&str)) -> Tuning {
         let title =
             format!("plies-gpu {} products on {adapter}, {driver}", env!("CARGO_PKG_VERSION"));
         let title = title.replace(['\n', '\r'], " ");
         let letters = adapter.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' });
         let name: String = letters.take(40).collect();
         let path = folder.join(format!("{name}-{:016x}.txt", digest(&title)));
-        let tuning = Tuning { path, title, state: Mutex::default(), turn: Mutex::default() };
+        let (state, turn) = Default::default();
+        let tuning = Tuning { path, title, state, tell, turn };
         tuning.load();
         tuning
+    }
+
+    fn notice(&self, notice: String) {
+        let notices = &mut self.state().notices;
+        if !notices.contains(&notice) {
+            (self.tell)(&notice);
+            notices.push(notice);
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -69,17 +72,16 @@ impl Tuning {
 
     /// Takes what the file says, whoever wrote it.
     fn load(&self) {
-        let mut state = self.state();
         let path = self.path.display();
         match std::fs::read(&self.path) {
             Ok(bytes) => match parse(&bytes, &self.title) {
-                Ok(plans) => state.plans.extend(plans),
-                Err(reason) => state.notice(format!(
+                Ok(plans) => self.state().plans.extend(plans),
+                Err(reason) => self.notice(format!(
                     "{path}: {reason}; it is left aside, and products are measured anew"
                 )),
             },
             Err(error) if error.kind() == ErrorKind::NotFound => {}
-            Err(error) => state.notice(format!("{path}: {error}")),
+            Err(error) => self.notice(format!("{path}: {error}")),
         }
     }
 
@@ -117,7 +119,7 @@ impl Tuning {
             if let Err(error) = self.add(class, plan) {
                 let path = self.path.display();
                 let notice = format!("{path}: {error}; what was measured is not kept");
-                self.state().notice(notice);
+                self.notice(notice);
             }
         }
         self.known(class)
@@ -134,10 +136,9 @@ impl Tuning {
             return Some(known);
         }
         let right = is_right()?;
-        let mut state = self.state();
-        state.right.insert(variant, right);
+        self.state().right.insert(variant, right);
         if !right {
-            state.notice(format!("{} computes wrong products here and is not used", name()));
+            self.notice(format!("{} computes wrong products here and is not used", name()));
         }
         Some(right)
     }
@@ -206,7 +207,7 @@ mod tests {
     }
 
     fn open(folder: &tempfile::TempDir) -> Tuning {
-        Tuning::open(folder.path(), "adapter", "driver")
+        Tuning::open(folder.path(), "adapter", "driver", |_| ())
     }
 
     #[test]

@@ -1,3 +1,5 @@
+use std::sync::Mutex;
+
 use plies_gpu::{Gpu, Options};
 use plies_tensor::Tensor;
 
@@ -28,11 +30,19 @@ fn what_was_measured_is_kept_and_what_is_no_such_file_is_left_aside() {
     // A file that was changed is not believed.
     let text = std::fs::read_to_string(&file).unwrap();
     std::fs::write(&file, text.replace(" = ", " = 1")).unwrap();
-    let wary = open().unwrap();
+    static TOLD: Mutex<Vec<String>> = Mutex::new(Vec::new());
+    let wary = super::open_with(Options {
+        tuning: Some(folder.path().into()),
+        on_notice: Some(|notice| TOLD.lock().unwrap().push(notice.to_owned())),
+        ..Options::default()
+    });
+    let wary = wary.unwrap();
     let notices = wary.notices();
     assert!(notices.len() == 1 && notices[0].contains("left aside"), "{notices:?}");
     let kept = first.iter().zip(product(&wary));
     assert!(kept.into_iter().all(|(x, y)| (x - y).abs() < 1e-3));
+    // Each was told once, however often the file was looked at.
+    assert_eq!(*TOLD.lock().unwrap(), wary.notices());
 }
 
 #[test]

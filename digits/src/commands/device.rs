@@ -15,11 +15,11 @@ pub(crate) fn open(name: &str) -> Result<Device, Failure> {
 #[cfg(feature = "gpu")]
 fn open_gpu(name: &str) -> Result<Device, Failure> {
     use plies_gpu::{Gpu, Options};
-    let gpu = match name {
-        "gpu" => Gpu::open_from_env()?,
-        name => Gpu::open(&Options { adapter: Some(name.to_owned()), ..Options::default() })?,
-    };
-    Ok(gpu.device())
+    let mut options = Options { on_notice: Some(plies_console::notice), ..Options::from_env() };
+    if name != "gpu" {
+        options.adapter = Some(name.to_owned());
+    }
+    Ok(Gpu::open(&options)?.device())
 }
 
 #[cfg(not(feature = "gpu"))]
