@@ -1,11 +1,14 @@
 //! Figures as SVG and PNG: curves with their intervals, and whatever else a [`Figure`] draws.
 
-use std::{fs::OpenOptions, io, io::Write, path::Path, sync::Once};
+use std::{fs::OpenOptions, io, io::Write, ops::Range, path::Path, sync::Once};
 
 use image::{ColorType, ImageEncoder, codecs::png::PngEncoder};
 use plies_tensor::replace_file;
 use plotters::{
-    coord::Shift,
+    coord::{
+        Shift,
+        ranged1d::{KeyPointHint, NoDefaultFormatting, ValueFormatter},
+    },
     prelude::*,
     style::{FontStyle, register_font},
 };
@@ -151,24 +154,10 @@ impl Figure for Curves<'_> {
     fn draw<B: DrawingBackend>(&self, area: &Area<'_, B>) -> Result<(), String> {
         let text = |error: DrawingAreaErrorKind<B::ErrorType>| error.to_string();
         area.fill(&WHITE).map_err(text)?;
-        let scale = |value: f64, log: bool| if log { value.max(1e-12).log10() } else { value };
         let points = || self.curves.iter().flat_map(|curve| &curve.points);
-        let range = |values: &mut dyn Iterator<Item = f64>, log: bool, from_zero: bool| {
-            let values: Vec<f64> =
-                values.map(|v| scale(v, log)).filter(|v| v.is_finite()).collect();
-            let mut least = values.iter().copied().fold(f64::INFINITY, f64::min);
-            let mut most = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-            if from_zero && !log {
-                least = least.min(0.0);
-            }
-            if !least.is_finite() || !most.is_finite() {
-                (least, most) = (0.0, 1.0);
-            }
-            let margin = 0.05 * (most - least).max(1e-9);
-            if from_zero && !log { least..most + margin } else { least - margin..most + margin }
-        };
-        let x = range(&mut points().map(|p| p.0), self.log[0], false);
-        let y = range(&mut points().flat_map(|p| [p.1, p.2[0], p.2[1]]), self.log[1], true);
+        let x = Axis::over(points().map(|p| p.0), self.log[0], false);
+        let y = Axis::over(points().flat_map(|p| [p.1, p.2[0], p.2[1]]), self.log[1], true);
+        let legend = emptiest_corner(points().map(|p| (x.share(p.0), y.share(p.1))));
         let mut chart = ChartBuilder::on(area)
             .caption(self.title, (FAMILY, 18))
             .margin(14)
@@ -176,34 +165,20 @@ impl Figure for Curves<'_> {
             .y_label_area_size(62)
             .build_cartesian_2d(x, y)
             .map_err(text)?;
-        let shown = |value: &f64, log: bool| {
-            let value = if log { 10f64.powf(*value) } else { *value };
-            match value.abs() {
-                1000.0.. => format!("{:.0}k", value / 1000.0),
-                10.0.. => format!("{value:.0}"),
-                0.995.. => format!("{value:.1}"),
-                _ => format!("{value:.2}"),
-            }
-        };
-        let [log_x, log_y] = self.log;
         chart
             .configure_mesh()
             .x_desc(self.axes[0])
             .y_desc(self.axes[1])
             .label_style((FAMILY, 14))
             .axis_desc_style((FAMILY, 15))
-            .x_label_formatter(&|value| shown(value, log_x))
-            .y_label_formatter(&|value| shown(value, log_y))
+            .x_label_formatter(&|value| shown(*value))
+            .y_label_formatter(&|value| shown(*value))
             .light_line_style(WHITE)
             .draw()
             .map_err(text)?;
         for (curve, colour) in self.curves.iter().zip(COLOURS.into_iter().cycle()) {
             let line = ShapeStyle { color: colour.into(), filled: true, stroke_width: 2 };
-            let at = |&(x, y, [low, high]): &(f64, f64, [f64; 2])| {
-                let [y, low, high] = [y, low, high].map(|v| scale(v, log_y));
-                (scale(x, log_x), y, low, high)
-            };
-            let means = curve.points.iter().map(|point| (at(point).0, at(point).1));
+            let means = curve.points.iter().map(|&(x, mean, _)| (x, mean));
             chart
                 .draw_series(LineSeries::new(means.clone(), line))
                 .map_err(text)?
@@ -212,7 +187,7 @@ impl Figure for Curves<'_> {
             chart
                 .draw_series(means.map(|mean| Circle::new(mean, 4, colour.filled())))
                 .map_err(text)?;
-            let intervals = curve.points.iter().map(at).map(|(x, _, low, high)| {
+            let intervals = curve.points.iter().map(|&(x, _, [low, high])| {
                 PathElement::new(vec![(x, low), (x, high)], colour.mix(0.6))
             });
             chart.draw_series(intervals).map_err(text)?;
@@ -223,7 +198,7 @@ impl Figure for Curves<'_> {
                 .label_font((FAMILY, 14))
                 .background_style(WHITE.mix(0.85))
                 .border_style(RGBColor(200, 200, 200))
-                .position(SeriesLabelPosition::UpperRight)
+                .position(legend)
                 .draw()
                 .map_err(text)?;
         }
@@ -231,11 +206,170 @@ impl Figure for Curves<'_> {
     }
 }
 
+/// The values from one side of a chart to the other, evenly or in equal ratios.
+#[derive(Clone)]
+struct Axis {
+    values: Range<f64>,
+    log: bool,
+}
+
+impl Axis {
+    /// All of these values and a little more; a zero, which no ratio reaches, is `from_zero` on even axes alone.
+    fn over(values: impl Iterator<Item = f64>, log: bool, from_zero: bool) -> Axis {
+        let values = values.filter(|v| v.is_finite() && (!log || *v > 0.0));
+        let [mut least, mut most] =
+            values.fold([f64::INFINITY, f64::NEG_INFINITY], |[a, b], v| [a.min(v), b.max(v)]);
+        if most < least {
+            (least, most) = if log { (1.0, 10.0) } else { (0.0, 1.0) };
+        }
+        let from_zero = from_zero && !log;
+        if from_zero {
+            least = least.min(0.0);
+        }
+        let (start, end) = if log { (least.ln(), most.ln()) } else { (least, most) };
+        let margin = 0.05 * (end - start).max(1e-9);
+        let start = if from_zero { start } else { start - margin };
+        let [start, end] = [start, end + margin].map(|v| if log { v.exp() } else { v });
+        Axis { values: start..end, log }
+    }
+
+    /// How far along the axis a value lies, from 0 to 1.
+    fn share(&self, value: f64) -> f64 {
+        let Range { start, end } = self.values;
+        match self.log {
+            true => (value.max(f64::MIN_POSITIVE) / start).ln() / (end / start).ln(),
+            false => (value - start) / (end - start),
+        }
+    }
+
+    /// Where it is marked: at the multiples of a short number; in equal ratios, unless that leaves less than three
+    /// marks, at 1, 2 and 5 times powers of ten or, if there are many of them, at powers of ten.
+    fn marks(&self) -> Vec<f64> {
+        let Range { start, end } = self.values;
+        let decades = (end / start).log10();
+        if self.log && decades >= 1.0 {
+            // At powers of ten only, and with gaps if they are many.
+            let (within, gap) = match decades {
+                ..=4.0 => (&[1.0, 2.0, 5.0][..], 1),
+                _ => (&[1.0][..], (decades / 6.0).ceil() as usize),
+            };
+            return (start.log10().floor() as i32..=end.log10().floor() as i32)
+                .step_by(gap)
+                .flat_map(|power| within.iter().map(move |mantissa| mantissa * 10f64.powi(power)))
+                .filter(|mark| self.values.contains(mark))
+                .collect();
+        }
+        let rough = (end - start) / 6.0;
+        let power = 10f64.powf(rough.log10().floor());
+        let steps = [1.0, 2.0, 5.0, 10.0].map(|step| step * power);
+        let step = steps.into_iter().find(|step| *step >= rough).unwrap_or(steps[3]);
+        let (first, last) = ((start / step).ceil() as i64, (end / step).floor() as i64);
+        (first..=last).map(|i| i as f64 * step).collect()
+    }
+}
+
+impl Ranged for Axis {
+    type FormatOption = NoDefaultFormatting;
+    type ValueType = f64;
+
+    fn map(&self, value: &f64, (first, last): (i32, i32)) -> i32 {
+        // A value that is far outside is drawn outside.
+        let along = self.share(*value).clamp(-1.0, 2.0);
+        (f64::from(first) + along * f64::from(last - first)).round() as i32
+    }
+
+    fn key_points<Hint: KeyPointHint>(&self, hint: Hint) -> Vec<f64> {
+        // Lines between the marks are not drawn.
+        if hint.weight().allow_light_points() { Vec::new() } else { self.marks() }
+    }
+
+    fn range(&self) -> Range<f64> {
+        self.values.clone()
+    }
+}
+
+impl ValueFormatter<f64> for Axis {
+    fn format(value: &f64) -> String {
+        shown(*value)
+    }
+}
+
+/// What stands at a mark.
+fn shown(value: f64) -> String {
+    let (value, unit) = match value.abs() {
+        1e6.. => (value / 1e6, "M"),
+        1e3.. => (value / 1e3, "k"),
+        _ => (value, ""),
+    };
+    // Marks are short numbers but for their last bits.
+    let rounded = (value * 1e9).round() / 1e9;
+    format!("{}{unit}", if rounded == 0.0 { 0.0 } else { rounded })
+}
+
+/// The corner of the chart where the fewest of these points lie, for the legend; both coordinates are from 0 to 1.
+fn emptiest_corner(points: impl Iterator<Item = (f64, f64)>) -> SeriesLabelPosition {
+    let mut found = [0; 4];
+    for (x, y) in points {
+        let corners = [(x, y), (1.0 - x, y), (x, 1.0 - y), (1.0 - x, 1.0 - y)];
+        for (count, (beside, above)) in found.iter_mut().zip(corners) {
+            *count += usize::from(beside > 0.6 && above > 0.6);
+        }
+    }
+    let corners = [
+        SeriesLabelPosition::UpperRight,
+        SeriesLabelPosition::UpperLeft,
+        SeriesLabelPosition::LowerRight,
+        SeriesLabelPosition::LowerLeft,
+    ];
+    let fewest = found.into_iter().zip(corners).min_by_key(|(count, _)| *count);
+    fewest.expect("there are four").1
+}
+
 #[cfg(test)]
 mod tests {
     use std::fs;
 
     use super::*;
+
+    #[test]
+    fn an_axis_is_marked_at_short_numbers() {
+        let marks = |from: f64, to: f64, log: bool| {
+            let axis = Axis { values: from..to, log };
+            axis.marks().into_iter().map(shown).collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(marks(900.0, 70_000.0, true), "1k 2k 5k 10k 20k 50k");
+        assert_eq!(marks(1100.0, 1900.0, true), "1.2k 1.4k 1.6k 1.8k");
+        assert_eq!(marks(0.04, 3.0, true), "0.05 0.1 0.2 0.5 1 2");
+        assert_eq!(marks(1e-7, 2e6, true), "0.0000001 0.0001 0.1 100 100k");
+        assert_eq!(marks(0.0, 0.95, false), "0 0.2 0.4 0.6 0.8");
+        assert_eq!(marks(-3.0, 3.0, false), "-3 -2 -1 0 1 2 3");
+        assert_eq!(marks(1.0, 2_600_000.0, false), "500k 1M 1.5M 2M 2.5M");
+    }
+
+    #[test]
+    fn an_axis_holds_what_is_drawn() {
+        for (values, log) in [
+            (&[1000.0, 60_000.0][..], true),
+            (&[0.0, 3.0, f64::NAN], true),
+            (&[7.0], false),
+            (&[], true),
+        ] {
+            let axis = Axis::over(values.iter().copied(), log, false);
+            let drawn = values.iter().filter(|v| v.is_finite() && (!log || **v > 0.0));
+            assert!(drawn.clone().all(|v| (0.0..=1.0).contains(&axis.share(*v))), "{values:?}");
+            assert!(axis.values.start < axis.values.end, "{values:?}");
+        }
+        assert_eq!(Axis::over([2.0, 4.0].into_iter(), false, true).values.start, 0.0);
+    }
+
+    #[test]
+    fn the_legend_stands_where_no_curve_ends() {
+        let along = || (0..=10).map(|i| 0.1 * f64::from(i));
+        let falls = emptiest_corner(along().map(|x| (x, 1.0 - x)));
+        assert!(matches!(falls, SeriesLabelPosition::UpperRight));
+        let rises = emptiest_corner(along().map(|x| (x, x)));
+        assert!(matches!(rises, SeriesLabelPosition::UpperLeft));
+    }
 
     #[test]
     fn curves_without_points_or_with_one_can_be_drawn() {

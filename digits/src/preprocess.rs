@@ -354,7 +354,9 @@ fn usual_pen(ink: &Plane) -> Plane {
     let scale = ink.width().max(ink.height()) as f32 / BOX;
     let width = stroke_width(ink) / scale;
     let wanted = width.clamp(PENS.start + INSIDE, PENS.end - INSIDE);
-    let radius = (scale * (wanted - width) / 2.0).round() as i64;
+    // The box is fitted to the strokes' outer edges, which move as well: width + 2r is to be `wanted` parts of
+    // BOX of a side that is 2r longer, so 2r (1 - wanted/BOX) = wanted - width.
+    let radius = (scale * (wanted - width) / 2.0 / (1.0 - wanted / BOX)).round() as i64;
     if radius == 0 || PENS.contains(&width) {
         return ink.clone();
     }
