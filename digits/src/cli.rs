@@ -130,6 +130,7 @@ Examples:
   plies-digits train --hidden none           softmax regression, no hidden layer
   plies-digits train --resume large.st --epochs 60
   plies-digits train --validation 5000       keep the best epoch on 5,000
+  plies-digits train --rotate 10 --shear 10 --scale 0.1 --epochs 40
 
 The best epoch so far is saved after each epoch. Ctrl-C stops after the
 current batch; --resume goes on from there."
@@ -187,6 +188,34 @@ pub(crate) struct TrainArgs {
     /// Shift each training image at random by up to N pixels, 0 to 8 [default: 1]
     #[arg(long, value_name = "N", value_parser = whole::<usize>)]
     pub(crate) shift: Option<usize>,
+
+    /// Turn each training image at random by up to so many degrees [default: 0]
+    #[arg(long, value_name = "DEGREES", value_parser = number, allow_hyphen_values = true)]
+    pub(crate) rotate: Option<f64>,
+
+    /// Lean each training image by up to so many degrees [default: 0]
+    #[arg(long, value_name = "DEGREES", value_parser = number, allow_hyphen_values = true)]
+    pub(crate) shear: Option<f64>,
+
+    /// Make each training image larger or smaller by up to this share [default: 0]
+    #[arg(long, value_name = "SHARE", value_parser = number, allow_hyphen_values = true)]
+    pub(crate) scale: Option<f64>,
+
+    /// Bend each training image elastically, as by another hand; 34 is much [default: 0]
+    #[arg(long, value_name = "STRENGTH", value_parser = number, allow_hyphen_values = true)]
+    pub(crate) elastic: Option<f64>,
+
+    /// Pull weights to 0 by the penalty λ Σ|w| [default: 0]
+    #[arg(long, value_name = "LAMBDA", value_parser = number, allow_hyphen_values = true)]
+    pub(crate) l1: Option<f64>,
+
+    /// Pull weights towards 0 by the penalty λ/2 Σw² [default: 0]
+    #[arg(long, value_name = "LAMBDA", value_parser = number, allow_hyphen_values = true)]
+    pub(crate) l2: Option<f64>,
+
+    /// Limit the norm of the weights that come in at a unit; 0 for no limit [default: 0]
+    #[arg(long, value_name = "NORM", value_parser = number, allow_hyphen_values = true)]
+    pub(crate) max_norm: Option<f64>,
 
     /// Hold the last N training examples out and keep the epoch that reads them best [default: 0]
     #[arg(long, value_name = "N", value_parser = whole::<usize>)]
@@ -573,6 +602,13 @@ impl TrainArgs {
         put(&mut settings.batch_size, self.batch_size.as_ref());
         put(&mut settings.lr, self.lr.as_ref());
         put(&mut settings.shift, self.shift.as_ref());
+        put(&mut settings.rotate, self.rotate.as_ref());
+        put(&mut settings.shear, self.shear.as_ref());
+        put(&mut settings.scale, self.scale.as_ref());
+        put(&mut settings.elastic, self.elastic.as_ref());
+        put(&mut settings.l1, self.l1.as_ref());
+        put(&mut settings.l2, self.l2.as_ref());
+        put(&mut settings.max_norm, self.max_norm.as_ref());
         put(&mut settings.validation, self.validation.as_ref());
         put(&mut settings.limit, self.limit.as_ref());
         put(&mut settings.seed, self.seed.as_ref());
@@ -608,6 +644,13 @@ mod tests {
             ("batch_size", settings.batch_size.to_string()),
             ("lr", settings.lr.to_string()),
             ("shift", settings.shift.to_string()),
+            ("rotate", settings.rotate.to_string()),
+            ("shear", settings.shear.to_string()),
+            ("scale", settings.scale.to_string()),
+            ("elastic", settings.elastic.to_string()),
+            ("l1", settings.l1.to_string()),
+            ("l2", settings.l2.to_string()),
+            ("max_norm", settings.max_norm.to_string()),
             ("validation", settings.validation.to_string()),
             ("limit", settings.limit.to_string()),
             ("seed", settings.seed.to_string()),

@@ -5,7 +5,8 @@ use std::{fmt, fs, path::Path};
 use plies_autograd::{Var, no_grad};
 use plies_nn::{
     Activation, Checkpoint, CheckpointError, Mlp, Module, Pass,
-    optim::{Adam, Optimizer},
+    data::Augment,
+    optim::{Adam, Optimizer, Regularized},
 };
 use plies_tensor::{DType, Rng, Tensor};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -17,6 +18,8 @@ use crate::idx::{N_CLASSES, PIXELS};
 pub const MAX_WIDTH: usize = 16_384;
 /// The most hidden layers that are built.
 pub const MAX_LAYERS: usize = 16;
+/// How far the elastic field is smoothed, in pixels.
+pub const ELASTIC_SIGMA: f64 = 4.0;
 /// A longer file than this is no network of ours.
 const MAX_FILE: u64 = 4 << 30;
 
@@ -46,6 +49,20 @@ pub struct Settings {
     /// Each training image is shifted at random by at most this many pixels along each axis, anew
     /// in each epoch.
     pub shift: usize,
+    /// Before that it is turned by at most so many degrees either way.
+    pub rotate: f64,
+    /// It is leant by at most so many degrees.
+    pub shear: f64,
+    /// It is made larger or smaller by at most this share.
+    pub scale: f64,
+    /// It is bent by an elastic field of this strength, smoothed over [`ELASTIC_SIGMA`] pixels (Simard et al. 2003).
+    pub elastic: f64,
+    /// The penalty λ Σ|w| on the weights.
+    pub l1: f64,
+    /// The penalty λ/2 Σw² on the weights.
+    pub l2: f64,
+    /// The largest norm of the weights that come in at a unit; 0 for any.
+    pub max_norm: f64,
     /// Examples held out of the end of the training set to choose the best epoch by.
     pub validation: usize,
     /// Only the first so many training examples are used; 0 for all.
@@ -65,6 +82,13 @@ impl Default for Settings {
             batch_size: 128,
             lr: 0.0015,
             shift: 1,
+            rotate: 0.0,
+            shear: 0.0,
+            scale: 0.0,
+            elastic: 0.0,
+            l1: 0.0,
+            l2: 0.0,
+            max_norm: 0.0,
             validation: 0,
             limit: 0,
             seed: 1,
@@ -136,6 +160,19 @@ impl Settings {
         if self.shift > 8 {
             return Err(format!("a shift of {} pixels is more than 8", self.shift));
         }
+        for (name, value, most, unit) in [
+            ("rotation", self.rotate, 180.0, " degrees"),
+            ("shear", self.shear, 60.0, " degrees"),
+            ("scale", self.scale, 0.9, ""),
+            ("elastic strength", self.elastic, 1000.0, ""),
+            ("penalty l1", self.l1, 1.0, ""),
+            ("penalty l2", self.l2, 1.0, ""),
+            ("max-norm", self.max_norm, 1e6, ""),
+        ] {
+            if !(0.0..=most).contains(&value) {
+                return Err(format!("a {name} of {value}{unit} is not in 0 to {most}"));
+            }
+        }
         Ok(())
     }
 
@@ -170,8 +207,18 @@ impl Settings {
     }
 
     /// The optimiser of these settings.
-    pub fn optimizer(&self) -> Adam {
-        Adam::new(self.lr)
+    pub fn optimizer(&self) -> Regularized {
+        let adam = Regularized::new(Adam::new(self.lr)).l1(self.l1).l2(self.l2);
+        if self.max_norm > 0.0 { adam.max_norm(self.max_norm) } else { adam }
+    }
+
+    /// What bends images [B, 1, 28, 28] while they are learnt from, before they are shifted.
+    pub(crate) fn deformations(&self) -> Option<Augment> {
+        let Settings { rotate, shear, scale, elastic, .. } = *self;
+        ([rotate, shear, scale, elastic] != [0.0; 4]).then(|| {
+            let affine = Augment::new().rotate(rotate).shear(shear).scale(1.0 - scale, 1.0 + scale);
+            affine.elastic(elastic, ELASTIC_SIGMA)
+        })
     }
 }
 
@@ -363,6 +410,9 @@ mod tests {
             (Settings { lr: -1.0, ..ok() }, "learning rate of -1"),
             (Settings { lr: f64::NAN, ..ok() }, "learning rate of NaN"),
             (Settings { shift: 9, ..ok() }, "shift of 9"),
+            (Settings { rotate: 181.0, ..ok() }, "rotation of 181 degrees is not in 0 to 180"),
+            (Settings { scale: f64::NAN, ..ok() }, "scale of NaN"),
+            (Settings { l2: -1e-3, ..ok() }, "l2 of -0.001"),
         ];
         for (settings, part) in rows {
             let error = settings.check().unwrap_err();

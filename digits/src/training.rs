@@ -18,7 +18,7 @@ use thiserror::Error;
 
 use crate::{
     dataset::{self, Digits},
-    idx::{Examples, N_CLASSES},
+    idx::{COLS, Examples, N_CLASSES, ROWS},
     network::{Network, is_finite},
 };
 
@@ -79,7 +79,7 @@ pub struct Diverged {
 /// Trains the network by its settings from the epoch that it is at, and leaves it at its best epoch.
 ///
 /// The best epoch is that of the least error on `validation`; when nothing is held out, the last.
-/// Adam follows the mean cross-entropy of each batch, at a learning rate that falls to 0 along half
+/// The optimiser follows the mean cross-entropy of each batch, at a learning rate that falls to 0 along half
 /// a cosine.
 ///
 /// # Errors
@@ -95,6 +95,17 @@ pub fn train(
     let settings = network.settings.clone();
     let mut loader =
         Loader::new(Arc::new(Digits(training)), settings.batch_size).shuffle(settings.seed);
+    if let Some(deformations) = settings.deformations() {
+        loader = loader
+            .transform(settings.seed, move |mut batch, draws| {
+                let vectors = batch.inputs.shape();
+                batch.inputs = batch.inputs.reshape([batch.len(), 1, ROWS, COLS]);
+                let mut batch = deformations.apply(batch, draws);
+                batch.inputs = batch.inputs.reshape(vectors);
+                batch
+            })
+            .workers(2);
+    }
     if settings.shift > 0 {
         let most = settings.shift;
         loader = loader.transform(settings.seed, move |batch, draws| {

@@ -184,10 +184,11 @@ fn one_seed_gives_one_network_on_any_number_of_threads() {
     let folder = folder();
     let at = folder.path();
     let network = |file: &str, more: &[&str]| {
-        // Dropout and batches that differ in size are in it too.
+        // Dropout, deformations, penalties and batches that differ in size are in it too.
         let settings = ["--dropout", "0.2", "--hidden", "300,40", "--batch-size", "128"];
+        let remedies = ["--rotate", "10", "--scale", "0.1", "--l1", "1e-6", "--max-norm", "1.5"];
         let arguments = ["train", "--data", "data", "--epochs", "2", "--out", file];
-        json(at, &[&arguments[..], &settings, more].concat());
+        json(at, &[&arguments[..], &settings, &remedies, more].concat());
         fs::read(at.join(file)).unwrap()
     };
     let one = network("one", &["--seed", "3", "--threads", "1"]);
@@ -419,6 +420,8 @@ fn settings_out_of_range_are_one_line() {
         (&["--hidden", "0"], "0 units"),
         (&["--activation", "rulu"], "known are identity, relu"),
         (&["--dropout", "1"], "dropout 1"),
+        (&["--rotate", "200"], "a rotation of 200 degrees is not in 0 to 180"),
+        (&["--l2", "-1"], "a penalty l2 of -1 is not in 0 to 1"),
         (&["--threads", "0"], "it takes a whole number from 1 to 1024"),
         (&["--threads", "-1"], "it takes a whole number from 1 to 1024"),
         (&["--batch-size", "0"], "batch of 0"),

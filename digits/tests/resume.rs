@@ -21,6 +21,10 @@ fn settings() -> Settings {
         dropout: 0.3,
         input_dropout: 0.1,
         shift: 2,
+        rotate: 10.0,
+        elastic: 20.0,
+        l2: 1e-5,
+        max_norm: 2.0,
         ..Settings::default()
     }
 }

@@ -146,6 +146,20 @@ fn describe(report: &Report<'_>, network: Option<&Network>) -> String {
             thousands(settings.limit)
         ),
     );
+    let others = [
+        ("rotate", settings.rotate),
+        ("shear", settings.shear),
+        ("scale", settings.scale),
+        ("elastic", settings.elastic),
+        ("l1", settings.l1),
+        ("l2", settings.l2),
+        ("max-norm", settings.max_norm),
+    ];
+    let others = others.iter().filter(|(_, value)| *value != 0.0);
+    let others: Vec<String> = others.map(|(name, value)| format!("{name} {value}")).collect();
+    if !others.is_empty() {
+        row("", others.join(", "));
+    }
     for (name, parameter) in network.mlp.named_parameters() {
         row("", format!("{name:<18} {} {}", parameter.value().dtype(), parameter.value().shape()));
     }

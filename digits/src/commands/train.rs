@@ -18,7 +18,7 @@ use plies_digits::{
 };
 use plies_nn::{
     CheckpointError, Module,
-    optim::Adam,
+    optim::Regularized,
     train::{BatchEvent, TrainError},
 };
 use plies_tensor::Device;
@@ -60,6 +60,13 @@ struct Report<'a> {
     dropout: f64,
     input_dropout: f64,
     shift: usize,
+    rotate: f64,
+    shear: f64,
+    scale: f64,
+    elastic: f64,
+    l1: f64,
+    l2: f64,
+    max_norm: f64,
     seed: u64,
     /// "cpu", or the GPU's name.
     device: &'a str,
@@ -194,6 +201,13 @@ fn report(args: &TrainArgs, console: &Console, learnt: &Learnt) -> Result<(), Fa
         dropout: settings.dropout,
         input_dropout: settings.input_dropout,
         shift: settings.shift,
+        rotate: settings.rotate,
+        shear: settings.shear,
+        scale: settings.scale,
+        elastic: settings.elastic,
+        l1: settings.l1,
+        l2: settings.l2,
+        max_norm: settings.max_norm,
         seed: settings.seed,
         device: learnt.device.name(),
         threads: plies_tensor::threads(),
@@ -281,7 +295,7 @@ fn not_saved(error: CheckpointError) -> String {
 }
 
 /// A new network, or the one to be resumed, with its optimiser.
-fn start(args: &TrainArgs) -> Result<(Network, Adam), Failure> {
+fn start(args: &TrainArgs) -> Result<(Network, Regularized), Failure> {
     let checked = |settings: Settings| match settings.check() {
         Ok(()) if settings.parameters() > MAX_PARAMETERS => Err(Failure::BadInput(format!(
             "a network of {} parameters is larger than {}; make --hidden smaller",
