@@ -315,13 +315,20 @@ fn start(args: &TrainArgs) -> Result<(Network, Regularized), Failure> {
         let reason = format!("holds the network {}, not {settings}", network.settings);
         return Err(Failure::at(file, reason));
     }
-    if settings.seed != network.settings.seed {
-        let reason = format!(
-            "began with seed {}, and only goes on as it began with the same; leave --seed {} out, or \
-             train anew without --resume",
-            network.settings.seed, settings.seed
-        );
-        return Err(Failure::at(file, reason));
+    let began = &network.settings;
+    for (option, now, then) in [
+        ("seed", settings.seed.to_string(), began.seed.to_string()),
+        ("l1", settings.l1.to_string(), began.l1.to_string()),
+        ("l2", settings.l2.to_string(), began.l2.to_string()),
+        ("max-norm", settings.max_norm.to_string(), began.max_norm.to_string()),
+    ] {
+        if now != then {
+            let reason = format!(
+                "began with {option} {then}, and only goes on as it began with the same; leave --{option} {now} out, \
+                 or train anew without --resume"
+            );
+            return Err(Failure::at(file, reason));
+        }
     }
     if network.epochs_done >= settings.epochs {
         let done = network.epochs_done;
