@@ -874,6 +874,8 @@ fn a_resumed_training_goes_on_in_its_file_unless_another_is_named() {
     assert_eq!(files(at), ["a", "b", "data"]);
     let line = mistake(at, &[&resume[..], &["--seed", "2"]].concat());
     assert!(line.contains("a: began with seed 1, and only goes on"), "{line}");
+    let line = mistake(at, &[&resume[..], &["--l2", "0.1"]].concat());
+    assert!(line.contains("a: began with l2 0, and only goes on"), "{line}");
     let same_seed = [&resume[..4], &["a", "--epochs", "5", "--seed", "1"]].concat();
     assert_eq!(json(at, &same_seed)["epochs"], 5);
     let line = mistake(at, &[&resume[..], &["--json", "a"]].concat());
