@@ -138,13 +138,17 @@ impl Saves {
         }
         let Some(newest) = checkpoints.newest()? else { return Ok(None) };
         let refused = |reason: String| {
-            let reason = format!("is of a training {reason}; name that, or another folder");
+            let reason = format!("is of a training {reason}; give the same, or another folder");
             Err(Error::format(self.folder.display().to_string(), reason))
         };
         for Data { what, name, digest } in &self.data {
             if newest.get(what) != Some(&format!("{digest:016x}")) {
                 let there = newest.get(&format!("{what}, name")).unwrap_or("none");
-                return refused(format!("with another {what}, {there}, and here is {name}"));
+                return refused(match there == name {
+                    // Another share of it is held out, or other pairs were drawn.
+                    true => format!("with another {what}, of {name} as well"),
+                    false => format!("with another {what}, {there}, and here is {name}"),
+                });
             }
         }
         let differs = |(key, text): &(&String, &String)| newest.get(key) != Some(text);

@@ -137,7 +137,7 @@ fn a_training_goes_on_with_its_own_text_and_model() {
         (
             read("jack.txt", "This is the house that Jack built.\n", 0.2),
             plain(),
-            "with another text to learn from, jack.txt, and here is jack.txt",
+            "with another text to learn from, of jack.txt as well",
         ),
         (
             jack.clone(),
@@ -149,7 +149,7 @@ fn a_training_goes_on_with_its_own_text_and_model() {
         let error = train(&corpus, &settings, &mut on).unwrap_err().to_string();
         let folder = folder.path().display();
         let expected =
-            format!("{folder}: is of a training {expected}; name that, or another folder");
+            format!("{folder}: is of a training {expected}; give the same, or another folder");
         assert_eq!(error, expected);
     }
     // The same text under another name is the same.

@@ -92,7 +92,7 @@ fn a_training_that_is_stopped_and_resumed_is_that_of_one_run() {
     let backwards = Pairs::backwards(90, 5, 1);
     let error = train(&backwards, &held_out, &other, &mut on).unwrap_err().to_string();
     let expected = "another set of pairs to learn from, numbers below 100, and here is words \
-                    backwards; name that, or another folder";
+                    backwards; give the same, or another folder";
     assert!(error.ends_with(expected), "{error}");
 }
 

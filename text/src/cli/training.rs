@@ -81,3 +81,60 @@ impl Show<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{cell::Cell, time::Duration};
+
+    use plies_console::CommonArgs;
+    use plies_text::Error;
+
+    use super::*;
+
+    #[test]
+    fn the_best_epoch_is_saved_before_a_fault_is_told() {
+        let common = CommonArgs { threads: None, json: None, quiet: true };
+        let console = Console::new(&common).unwrap();
+        let show = Show {
+            console: &console,
+            name: "lm",
+            unit: "tokens",
+            out: Path::new("lm.safetensors"),
+        };
+        let learn = |epochs: usize, end: End| {
+            let saved = Cell::new(false);
+            let trained = |_: &mut Report<'_>| {
+                let elapsed = Duration::from_secs(1);
+                Ok(Trained { model: (), held_out: None, epochs, read: 1, elapsed, end })
+            };
+            let save = |_: &()| {
+                saved.set(true);
+                Ok(())
+            };
+            let ended = show.learn(|_| String::new(), trained, save).map(|_| ());
+            let message = match ended {
+                Ok(()) => String::new(),
+                Err(Failure::BadInput(message) | Failure::Interrupted(message)) => message,
+                Err(Failure::ReaderGone) => unreachable!("nobody reads"),
+            };
+            (saved.get(), message)
+        };
+        let fault =
+            || End::Failed(Error::Format { origin: "disk".into(), reason: "is full".into() });
+        let rows = [
+            (5, End::Complete, true, ""),
+            (6, fault(), true, "disk: is full; the best of 6 epochs is saved in lm.safetensors"),
+            (1, fault(), true, "disk: is full; the only complete epoch is saved in lm.safetensors"),
+            (2, End::Stopped, true, ""),
+            (
+                0,
+                End::Stopped,
+                false,
+                "stopped before the first epoch was complete; nothing is saved",
+            ),
+        ];
+        for (epochs, end, is_saved, message) in rows {
+            assert_eq!(learn(epochs, end), (is_saved, message.to_owned()));
+        }
+    }
+}

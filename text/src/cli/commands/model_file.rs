@@ -14,6 +14,7 @@ use plies_text::{
     classify::{Model, neural::Encoder},
     language::{Codec, LanguageModel},
     seq2seq::Seq2Seq,
+    vectors::WordVectors,
 };
 use serde::{Serialize, Serializer};
 
@@ -50,10 +51,14 @@ impl Description {
             let tokens = format!("{}, {} of them merged", thousands(bpe.len()), bpe.len() - 256);
             ("byte-pair encoding", None, vec![("tokens", tokens)])
         } else if beginning.get(8) == Some(&b'{') {
-            match of_checkpoint(file, &Checkpoint::load(file)?)? {
-                Some((kind, parameters, options)) => (kind, Some(parameters), options),
-                None => return Ok(None),
-            }
+            let found = match Checkpoint::load(file) {
+                Ok(checkpoint) => of_checkpoint(file, &checkpoint)?,
+                // Counts of words may be larger than a checkpoint's numbers.
+                Err(_) if WordVectors::load(file).is_ok() => None,
+                Err(error) => return Err(error.into()),
+            };
+            let Some((kind, parameters, options)) = found else { return Ok(None) };
+            (kind, Some(parameters), options)
         } else {
             return Ok(None);
         };
