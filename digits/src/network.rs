@@ -8,7 +8,7 @@ use plies_nn::{
     data::Augment,
     optim::{Adam, Optimizer, Regularized},
 };
-use plies_tensor::{DType, Rng, Tensor};
+use plies_tensor::{Rng, Tensor};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use thiserror::Error;
 
@@ -264,7 +264,7 @@ impl Network {
         let (settings, epochs_done) = stored(checkpoint, settings, Settings::check)?;
         check_parameters(checkpoint, &settings, settings.parameters())?;
         let mut network = settings.build();
-        load_finite(checkpoint, &mut network.mlp)?;
+        checkpoint.load_model(&mut network.mlp).map_err(FromCheckpoint::Tensors)?;
         network.epochs_done = epochs_done;
         Ok(network)
     }
@@ -300,6 +300,7 @@ pub(crate) fn read<M>(
         return Err(refused("is too long for a network of digits".to_owned()));
     }
     let checkpoint = Checkpoint::load(file)?;
+    checkpoint.check_finite()?;
     let model = from_checkpoint(&checkpoint).map_err(|error| match error {
         FromCheckpoint::Text(reason) => refused(reason),
         FromCheckpoint::Tensors(error) => NetworkError::Checkpoint(error),
@@ -339,35 +340,6 @@ pub(crate) fn check_parameters(
     )))
 }
 
-/// The weights of a checkpoint, if all of them are numbers.
-pub(crate) fn load_finite(
-    checkpoint: &Checkpoint,
-    model: &mut dyn Module,
-) -> Result<(), FromCheckpoint> {
-    checkpoint.load_model(model).map_err(FromCheckpoint::Tensors)?;
-    match not_finite(checkpoint) {
-        None => Ok(()),
-        Some(name) => Err(FromCheckpoint::Text(format!(
-            "its tensor {name} holds values that are infinite or not numbers"
-        ))),
-    }
-}
-
-/// The first tensor, a weight or the optimiser's, with a value that is infinite or no number.
-fn not_finite(checkpoint: &Checkpoint) -> Option<&str> {
-    let mut tensors = checkpoint.tensors().iter();
-    tensors.find(|(_, tensor)| !is_finite(tensor)).map(|(name, _)| name.as_str())
-}
-
-/// Whether no value is infinite or no number.
-pub(crate) fn is_finite(tensor: &Tensor) -> bool {
-    match tensor.dtype() {
-        DType::F32 => tensor.to_vec::<f32>().is_ok_and(|all| all.iter().all(|x| x.is_finite())),
-        DType::F64 => tensor.to_vec::<f64>().is_ok_and(|all| all.iter().all(|x| x.is_finite())),
-        DType::I32 => true,
-    }
-}
-
 /// Why a checkpoint gives no model.
 pub(crate) enum FromCheckpoint {
     Text(String),
@@ -389,6 +361,8 @@ fn other_model(checkpoint: &Checkpoint) -> String {
 
 #[cfg(test)]
 mod tests {
+    use plies_tensor::DType;
+
     use super::*;
 
     #[test]
@@ -482,8 +456,7 @@ mod tests {
             let bad = Tensor::full([4], value, DType::F32, &Default::default());
             damaged.insert(name, bad);
             let error = refused(&damaged);
-            let part =
-                format!("other.safetensors: its tensor {name} holds values that are infinite");
+            let part = format!("other.safetensors: {name}[0] is {value}; is it damaged?");
             assert!(error.contains(&part), "{error}");
         }
         let mut reshaped = good.clone();

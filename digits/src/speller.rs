@@ -389,7 +389,7 @@ fn from_checkpoint(
     }
     network::check_parameters(checkpoint, &settings, settings.parameters())?;
     let mut speller = settings.build();
-    network::load_finite(checkpoint, &mut speller)?;
+    checkpoint.load_model(&mut speller).map_err(FromCheckpoint::Tensors)?;
     speller.epochs_done = epochs_done;
     Ok(speller)
 }

@@ -9,17 +9,16 @@ use plies_nn::{
     loss::cross_entropy,
     optim::{Optimizer, Schedule},
     train::{
-        self, BatchEvent, Callback, EpochEvent, Evaluation, Fit, Flow, KeepBest, TrainError,
-        Training,
+        self, BatchEvent, Callback, Divergence, EpochEvent, Evaluation, Fit, Flow, KeepBest,
+        TrainError, Training,
     },
 };
 use plies_tensor::Tensor;
-use thiserror::Error;
 
 use crate::{
     dataset::{self, Digits},
     idx::{COLS, Examples, N_CLASSES, ROWS},
-    network::{Network, is_finite},
+    network::Network,
 };
 
 /// What is known after an epoch.
@@ -64,18 +63,6 @@ pub struct Trained {
     pub stopped: bool,
 }
 
-/// The loss is no number any more.
-#[derive(Debug, Error)]
-#[error("training diverged in epoch {epoch} (the loss is {loss}); a lower --lr than {lr} may help")]
-pub struct Diverged {
-    /// The epoch, counted from 1.
-    pub epoch: usize,
-    /// The loss.
-    pub loss: f64,
-    /// The learning rate at the start.
-    pub lr: f64,
-}
-
 /// Trains the network by its settings from the epoch that it is at, and leaves it at its best epoch.
 ///
 /// The best epoch is that of the least error on `validation`; when nothing is held out, the last.
@@ -83,7 +70,7 @@ pub struct Diverged {
 /// a cosine.
 ///
 /// # Errors
-/// A loss that is no number ([`Diverged`]), or a fault of the device.
+/// A loss that is no number ([`TrainError::Diverged`]), or a fault of the device.
 pub fn train(
     network: &mut Network,
     optimizer: &mut dyn Optimizer,
@@ -141,7 +128,6 @@ pub fn train(
         best_epoch: network.epochs_done,
         loss: f64::NAN,
         validation_error,
-        lr: settings.lr,
         watch,
     };
     let trained = observer.fit(&mut network.mlp, optimizer, &cross_entropy, &loader, &fit)?;
@@ -170,7 +156,6 @@ pub(crate) fn fit(
         best_epoch: 0,
         loss: f64::NAN,
         validation_error: None,
-        lr: optimizer.lr(),
         watch,
     };
     observer.fit(model, optimizer, loss, loader, fit)
@@ -190,7 +175,7 @@ fn error_rate(model: &dyn Module, examples: &Examples) -> plies_tensor::Result<f
     Ok((confusion.total() - confusion.correct()) as f64 / confusion.total() as f64)
 }
 
-/// Keeps the best epoch, ends a training that diverges, and tells who watches.
+/// Keeps the best epoch and tells who watches.
 struct Observer<'a> {
     keep: KeepBest<'a>,
     /// Whether the best is that of examples held out.
@@ -199,7 +184,6 @@ struct Observer<'a> {
     best_epoch: usize,
     loss: f64,
     validation_error: Option<f64>,
-    lr: f64,
     watch: &'a mut dyn Watch,
 }
 
@@ -212,7 +196,8 @@ impl Observer<'_> {
         loader: &Loader,
         fit: &Fit,
     ) -> Result<Trained, TrainError> {
-        let report = train::fit(model, optimizer, loss, loader, fit, &mut [&mut self])?;
+        let callbacks: &mut [&mut dyn Callback] = &mut [&mut Divergence, &mut self];
+        let report = train::fit(model, optimizer, loss, loader, fit, callbacks)?;
         self.keep.restore(model)?;
         Ok(Trained {
             best: self.keep.checkpoint().cloned(),
@@ -225,17 +210,10 @@ impl Observer<'_> {
             stopped: report.stopped,
         })
     }
-
-    fn diverged(&self, epoch: usize, loss: f64) -> TrainError {
-        TrainError::Callback(Box::new(Diverged { epoch: epoch + 1, loss, lr: self.lr }))
-    }
 }
 
 impl Callback for Observer<'_> {
     fn on_batch(&mut self, event: &BatchEvent, _: &mut Training<'_>) -> Result<Flow, TrainError> {
-        if !event.loss.is_finite() {
-            return Err(self.diverged(event.epoch, event.loss));
-        }
         self.watch.batch(event);
         Ok(Flow::Continue)
     }
@@ -245,16 +223,6 @@ impl Callback for Observer<'_> {
         event: &EpochEvent,
         training: &mut Training<'_>,
     ) -> Result<Flow, TrainError> {
-        // On a device the last losses come with the epoch.
-        if !event.loss.is_finite() {
-            return Err(self.diverged(event.epoch, event.loss));
-        }
-        // The last step may have gone too far, which no loss has shown yet.
-        let mut finite = training.optimizer.state().values().all(is_finite);
-        training.model.for_each_parameter(&mut |_, p| finite &= is_finite(p.value()));
-        if !finite {
-            return Err(self.diverged(event.epoch, f64::NAN));
-        }
         let flow = self.keep.on_epoch(event, training)?;
         let measured = self.keep.values().last().copied();
         let validation_error = measured.filter(|_| self.held_out);
@@ -298,7 +266,6 @@ mod tests {
         let mut optimizer = Adam::new(f64::MAX);
         let stop = Arc::default();
         let ended = train(&mut network, &mut optimizer, examples, None, stop, &mut NoEpoch);
-        let Err(TrainError::Callback(error)) = ended else { panic!("{ended:?}") };
-        assert!(matches!(error.downcast_ref(), Some(Diverged { epoch: 1, .. })), "{error}");
+        assert!(matches!(ended, Err(TrainError::Diverged { epoch: 1, .. })), "{ended:?}");
     }
 }
