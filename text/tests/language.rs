@@ -124,7 +124,10 @@ fn a_training_goes_on_with_its_own_text_and_model() {
         Corpus::read(&source, held_out, codec).unwrap()
     };
     let jack = read("jack.txt", "This is the house that Jack built.\n", 0.1);
-    learn(&jack, &settings);
+    let model = learn(&jack, &settings);
+    let checkpoint = fs::read_dir(folder.path()).unwrap().next().unwrap().unwrap().path();
+    let of_checkpoint = LanguageModel::load(&checkpoint).unwrap();
+    assert!(of_checkpoint.to_bytes().unwrap() == model.to_bytes().unwrap());
     // An epoch is complete, and the codec the same: only the text can tell.
     let plain = || Settings { epochs: 2, ..settings.clone() };
     let gru = settings.architecture;

@@ -87,6 +87,14 @@ fn a_training_that_is_stopped_and_resumed_is_that_of_one_run() {
     let rest = run("parts", true, usize::MAX);
     assert!(whole.model.to_bytes().unwrap() == rest.model.to_bytes().unwrap());
     assert_eq!((part.read + rest.read, whole.read), (240, 240));
+    let mut newest: Vec<_> = std::fs::read_dir(folder.path().join("whole"))
+        .unwrap()
+        .map(|e| e.unwrap().path())
+        .collect();
+    newest.sort();
+    // The last epoch is the best, with so few pairs.
+    let of_checkpoint = Seq2Seq::load(newest.last().unwrap()).unwrap();
+    assert!(of_checkpoint.to_bytes().unwrap() == whole.model.to_bytes().unwrap());
     let other =
         Settings { checkpoints: Some(folder.path().join("whole")), resume: true, ..settings(4, 1) };
     let backwards = Pairs::backwards(90, 5, 1);

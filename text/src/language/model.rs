@@ -340,7 +340,7 @@ impl LanguageModel {
         file
     }
 
-    /// Reads a model.
+    /// Reads a model, from a checkpoint of its training as well.
     ///
     /// # Errors
     /// What the operating system says; a file that is no language model, or damaged.
@@ -363,6 +363,8 @@ impl LanguageModel {
         }
         file.check_architecture(Self::KIND)?;
         file.check_finite()?;
+        // In training it is part of a `Reader`.
+        let file = &file.part("model.").unwrap_or_else(|_| file.clone());
         let words: Vec<&str> = file.get("layers").unwrap_or_default().split(' ').collect();
         let [cell, layers, embedding, hidden, tied] = words[..] else {
             return Err(wrong("layers are not five words; is it damaged?"));
