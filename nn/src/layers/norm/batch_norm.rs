@@ -138,17 +138,22 @@ impl Running {
     /// Lets μ and σ² of a batch of n numbers for each channel into the averages, with weight m, or as much as
     /// every batch before.
     fn join(&mut self, mean: &Var, var: &Var, n: usize, m: Option<f64>) {
-        let m = m.unwrap_or_else(|| {
-            // A device that fails here fails the read of the result, too.
-            let before = self.batches.item().unwrap_or(0.0);
-            1.0 / (before + 1.0)
-        });
         let unbiased = n as f64 / (n as f64 - 1.0);
         for (running, batch, scale) in [(&mut self.mean, mean, 1.0), (&mut self.var, var, unbiased)]
         {
             *running = running.to_dtype(batch.dtype());
-            let f = formula!(|old, new; m, scale| old + m * (scale * new - old));
-            Tensor::update(&mut [running], f, &[&batch.value().flatten()], &[m, scale]);
+            let new = batch.value().flatten();
+            if let Some(m) = m {
+                let f = formula!(|old, new; m, scale| old + m * (scale * new - old));
+                Tensor::update(&mut [running], f, &[&new], &[m, scale]);
+            } else {
+                // How many there were is a number on the device, which nobody waits for.
+                let before = self.batches.to_dtype(batch.dtype()).broadcast_to(new.shape());
+                let f = formula!(|old, new, before; scale| {
+                    old + 1.0 / (before + 1.0) * (scale * new - old)
+                });
+                Tensor::update(&mut [running], f, &[&new, &before], &[scale]);
+            }
         }
         Tensor::update(&mut [&mut self.batches], formula!(|n| n + 1.0), &[], &[]);
     }
