@@ -6,7 +6,8 @@ use std::sync::Arc;
 use plies_autograd::Var;
 use plies_gpu::Gpu;
 use plies_nn::{
-    Activation, Conv2d, Dropout, Flatten, Linear, MaxPool2d, Mlp, Module, Pass, Sequential,
+    Activation, BatchNorm, Conv2d, Dropout, Flatten, Linear, MaxPool2d, Mlp, Module, Pass,
+    Sequential,
     data::{Loader, TensorDataset},
     loss::cross_entropy,
     optim::{Adam, Clip, Optimizer},
@@ -221,4 +222,41 @@ fn a_classifier_is_evaluated_as_on_the_cpu_and_each_batch_is_not_waited_for() {
     assert!((there.loss - cpu.loss).abs() < 1e-4 * cpu.loss);
     let pairs = there.probability.iter().zip(&cpu.probability);
     assert!(pairs.into_iter().all(|(x, y)| (x - y).abs() < 1e-4));
+}
+
+/// What is said of the loss in the README of plies-gpu: passes over memory count, and these orders.
+#[test]
+fn a_loss_and_its_gradient_are_few_orders() {
+    let Some(gpu) = open() else { return };
+    let there = |x: Tensor| x.to_device(&gpu.device()).unwrap();
+    let logits = there(Rng::new(1).normal([32, 10], DType::F32, &Device::cpu()));
+    let targets = there(Tensor::from([3; 32]));
+    let before = gpu.counters().dispatches;
+    let loss = cross_entropy(&Var::leaf(logits), &targets);
+    let forward = gpu.counters().dispatches - before;
+    loss.backward();
+    let backward = gpu.counters().dispatches - before - forward;
+    assert!(forward <= 4 && backward <= 5, "{forward} forward, {backward} backward");
+}
+
+#[test]
+fn averages_over_all_batches_are_the_cpus_and_do_not_wait_for_the_device() {
+    let Some(gpu) = open() else { return };
+    let averages = |device: &Device| {
+        let mut layer = BatchNorm::new(3).cumulative();
+        layer.to_device(device).unwrap();
+        let draw = |seed| Rng::new(seed).normal([8, 3, 4, 4], DType::F32, &Device::cpu());
+        let batches: Vec<Tensor> = (0..3).map(|i| draw(i).to_device(device).unwrap()).collect();
+        device.synchronize().unwrap();
+        let before = gpu.counters().submissions;
+        for x in batches {
+            layer.forward(&Var::constant(x), &mut Pass::train(Rng::new(1)));
+        }
+        assert_eq!(gpu.counters().submissions, before);
+        let number = |x: &Tensor| x.to_dtype(DType::F32).to_vec::<f32>().unwrap();
+        layer.named_buffers().iter().flat_map(|(_, x)| number(x)).collect::<Vec<f32>>()
+    };
+    let [cpu, there] = [Device::cpu(), gpu.device()].map(|device| averages(&device));
+    assert_eq!((cpu.len(), there[6]), (7, 3.0));
+    assert!(cpu.iter().zip(&there).all(|(x, y)| (x - y).abs() < 1e-5), "{there:?}, not {cpu:?}");
 }

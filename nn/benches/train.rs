@@ -15,7 +15,7 @@ use plies_nn::optim::{Adam, Optimizer, Sgd};
 use plies_nn::{
     Activation, Conv2d, Flatten, Linear, MaxPool2d, Mlp, Module, Pass, Sequential, loss,
 };
-use plies_tensor::{Conv, DType, Device, Pool, Rng, Tensor, set_threads};
+use plies_tensor::{Conv, DType, Device, Pool, Reduce, Rng, Tensor, formula, set_threads};
 
 const BATCH: usize = 64;
 const SIZES: &[usize] = &[784, 512, 512, 10];
@@ -87,6 +87,38 @@ fn adam_update(bencher: Bencher<'_, '_>, threads: usize) {
     bencher
         .counter(ItemsCount::new(model.parameter_count()))
         .bench_local(|| optimizer.step(&mut model));
+}
+
+/// Softmax cross-entropy and its gradient, of ten classes and of a vocabulary.
+#[divan::bench(args = [[128, 10], [1024, 30_000]])]
+fn cross_entropy(bencher: Bencher<'_, '_>, [n, n_classes]: [usize; 2]) {
+    set_threads(1);
+    let logits = Rng::new(1).normal([n, n_classes], DType::F32, &Device::cpu());
+    let targets: Vec<i32> = (0..n).map(|i| (i * 7 % n_classes) as i32).collect();
+    let targets = Tensor::from(targets);
+    bencher.bench_local(|| {
+        loss::cross_entropy(&Var::leaf(logits.clone()), &targets).backward();
+    });
+}
+
+/// The forward pass as it would be if it wrote nothing: the largest and the sum of exponentials of each row, in
+/// two readings; beside [`log_softmax`], which writes.
+#[divan::bench(args = [[128, 10], [1024, 30_000]])]
+fn sums_of_exponentials(bencher: Bencher<'_, '_>, [n, n_classes]: [usize; 2]) {
+    set_threads(1);
+    let logits = Rng::new(1).normal([n, n_classes], DType::F32, &Device::cpu());
+    bencher.bench_local(|| {
+        let most = logits.max(&[-1], true);
+        let f = formula!(|x, most| (x - most).exp());
+        Tensor::map_reduce(Reduce::Sum, f, &[&logits, &most], &[], &[1], true)
+    });
+}
+
+#[divan::bench(args = [[128, 10], [1024, 30_000]])]
+fn log_softmax(bencher: Bencher<'_, '_>, [n, n_classes]: [usize; 2]) {
+    set_threads(1);
+    let logits = Rng::new(1).normal([n, n_classes], DType::F32, &Device::cpu());
+    bencher.bench_local(|| logits.log_softmax(-1));
 }
 
 /// Batches made by the loader's thread, taken as fast as they come.
