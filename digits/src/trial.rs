@@ -15,7 +15,7 @@ use plies_nn::{
     data::{Augment, Dataset, Loader, Map},
     loss::cross_entropy,
     optim::{Optimizer, Schedule},
-    train::{self, BatchEvent, Callback, Checkpoints, Fit, Flow, TrainError, Training},
+    train::{self, BatchEvent, Callback, Checkpoints, Divergence, Fit, Flow, TrainError, Training},
 };
 use plies_tensor::{Rng, Tensor};
 use thiserror::Error;
@@ -74,9 +74,6 @@ pub enum TrialError {
     /// The device failed.
     #[error(transparent)]
     Device(#[from] plies_tensor::Error),
-    /// The loss is no number any more.
-    #[error("the training diverged in epoch {0}")]
-    Diverged(usize),
 }
 
 /// How a network is trained.
@@ -185,15 +182,12 @@ impl Trial<'_> {
             resume: kept.as_ref().map(Checkpoints::newest).transpose()?.flatten(),
             ..Fit::epochs(epochs)
         };
-        let mut watch = Watch { trial: self, part: plan.part, epochs, diverged: None };
-        let mut callbacks: Vec<&mut dyn Callback> = vec![&mut watch];
+        let mut watch = Watch { trial: self, part: plan.part, epochs };
+        let mut divergence = Divergence;
+        let mut callbacks: Vec<&mut dyn Callback> = vec![&mut divergence, &mut watch];
         callbacks.extend(kept.as_mut().map(|kept| kept as &mut dyn Callback));
         let report = train::fit(model, optimizer, loss, &loader, &settings, &mut callbacks)?;
-        match watch.diverged {
-            Some(epoch) => Err(TrialError::Diverged(epoch)),
-            None if report.stopped => Err(TrialError::Stopped),
-            None => Ok(()),
-        }
+        if report.stopped { Err(TrialError::Stopped) } else { Ok(()) }
     }
 
     /// What a network of images [B, 1, 28, 28] takes the test set for.
@@ -220,12 +214,11 @@ pub fn pictures(examples: &Examples) -> Arc<dyn Dataset> {
     }))
 }
 
-/// Tells the progress, and ends a training that diverges.
+/// Tells the progress.
 struct Watch<'a> {
     trial: &'a Trial<'a>,
     part: Range<f64>,
     epochs: usize,
-    diverged: Option<usize>,
 }
 
 impl Callback for Watch<'_> {
@@ -233,10 +226,6 @@ impl Callback for Watch<'_> {
         let done = event.epoch as f64 + (event.batch + 1) as f64 / event.batches as f64;
         let Range { start, end } = self.part;
         (self.trial.progress)(start + (end - start) * done / self.epochs as f64);
-        if event.loss.is_finite() {
-            return Ok(Flow::Continue);
-        }
-        self.diverged = Some(event.epoch + 1);
-        Ok(Flow::Stop)
+        Ok(Flow::Continue)
     }
 }
