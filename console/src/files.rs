@@ -59,13 +59,17 @@ pub fn check_writable(file: &Path) -> Result<(), Failure> {
 }
 
 /// Writes a whole file or leaves the old one as it is; a pipe or device is simply written to.
-pub(crate) fn write_file(file: &Path, bytes: &[u8]) -> Result<(), Failure> {
-    let written = if is_stream(file) {
+pub(crate) fn put_file(file: &Path, bytes: &[u8]) -> io::Result<()> {
+    if is_stream(file) {
         OpenOptions::new().append(true).open(file).and_then(|mut stream| stream.write_all(bytes))
     } else {
         replace_file(file, |new| new.write_all(bytes))
-    };
-    written.map_err(|error| cannot_be_written(file, &error))
+    }
+}
+
+/// [`put_file`] for programs.
+pub(crate) fn write_file(file: &Path, bytes: &[u8]) -> Result<(), Failure> {
+    put_file(file, bytes).map_err(|error| cannot_be_written(file, &error))
 }
 
 fn cannot_be_written(file: &Path, error: &io::Error) -> Failure {

@@ -1,9 +1,8 @@
 //! Figures as SVG and PNG: curves with their intervals, and whatever else a [`Figure`] draws.
 
-use std::{fs::OpenOptions, io, io::Write, ops::Range, path::Path, sync::Once};
+use std::{io, ops::Range, path::Path, sync::Once};
 
-use image::{ColorType, ImageEncoder, codecs::png::PngEncoder};
-use plies_tensor::replace_file;
+use image::{ColorType, GrayImage, ImageEncoder, codecs::png::PngEncoder};
 use plotters::{
     coord::{
         Shift,
@@ -13,6 +12,8 @@ use plotters::{
     style::{FontStyle, register_font},
 };
 use thiserror::Error;
+
+use crate::files::put_file;
 
 /// A subset of DejaVu Sans, so that figures look the same everywhere.
 const FONT: &[u8] = include_bytes!("../fonts/DejaVuSans-subset.ttf");
@@ -126,21 +127,35 @@ pub fn save(file: &Path, size: (u32, u32), figure: impl Figure) -> Result<(), Pl
             let area = BitMapBackend::with_buffer(&mut pixels, size).into_drawing_area();
             figure.draw(&area).map_err(PlotError::Drawing)?;
             drop(area);
-            let mut bytes = Vec::new();
-            PngEncoder::new(&mut bytes)
-                .write_image(&pixels, size.0, size.1, ColorType::Rgb8.into())
-                .map_err(|error| PlotError::Drawing(error.to_string()))?;
-            bytes
+            png(&pixels, size, ColorType::Rgb8)?
         }
         None => return Err(PlotError::Ending(file.display().to_string())),
     };
-    // A pipe or a device is written to, a file replaced.
-    let special = file.metadata().is_ok_and(|found| !found.is_file());
-    let written = match special {
-        true => OpenOptions::new().write(true).open(file).and_then(|mut f| f.write_all(&bytes)),
-        false => replace_file(file, |new| new.write_all(&bytes)),
-    };
-    written.map_err(|error| PlotError::Io(file.display().to_string(), error))
+    write(file, &bytes)
+}
+
+/// Saves a grey picture as PNG, whatever the file's name.
+///
+/// # Errors
+/// A file that cannot be written.
+pub fn save_image(file: &Path, picture: &GrayImage) -> Result<(), PlotError> {
+    write(file, &png(picture, picture.dimensions(), ColorType::L8)?)
+}
+
+fn png(
+    pixels: &[u8],
+    (width, height): (u32, u32),
+    colour: ColorType,
+) -> Result<Vec<u8>, PlotError> {
+    let mut bytes = Vec::new();
+    PngEncoder::new(&mut bytes)
+        .write_image(pixels, width, height, colour.into())
+        .map_err(|error| PlotError::Drawing(error.to_string()))?;
+    Ok(bytes)
+}
+
+fn write(file: &Path, bytes: &[u8]) -> Result<(), PlotError> {
+    put_file(file, bytes).map_err(|error| PlotError::Io(file.display().to_string(), error))
 }
 
 struct Curves<'a> {
@@ -207,15 +222,15 @@ impl Figure for Curves<'_> {
 }
 
 /// The values from one side of a chart to the other, evenly or in equal ratios.
-#[derive(Clone)]
-struct Axis {
+#[derive(Clone, Debug)]
+pub struct Axis {
     values: Range<f64>,
     log: bool,
 }
 
 impl Axis {
     /// All of these values and a little more; a zero, which no ratio reaches, is `from_zero` on even axes alone.
-    fn over(values: impl Iterator<Item = f64>, log: bool, from_zero: bool) -> Axis {
+    pub fn over(values: impl Iterator<Item = f64>, log: bool, from_zero: bool) -> Axis {
         let values = values.filter(|v| v.is_finite() && (!log || *v > 0.0));
         let [mut least, mut most] =
             values.fold([f64::INFINITY, f64::NEG_INFINITY], |[a, b], v| [a.min(v), b.max(v)]);
@@ -227,14 +242,18 @@ impl Axis {
             least = least.min(0.0);
         }
         let (start, end) = if log { (least.ln(), most.ln()) } else { (least, most) };
-        let margin = 0.05 * (end - start).max(1e-9);
+        let margin = match end - start {
+            0.0 if log || start == 0.0 => 1.0,
+            0.0 => 0.05 * start.abs(),
+            length => 0.05 * length,
+        };
         let start = if from_zero { start } else { start - margin };
         let [start, end] = [start, end + margin].map(|v| if log { v.exp() } else { v });
         Axis { values: start..end, log }
     }
 
     /// How far along the axis a value lies, from 0 to 1.
-    fn share(&self, value: f64) -> f64 {
+    pub fn share(&self, value: f64) -> f64 {
         let Range { start, end } = self.values;
         match self.log {
             true => (value.max(f64::MIN_POSITIVE) / start).ln() / (end / start).ln(),
@@ -244,13 +263,13 @@ impl Axis {
 
     /// Where it is marked: at the multiples of a short number; in equal ratios, unless that leaves less than three
     /// marks, at 1, 2 and 5 times powers of ten or, if there are many of them, at powers of ten.
-    fn marks(&self) -> Vec<f64> {
+    pub fn marks(&self) -> Vec<f64> {
         let Range { start, end } = self.values;
         let decades = (end / start).log10();
         if self.log && decades >= 1.0 {
-            // At powers of ten only, and with gaps if they are many.
             let (within, gap) = match decades {
                 ..=4.0 => (&[1.0, 2.0, 5.0][..], 1),
+                // At powers of ten only, and with gaps if they are many.
                 _ => (&[1.0][..], (decades / 6.0).ceil() as usize),
             };
             return (start.log10().floor() as i32..=end.log10().floor() as i32)
@@ -294,8 +313,8 @@ impl ValueFormatter<f64> for Axis {
     }
 }
 
-/// What stands at a mark.
-fn shown(value: f64) -> String {
+/// What stands at a mark: 0.5, 20, 1.5k, 2M.
+pub fn shown(value: f64) -> String {
     let (value, unit) = match value.abs() {
         1e6.. => (value / 1e6, "M"),
         1e3.. => (value / 1e3, "k"),
@@ -344,6 +363,13 @@ mod tests {
         assert_eq!(marks(0.0, 0.95, false), "0 0.2 0.4 0.6 0.8");
         assert_eq!(marks(-3.0, 3.0, false), "-3 -2 -1 0 1 2 3");
         assert_eq!(marks(1.0, 2_600_000.0, false), "500k 1M 1.5M 2M 2.5M");
+        let around = |value: f64, log: bool| {
+            let axis = Axis::over([value].into_iter(), log, false);
+            axis.marks().into_iter().map(shown).collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(around(2.5, false), "2.4 2.45 2.5 2.55 2.6");
+        assert_eq!(around(0.0, false), "-1 -0.5 0 0.5 1");
+        assert_eq!(around(2.0, true), "1 2 3 4 5");
     }
 
     #[test]

@@ -80,7 +80,7 @@ pub(crate) enum Command {
     ///
     /// Small experiments, each with a claim, a measurement over seeds, and a verdict: activations,
     /// dropout, remedies against overfitting, first weights, depth, the number of examples, units
-    /// that are cut out, what the layers have learnt. Each is a few lines of src/effects.rs.
+    /// that are cut out, what the layers have learnt. Each is a file of src/effects.
     Effects(EffectsArgs),
     /// Train a network that says in words what it sees, letter by letter
     ///

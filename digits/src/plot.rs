@@ -1,8 +1,8 @@
 //! Measured errors beside published ones, as a figure.
 
-use std::{ops::Range, path::Path};
+use std::path::Path;
 
-use plies_console::plot::{Area, COLOURS, FAMILY, Figure, PlotError, SIZE, save};
+use plies_console::plot::{Area, Axis, COLOURS, FAMILY, Figure, PlotError, SIZE, save, shown};
 use plotters::{
     prelude::*,
     style::text_anchor::{HPos, Pos, VPos},
@@ -46,20 +46,18 @@ impl Figure for Ladder<'_> {
         let values = self.bars.iter().flat_map(|bar| {
             [bar.interval[0], bar.interval[1], bar.value, bar.published.unwrap_or(bar.value)]
         });
-        let Range { start, end } = decades(values);
+        let axis = Axis::over(values, true, false);
         let place = |value: f64| {
-            let share = (value.max(start) / start).ln() / (end / start).ln();
-            left + (share * f64::from(right - left)).round() as i32
+            left + (axis.share(value).max(0.0) * f64::from(right - left)).round() as i32
         };
         let (top, bottom) = (44, 50 + 22 * self.bars.len() as i32);
         let grey = RGBColor(222, 222, 222);
-        for (tick, is_labelled) in ticks(start, end) {
-            let x = place(tick);
+        for mark in axis.marks() {
+            let x = place(mark);
             area.draw(&PathElement::new(vec![(x, top), (x, bottom)], grey)).map_err(text)?;
-            if is_labelled {
-                let centred = label.clone().pos(Pos::new(HPos::Center, VPos::Top));
-                area.draw_text(&format!("{tick} %"), &centred, (x, bottom + 6)).map_err(text)?;
-            }
+            let centred = label.clone().pos(Pos::new(HPos::Center, VPos::Top));
+            let below = format!("{} %", shown(mark));
+            area.draw_text(&below, &centred, (x, bottom + 6)).map_err(text)?;
         }
         for (i, bar) in self.bars.iter().enumerate() {
             let y = 58 + 22 * i as i32;
@@ -80,34 +78,6 @@ impl Figure for Ladder<'_> {
         }
         area.present().map_err(text)
     }
-}
-
-/// From below the least to above the largest value, both 1, 2 or 5 times a power of ten.
-fn decades(values: impl Iterator<Item = f64>) -> Range<f64> {
-    let positive: Vec<f64> = values.filter(|v| v.is_finite() && *v > 0.0).collect();
-    let least = positive.iter().copied().fold(f64::INFINITY, f64::min);
-    let most = positive.iter().copied().fold(0.0, f64::max);
-    if positive.is_empty() {
-        return 0.1..10.0;
-    }
-    let round = |value: f64, up: bool| {
-        let power = 10f64.powf(value.log10().floor());
-        let steps = [1.0, 2.0, 5.0, 10.0].map(|step| step * power);
-        match up {
-            true => steps.into_iter().find(|step| *step > value).unwrap_or(20.0 * power),
-            false => steps.into_iter().rfind(|step| *step <= value).unwrap_or(power),
-        }
-    };
-    round(least, false)..round(most, true)
-}
-
-/// 1, 2, 5, 10, ... and whether the number is written.
-fn ticks(start: f64, end: f64) -> impl Iterator<Item = (f64, bool)> {
-    let powers = (start.log10().floor() as i32..=end.log10().ceil() as i32).map(|p| 10f64.powi(p));
-    let all = powers.flat_map(|power| (1..10).map(move |step| (f64::from(step) * power, step)));
-    let round = |x: f64| (x * 1e6).round() / 1e6;
-    all.map(move |(tick, step)| (round(tick), matches!(step, 1 | 2 | 5)))
-        .filter(move |(tick, _)| (start * 0.999..=end * 1.001).contains(tick))
 }
 
 #[cfg(test)]
@@ -146,14 +116,5 @@ mod tests {
         }
         assert!(matches!(ladder(&file("a.gif"), "", &bars()), Err(PlotError::Ending(_))));
         assert!(matches!(ladder(&file("no/a.svg"), "", &bars()), Err(PlotError::Io(..))));
-    }
-
-    #[test]
-    fn decades_hold_all_values() {
-        assert_eq!(decades([0.45, 31.0].into_iter()), 0.2..50.0);
-        assert_eq!(decades([1.0, 9.9].into_iter()), 1.0..10.0);
-        assert_eq!(decades([].into_iter()), 0.1..10.0);
-        let labelled: Vec<f64> = ticks(0.2, 5.0).filter(|t| t.1).map(|t| t.0).collect();
-        assert_eq!(labelled, [0.2, 0.5, 1.0, 2.0, 5.0]);
     }
 }

@@ -131,21 +131,48 @@ impl<R: Record> Results<R> {
         self.all.iter().find(|known| known.is_trial(trial))
     }
 
-    /// Puts a result in place of an older one of the same trial, and saves all.
+    /// Puts a result in place of an older one of the same trial, and saves all, with what other programs have put
+    /// into the file in the meantime.
     ///
     /// # Errors
-    /// A file that cannot be written.
-    pub fn add(&mut self, measured: R, file: &Path) -> io::Result<()> {
+    /// A file that cannot be written, or holds something else now.
+    pub fn add(&mut self, measured: R, file: &Path) -> Result<(), ResultsError> {
+        let wrong = |error: io::Error| ResultsError {
+            file: file.display().to_string(),
+            reason: format!("cannot be written ({error})"),
+        };
+        // One program at a time; the lock goes with its file's handle, however this ends.
+        let lock = lock_beside(file).map_err(wrong)?;
+        for known in Results::load(file)?.all {
+            match self.all.iter_mut().find(|older| older.is_trial(&known)) {
+                Some(older) => *older = known,
+                None => self.all.push(known),
+            }
+        }
         match self.all.iter_mut().find(|older| older.is_trial(&measured)) {
             Some(older) => *older = measured,
             None => self.all.push(measured),
         }
         // A line for each, so that two versions of the file can be compared.
         let lines = self.all.iter().map(|m| Ok(format!(" {}", serde_json::to_string(m)?)));
-        let lines = lines.collect::<Result<Vec<_>, serde_json::Error>>()?;
+        let lines = lines.collect::<Result<Vec<_>, serde_json::Error>>();
+        let lines = lines.map_err(|error| wrong(error.into()))?;
         let text = format!("[\n{}\n]\n", lines.join(",\n"));
-        replace_file(file, |new| io::Write::write_all(new, text.as_bytes()))
+        replace_file(file, |new| io::Write::write_all(new, text.as_bytes())).map_err(wrong)?;
+        drop(lock);
+        Ok(())
     }
+}
+
+/// Waits until no other program changes this file. What is locked is the folder's entry for a file that is never
+/// replaced: one of the same name and a dot before it.
+fn lock_beside(file: &Path) -> io::Result<fs::File> {
+    let mut name = std::ffi::OsString::from(".");
+    name.push(file.file_name().unwrap_or_default());
+    name.push(".lock");
+    let lock = fs::File::create(file.with_file_name(name))?;
+    lock.lock()?;
+    Ok(lock)
 }
 
 /// What is known of a row: the mean over its seeds.
@@ -281,6 +308,26 @@ mod tests {
         }
         let loaded = Results::<Measured>::load(&file).unwrap();
         assert_eq!(loaded.all, [measured("800", 1, 110), measured("800", 2, 120)]);
+    }
+
+    #[test]
+    fn two_programs_with_one_file_lose_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("results.json");
+        let add = |seeds: std::ops::Range<u64>| {
+            let mut results = Results::<Measured>::load(&file).unwrap();
+            for seed in seeds {
+                results.add(measured("800", seed, 100), &file).unwrap();
+            }
+        };
+        std::thread::scope(|scope| {
+            scope.spawn(|| add(0..20));
+            scope.spawn(|| add(20..40));
+        });
+        let mut seeds: Vec<u64> =
+            Results::<Measured>::load(&file).unwrap().all.iter().map(|m| m.seed).collect();
+        seeds.sort_unstable();
+        assert!(seeds.into_iter().eq(0..40));
     }
 
     #[test]

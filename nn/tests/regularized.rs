@@ -143,7 +143,9 @@ fn what_has_no_gradient_stays_and_optimisers_around_one_another_pass_things_on()
     assert!(optimizer.state().contains_key("ema.average.weight"));
     assert!(optimizer.state().contains_key("inner.momentum_buffer.weight"));
     assert!(optimizer.describe().starts_with("ema decay=0.5 of sgd momentum=0.9"));
-    assert!(optimizer.describe().contains(" with l1=0 l2=0.1 "));
+    assert!(optimizer.describe().ends_with(" with l2=0.1 max_norm=0.5"));
+    let nothing = Regularized::new(Sgd::new(1.0));
+    assert_eq!(nothing.describe(), Sgd::new(1.0).describe());
     let raw = layer.weight().to_vec::<f32>().unwrap();
     optimizer.show_averages(&mut layer, true);
     assert_ne!(layer.weight().to_vec::<f32>().unwrap(), raw);

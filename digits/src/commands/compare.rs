@@ -15,7 +15,7 @@ use plies_digits::{
     idx::Examples,
     plot::{self, Bar},
     recipes::{LADDER, Row},
-    results::{Measured, Results, Summary, table},
+    results::{Measured, Record, Results, Summary, table},
     trial::{Trial, TrialError},
 };
 use serde::Serialize;
@@ -118,9 +118,7 @@ pub(crate) fn run(args: &CompareArgs) -> Result<(), Failure> {
                     duration(measured.seconds),
                     if row.random { format!("  seed {}", trial.seed) } else { String::new() }
                 ));
-                results.add(measured, &args.results).map_err(|error| {
-                    Failure::at(&args.results, format_args!("cannot be written ({error})"))
-                })?;
+                results.add(measured, &args.results)?;
                 kept.remove();
             }
             Err(TrialError::Stopped) => is_stopped = true,
@@ -225,12 +223,22 @@ struct Kept {
 }
 
 impl Kept {
+    /// What is there of another trial, on other data say, is deleted.
     fn of(trial: &Measured, results: &Path) -> Kept {
         let name =
             format!("{}-{}-{}-{}", trial.row, trial.seed, trial.train_examples, trial.effort);
         let mut folder = results.as_os_str().to_owned();
         folder.push(".unfinished");
         let folder = PathBuf::from(folder).join(name);
+        let told = fs::read_to_string(folder.join("trial.json")).unwrap_or_default();
+        let is_it = serde_json::from_str(&told).is_ok_and(|told: Measured| told.is_trial(trial));
+        if !is_it {
+            let _ = fs::remove_dir_all(&folder);
+            // Without it a trial that is stopped begins anew, and that is all.
+            let _ = fs::create_dir_all(&folder);
+            let trial = serde_json::to_string(trial).unwrap_or_default();
+            let _ = fs::write(folder.join("trial.json"), trial);
+        }
         let noted = fs::read_to_string(folder.join("seconds")).unwrap_or_default();
         let past = noted.parse().ok().filter(|s: &f64| s.is_finite() && *s >= 0.0).unwrap_or(0.0);
         Kept { folder, began: Instant::now(), past, noted: Cell::new(0.0) }
@@ -243,7 +251,7 @@ impl Kept {
     /// Writes the seconds now and then; that they cannot be written matters little.
     fn note(&self) {
         let elapsed = self.began.elapsed().as_secs_f64();
-        if elapsed > self.noted.get() + 1.0 && self.folder.exists() {
+        if elapsed > self.noted.get() + 1.0 {
             self.noted.set(elapsed);
             let _ = fs::write(self.folder.join("seconds"), self.seconds().to_string());
         }

@@ -120,9 +120,7 @@ pub(crate) fn run(args: &EffectsArgs) -> Result<(), Failure> {
                 progress.begin(&format!("{} seed {}", effect.name, trial.seed), trial.guess(scale));
                 let observed = trial.make(&lab, &like)?;
                 progress.end();
-                results.add(observed, &args.results).map_err(|error| {
-                    Failure::at(&args.results, format_args!("cannot be written ({error})"))
-                })
+                Ok(results.add(observed, &args.results)?)
             });
         if ended.is_err() {
             break;
@@ -255,7 +253,7 @@ fn draw(folder: &Path, effect: &Effect, finding: &Finding, lab: &Lab<'_>) -> Res
     let Some(picture) = effect.picture else { return Ok(()) };
     let file = folder.join(format!("{}.png", effect.name));
     let picture = picture(lab).map_err(|error| failed(effect, &error))?;
-    picture.save(&file).map_err(|error| Failure::at(&file, error))
+    Ok(plot::save_image(&file, &picture)?)
 }
 
 /// Lines of 80 columns at most.

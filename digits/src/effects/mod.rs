@@ -224,7 +224,7 @@ impl Finding {
         let intervals = || self.decides.iter().map(|(_, mean)| mean.interval);
         if intervals().any(|[low, _]| low > 0.0) {
             Verdict::Fails
-        } else if intervals().all(|[_, high]| high < 0.0) {
+        } else if !self.decides.is_empty() && intervals().all(|[_, high]| high < 0.0) {
             Verdict::Holds
         } else {
             Verdict::Unclear
@@ -287,6 +287,7 @@ mod tests {
             (&[below, below], Verdict::Holds),
             (&[above], Verdict::Fails),
             (&[below, around, above], Verdict::Fails),
+            (&[], Verdict::Unclear),
             (&[around], Verdict::Unclear),
             (&[below, around], Verdict::Unclear),
         ] {

@@ -96,16 +96,31 @@ async def visitor(first, counts, times, slow, begin):
     writer.close()
 
 
+async def one_by_one(count):
+    """How long one drawing takes when nothing else is asked, each after the other."""
+    reader, writer = await asyncio.open_connection(HOST, int(PORT))
+    times = []
+    for number in range(count):
+        sent = time.perf_counter()
+        writer.write(GOOD[number % len(GOOD)])
+        await response(reader)
+        times.append(time.perf_counter() - sent)
+    writer.close()
+    return sorted(times)
+
+
 async def main():
     counts, times, slow, begin = collections.Counter(), [], [], time.perf_counter() + 0.2
     await asyncio.gather(*(visitor(i, counts, times, slow, begin) for i in range(CONNECTIONS)))
     took = time.perf_counter() - begin
     rate = (len(times) + len(slow)) / took
     await asyncio.gather(*slow)
+    alone = await one_by_one(300)
     times.sort()
-    at = lambda share: 1000 * times[int(share * (len(times) - 1))]
+    at = lambda share, of=times: 1000 * of[int(share * (len(of) - 1))]
     print(f"{sum(counts.values())} requests in {took:.1f} s, {rate:.0f} a second")
     print(f"answered after {at(0.5):.2f} ms (median), {at(0.99):.2f} ms (99 %), {at(1):.2f} ms (slowest)")
+    print(f"a visitor alone: {at(0.5, alone):.2f} ms (median), {at(0.99, alone):.2f} ms (99 %)")
     for what, count in counts.most_common():
         print(f"{count:8} {what}")
     assert set(counts) <= {"good", "refused", "closed"}, "something failed"

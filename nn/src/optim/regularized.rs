@@ -209,12 +209,20 @@ impl Optimizer for Regularized {
     }
 
     fn describe(&self) -> String {
-        let Regularized { l1, l2, decoupled_l1, decoupled_l2, max_norm, .. } = self;
-        format!(
-            "{} with l1={l1} l2={l2} decoupled_l1={decoupled_l1} decoupled_l2={decoupled_l2} \
-             max_norm={max_norm}",
-            self.optimizer.describe()
-        )
+        let all = [
+            ("l1", self.l1, 0.0),
+            ("l2", self.l2, 0.0),
+            ("decoupled_l1", self.decoupled_l1, 0.0),
+            ("decoupled_l2", self.decoupled_l2, 0.0),
+            ("max_norm", self.max_norm, f64::INFINITY),
+        ];
+        // Without any it is the optimiser inside, and goes on where that one stopped.
+        let some = all.into_iter().filter(|(_, value, none)| value != none);
+        let some: Vec<String> = some.map(|(name, value, _)| format!("{name}={value}")).collect();
+        match some[..] {
+            [] => self.optimizer.describe(),
+            _ => format!("{} with {}", self.optimizer.describe(), some.join(" ")),
+        }
     }
 
     fn state(&self) -> State {
