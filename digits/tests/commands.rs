@@ -449,7 +449,7 @@ fn a_training_that_diverges_is_not_saved() {
     let at = folder.path();
     let before = fs::read(at.join("plies-digits.safetensors")).unwrap();
     // The first step moves each weight by the learning rate: (64 * 100)^12 is beyond all floats.
-    let layers = vec!["64"; 12].join(",");
+    let layers = ["64"; 12].join(",");
     let deep = ["--lr", "100", "--activation", "identity", "--hidden", &layers, "--quiet"];
     let arguments = ["train", "--data", "data", "--epochs", "2"];
     let line = mistake(at, &[&arguments[..], &deep].concat());
