@@ -11,8 +11,10 @@ use plies_nn::{
     data::{Loader, TensorDataset},
     loss::cross_entropy,
     optim::{Adam, Clip, Optimizer},
+    pretrain::Rbm,
     train::{
-        BatchEvent, Callback, EpochEvent, Fit, Flow, Position, TrainError, Training, evaluate, fit,
+        BatchEvent, Callback, EpochEvent, Fit, Flow, Position, Summary, TrainError, Training,
+        dead_units, evaluate, fit,
     },
 };
 use plies_tensor::{Conv, DType, Device, Pool, Rng, Tensor};
@@ -259,4 +261,22 @@ fn averages_over_all_batches_are_the_cpus_and_do_not_wait_for_the_device() {
     let [cpu, there] = [Device::cpu(), gpu.device()].map(|device| averages(&device));
     assert_eq!((cpu.len(), there[6]), (7, 3.0));
     assert!(cpu.iter().zip(&there).all(|(x, y)| (x - y).abs() < 1e-5), "{there:?}, not {cpu:?}");
+}
+
+/// Not every device has F64, in which they count.
+#[test]
+fn what_looks_at_numbers_sees_them_on_a_device() {
+    let Some(gpu) = open() else { return };
+    let look = |device: &Device| {
+        let x = Rng::new(1).normal([6, 8], DType::F32, &Device::cpu()).to_device(device).unwrap();
+        let (mut relu, mut machine) = (Activation::Relu, Rbm::binary(8, 3, &mut Rng::new(2)));
+        machine.to_device(device).unwrap();
+        relu.to_device(device).unwrap();
+        let y = relu.forward(&Var::constant(x.clone()), &mut Pass::eval());
+        let Summary { norm, mean, .. } = Summary::of(&x).unwrap();
+        [norm, mean, dead_units(y.value()).unwrap(), machine.log_likelihood(&x).unwrap()]
+    };
+    let [cpu, there] = [Device::cpu(), gpu.device()].map(|device| look(&device));
+    let is_near = |(x, y): (&f64, &f64)| (x - y).abs() < 1e-5 * x.abs().max(1.0);
+    assert!(cpu.iter().zip(&there).all(is_near), "{there:?}, not {cpu:?}");
 }

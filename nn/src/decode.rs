@@ -6,7 +6,7 @@
 //! A beam of one is greedy: the likeliest token, each time. One that is as wide as there are beginnings finds the
 //! likeliest of all sequences; in between nothing is promised, which is why the work grows with the width alone.
 
-use plies_tensor::{DType, Result, Tensor};
+use plies_tensor::{Result, Tensor};
 
 /// Looks for the likeliest sequences of tokens that end.
 ///
@@ -135,7 +135,7 @@ impl BeamSearch {
                 self.end
             );
             let n_tokens = logits.dim(1);
-            let log_probs = numbers(&logits.log_softmax(-1))?;
+            let log_probs = logits.log_softmax(-1).to_f64_vec()?;
             let mut first_row = 0;
             for (beam, found) in beams.iter_mut().zip(&mut found) {
                 let rows = first_row..first_row + beam.len();
@@ -201,13 +201,5 @@ impl BeamSearch {
     fn score(&self, written: &Written) -> f64 {
         let n = written.log_probs.len().max(1) as f64;
         written.log_prob() / n.powf(self.length_penalty)
-    }
-}
-
-fn numbers(tensor: &Tensor) -> Result<Vec<f64>> {
-    match tensor.dtype() {
-        DType::F64 => tensor.to_vec(),
-        // Not every device has F64.
-        _ => Ok(tensor.to_vec::<f32>()?.into_iter().map(f64::from).collect()),
     }
 }

@@ -297,6 +297,26 @@ impl Tensor {
         Ok(out)
     }
 
+    /// The elements in row-major order as F64, of any dtype. They are converted on the host: not every device has
+    /// F64.
+    ///
+    /// # Errors
+    /// A fault of the device.
+    ///
+    /// # Example
+    /// ```
+    /// use plies_tensor::Tensor;
+    /// assert_eq!(Tensor::from([[1, 2], [3, 4]]).t().to_f64_vec()?, [1.0, 3.0, 2.0, 4.0]);
+    /// # plies_tensor::Result::Ok(())
+    /// ```
+    pub fn to_f64_vec(&self) -> Result<Vec<f64>> {
+        Ok(match self.dtype() {
+            DType::F32 => self.to_vec::<f32>()?.into_iter().map(f64::from).collect(),
+            DType::F64 => self.to_vec()?,
+            DType::I32 => self.to_vec::<i32>()?.into_iter().map(f64::from).collect(),
+        })
+    }
+
     /// The value of a tensor with one element, of any dtype and rank.
     ///
     /// # Errors
@@ -312,12 +332,7 @@ impl Tensor {
             self.shape(),
             self.elem_count()
         );
-        // On the host: not every device has F64.
-        Ok(match self.dtype() {
-            DType::F32 => self.to_vec::<f32>()?[0].to_f64(),
-            DType::F64 => self.to_vec::<f64>()?[0],
-            DType::I32 => self.to_vec::<i32>()?[0].to_f64(),
-        })
+        Ok(self.to_f64_vec()?[0])
     }
 
     /// The same elements, row-major without gaps; itself when it is so already.

@@ -353,7 +353,7 @@ impl Graph {
 
 fn is_same(a: &Tensor, b: &Tensor) -> bool {
     let bits = |t: &Tensor| {
-        let numbers = t.to_dtype(DType::F64).to_vec::<f64>().ok()?;
+        let numbers = t.to_f64_vec().ok()?;
         Some(numbers.into_iter().map(f64::to_bits).collect::<Vec<_>>())
     };
     a.dtype() == b.dtype() && a.dims() == b.dims() && bits(a).is_some() && bits(a) == bits(b)

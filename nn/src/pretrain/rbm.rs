@@ -11,7 +11,7 @@
 //! The free energy F(v) = -ln Σ_h e^-E(v, h) is a sum over hidden units; Z is not.
 
 use plies_autograd::{Var, linear};
-use plies_tensor::{DType, Elementwise, Formula, Reduce, Result, Rng, Tensor, formula};
+use plies_tensor::{DType, Device, Elementwise, Formula, Reduce, Result, Rng, Tensor, formula};
 
 use crate::onnx::{self, Graph, Value};
 use crate::{Module, Pass, Visitor, VisitorMut, check, init};
@@ -274,7 +274,7 @@ impl Rbm {
             let states = (first..(1usize << n).min(first + (1 << 12))).collect::<Vec<_>>();
             let bits = states.iter().flat_map(|state| (0..n).map(move |j| (state >> j & 1) as f64));
             let h = Tensor::from_vec(bits.collect::<Vec<f64>>(), [states.len(), n]);
-            let h = h.to_device(self.weight.device())?.to_dtype(dtype);
+            let h = h.to_dtype(dtype).to_device(self.weight.device())?;
             let inputs = self.visible_inputs(&h); // a + Wᵀh
             // ln Σ_v e^-E(v, h), and for Gaussian units the integral.
             let of_state = match self.visible {
@@ -286,7 +286,8 @@ impl Rbm {
                 }
             };
             let of_state = of_state + sum_rows(formula!(|h, b| h * b), &[&h, b]);
-            parts.push(of_state.to_dtype(DType::F64).logsumexp(&[0], false).item()?);
+            let of_state = of_state.to_device(&Device::cpu())?.to_dtype(DType::F64);
+            parts.push(of_state.logsumexp(&[0], false).item()?);
         }
         let largest = parts.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         Ok(largest + parts.iter().map(|part| (part - largest).exp()).sum::<f64>().ln())
@@ -302,7 +303,8 @@ impl Rbm {
     /// When there are more than 20 hidden units.
     #[track_caller]
     pub fn log_likelihood(&self, v: &Tensor) -> Result<f64> {
-        let energy = self.free_energy(v).to_dtype(DType::F64).mean_all().item()?;
+        let energy = self.free_energy(v).to_device(&Device::cpu())?;
+        let energy = energy.to_dtype(DType::F64).mean_all().item()?;
         Ok(-energy - self.log_partition()?)
     }
 

@@ -1,6 +1,6 @@
 //! Numbers about parameters, gradients and activations, by which one sees that a training is ill.
 
-use plies_tensor::{DType, Elementwise, Tensor};
+use plies_tensor::{Elementwise, Tensor};
 
 use super::{BatchEvent, Callback, Flow, TrainError, Training};
 use crate::Module;
@@ -41,7 +41,7 @@ impl Summary {
     /// # Errors
     /// A fault of the device.
     pub fn of(tensor: &Tensor) -> plies_tensor::Result<Summary> {
-        let mut numbers = tensor.to_dtype(DType::F64).to_vec::<f64>()?;
+        let mut numbers = tensor.to_f64_vec()?;
         let count = numbers.len();
         numbers.retain(|x| x.is_finite());
         let n = numbers.len() as f64;
@@ -78,7 +78,7 @@ pub fn dead_units(output: &Tensor) -> plies_tensor::Result<f64> {
     if output.rank() == 0 || output.elem_count() == 0 {
         return Ok(0.0);
     }
-    let largest = output.abs().max(&[0], false).to_dtype(DType::F64).to_vec::<f64>()?;
+    let largest = output.abs().max(&[0], false).to_f64_vec()?;
     Ok(largest.iter().filter(|x| **x == 0.0).count() as f64 / largest.len() as f64)
 }
 

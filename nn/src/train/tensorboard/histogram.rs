@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use plies_tensor::{DType, Result, Tensor};
+use plies_tensor::{Result, Tensor};
 
 use super::event::Histogram;
 
@@ -22,7 +22,7 @@ static LIMITS: LazyLock<Vec<f64>> = LazyLock::new(|| {
 /// The histogram of the finite elements; none when there are no such elements. Empty buckets that are
 /// side by side are one.
 pub(super) fn histogram(tensor: &Tensor) -> Result<Option<Histogram>> {
-    let mut numbers = tensor.to_dtype(DType::F64).to_vec::<f64>()?;
+    let mut numbers = tensor.to_f64_vec()?;
     numbers.retain(|x| x.is_finite());
     let mut counts = vec![0u64; LIMITS.len()];
     for x in &numbers {
