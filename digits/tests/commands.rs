@@ -1043,13 +1043,13 @@ mod serve {
         io::{BufRead, BufReader, Read, Write},
         net::TcpStream,
         process::{Child, Stdio},
-        time::Duration,
+        time::{Duration, Instant},
     };
 
     use plies_digits::reader::DRAWING;
     use serde_json::Value;
 
-    use super::{folder, program, signal, text, train};
+    use super::{folder, mistake, program, signal, text, train};
 
     struct Server(Child, String);
 
@@ -1089,8 +1089,8 @@ mod serve {
         (status, answer[end + 4..].to_vec())
     }
 
-    /// As many visitors as are let in, none of whom says what he wants, and one who does. He waits for a place, and
-    /// gets it when the first of the others is sent away.
+    /// As many visitors as there are places, none of whom says what he wants, and one who does. He gets the place of
+    /// the first of the others, and these are sent away in their turn.
     #[test]
     fn who_says_nothing_loses_his_place_to_who_does() {
         let folder = folder();
@@ -1107,18 +1107,46 @@ mod serve {
         silent[0].set_nonblocking(true).unwrap();
         let sent_away = silent[0].peek(&mut [0]);
         assert!(matches!(sent_away, Ok(0)), "was still there: {sent_away:?}");
-        for mut stream in silent.into_iter().skip(1) {
+        for (i, mut stream) in silent.into_iter().enumerate().skip(1) {
             let mut answer = Vec::new();
             stream.read_to_end(&mut answer).unwrap();
-            assert!(answer.is_empty() || answer.starts_with(b"HTTP/1.1 408"), "{}", text(&answer));
+            let answer = text(&answer);
+            match i % 2 {
+                0 => assert_eq!(answer, ""),
+                _ => assert!(answer.starts_with("HTTP/1.1 408") && answer.ends_with("its end\n")),
+            }
         }
+    }
+
+    /// Nobody waits for him when the program ends, either.
+    #[test]
+    fn who_does_not_take_his_answers_is_sent_away() {
+        let folder = folder();
+        let mut server = server(folder.path());
+        let asks_on = || {
+            let mut stream = TcpStream::connect(&server.1).unwrap();
+            stream.set_write_timeout(Some(Duration::from_millis(500))).unwrap();
+            // Until the server has so many answers to get rid of that it reads no more.
+            while stream.write_all(&b"GET / HTTP/1.1\r\nHost: x\r\n\r\n".repeat(1000)).is_ok() {}
+            stream
+        };
+        let stream = asks_on();
+        let began = Instant::now();
+        while stream.take_error().unwrap().is_none() {
+            assert!(began.elapsed() < Duration::from_secs(100), "is still there");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        let _stays: Vec<TcpStream> = (0..3).map(|_| asks_on()).collect();
+        signal(&server.0, "-TERM");
+        assert_eq!(server.0.wait().unwrap().code(), Some(0));
     }
 
     /// The network is trained first, as quietly as was asked for; Ctrl-C is then the server's.
     #[test]
     fn a_network_that_is_not_there_is_trained_without_a_word() {
         let folder = folder();
-        let arguments = ["serve", "--port", "0", "--data", "data", "--quiet", "--json", "-"];
+        let arguments = ["serve", "--host", "localhost", "--port", "0", "--data", "data"];
+        let arguments = [&arguments[..], &["--quiet", "--json", "-"]].concat();
         let mut command = program(folder.path(), &arguments);
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
@@ -1129,7 +1157,7 @@ mod serve {
         }
         let object: Value = serde_json::from_str(&object).unwrap();
         assert_eq!(
-            (&object["command"], &object["about"]["train_examples"]),
+            (&object["command"], &object["about"]["images"]["count"]),
             (&"serve".into(), &1000.into())
         );
         assert!(folder.path().join("plies-digits.safetensors").exists());
@@ -1168,11 +1196,20 @@ mod serve {
             413,
             "7056",
         );
-        refused(ask(&server, "GET /read HTTP/1.1", b""), 405, "GET");
+        refused(ask(&server, "GET /read HTTP/1.1", b""), 405, "to POST, not to GET");
         refused(ask(&server, "GET /nothing HTTP/1.1", b""), 404, "/nothing");
-        refused(ask(&server, "GET /image/1000 HTTP/1.1", b""), 404, "0 to 999");
-        refused(ask(&server, "GET /image/-1 HTTP/1.1", b""), 404, "0 to 999");
-        assert_eq!(ask(&server, "GET /image/999 HTTP/1.1", b"").1.len(), 784);
+        let about: Value =
+            serde_json::from_slice(&ask(&server, "GET /about HTTP/1.1", b"").1).unwrap();
+        let images = &about["images"];
+        assert_eq!((&images["data"], &images["count"]), (&"data".into(), &1000.into()));
+        let images = images["id"].as_str().unwrap();
+        let image =
+            |of: &str, index: &str| ask(&server, &format!("GET /image/{of}/{index} HTTP/1.1"), b"");
+        assert_eq!(image(images, "999").1.len(), 784);
+        for index in ["1000", "-1", "+1", "01", "%ff", "99999999999999999999"] {
+            refused(image(images, index), 404, &format!("/image/{images}/0 to 999"));
+        }
+        refused(image("0123456789abcdef", "1"), 404, "load the page anew");
         let (status, page) = ask(&server, "GET / HTTP/1.1", b"");
         assert!(status == 200 && text(&page).starts_with("<!doctype html>"));
         assert!(!text(&page).contains("http"), "something comes from elsewhere");
@@ -1180,5 +1217,13 @@ mod serve {
 
         signal(&server.0, "-INT");
         assert_eq!(server.0.wait().unwrap().code(), Some(0));
+    }
+
+    #[test]
+    fn a_host_is_an_address_of_this_machine() {
+        let folder = folder();
+        // 203.0.0.113, which is nobody's.
+        let refused = mistake(folder.path(), &["serve", "--host", "203.0.113"]);
+        assert!(refused.contains("203.0.113") && refused.contains("localhost"), "{refused}");
     }
 }

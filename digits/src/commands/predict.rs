@@ -8,7 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use plies_console::{Console, Failure};
+use plies_console::{Console, Failure, one_line};
 use plies_digits::{
     dataset,
     idx::N_CLASSES,
@@ -131,8 +131,13 @@ pub(super) fn read(file: &Path) -> Result<Digit, Failure> {
     digit.map_err(|error| Failure::at(Path::new(shown(file).as_str()), error))
 }
 
+/// A picture's name for people: one line, and nothing in it for the terminal to obey.
 pub(super) fn shown(file: &Path) -> String {
-    if file == Path::new("-") { "standard input".to_owned() } else { file.display().to_string() }
+    if file == Path::new("-") {
+        "standard input".to_owned()
+    } else {
+        one_line(&file.to_string_lossy())
+    }
 }
 
 fn largest(probabilities: &[f32; N_CLASSES]) -> usize {
@@ -159,4 +164,16 @@ fn draw(prediction: &Prediction<'_>, digit: &Digit, style: Style) -> String {
         let _ = writeln!(text, "  {class}  {:>5.1} %  {bar}", 100.0 * probability);
     }
     text.lines().map(|line| format!("{}\n", line.trim_end())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_one_line_without_commands_to_the_terminal() {
+        assert_eq!(shown(Path::new("a\n\x1b[31mred.png")), "a ?[31mred.png");
+        assert_eq!(shown(Path::new("größe 7.png")), "größe 7.png");
+        assert_eq!(shown(Path::new("-")), "standard input");
+    }
 }

@@ -3,64 +3,65 @@
 //! | request | answer |
 //! |---|---|
 //! | `GET /` | the page; nothing in it comes from elsewhere |
-//! | `GET /about` | the network and the data, JSON |
+//! | `GET /about` | the network, and the images among which the nearest are looked for, JSON |
 //! | `POST /read` | 84 x 84 bytes of ink -> how it is read, JSON |
-//! | `GET /image/N` | training image N, 784 bytes |
+//! | `GET /image/ID/N` | image N of these, 784 bytes; `ID` is the identity of all of them, from `/about` |
 //!
-//! What is none of these, or too long, or slow, gets a 4xx and one line of text that says what is wanted.
+//! What is none of these, or too long, or slow, gets a 4xx and one line of text that says what is wanted. Only what is
+//! no HTTP, or has too long a head, gets hyper's own answer, a 4xx without a line.
+
+mod visitors;
 
 use std::{
-    net::{IpAddr, SocketAddr},
-    pin::pin,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::{Duration, Instant},
+    hash::{DefaultHasher, Hasher},
+    net::{IpAddr, SocketAddr, TcpListener, ToSocketAddrs},
+    sync::Arc,
 };
 
 use axum::{
     Json, Router,
     body::Bytes,
-    extract::{DefaultBodyLimit, Path, Request, State, rejection::BytesRejection},
+    extract::{
+        DefaultBodyLimit, Path, Request, State,
+        rejection::{BytesRejection, PathRejection},
+    },
     http::{HeaderValue, Method, StatusCode, Uri, header},
     middleware::{self, Next},
     response::{Html, IntoResponse, Response},
     routing::{get, post},
 };
 use clap::Parser;
-use hyper::server::conn::http1;
-use hyper_util::{
-    rt::{TokioIo, TokioTimer},
-    service::TowerToHyperService,
+use plies_console::{Console, Failure, Interrupt};
+use plies_digits::{
+    idx::Examples,
+    reader::{DRAWING, Reader, SIDE},
 };
-use plies_console::{Console, Failure, Interrupt, thousands};
-use plies_digits::reader::{DRAWING, Reader, SIDE};
 use serde_json::json;
-use tokio::{
-    net::{TcpListener, TcpStream},
-    runtime,
-    sync::Semaphore,
-    time,
-};
+use tokio::{net, runtime, time};
 
+use self::visitors::PATIENCE;
 use super::{examples, load};
 use crate::cli::{Cli, Command, DEFAULT_FILE, ServeArgs};
 
 const PAGE: &str = include_str!("../page/page.html");
 
-/// Whoever takes longer to say what is wanted, or to send a drawing, is not drawing.
-const PATIENCE: Duration = Duration::from_secs(5);
-/// So many visitors are attended to at a time; others wait until one leaves.
-const VISITORS: u32 = 256;
-/// Nobody stays longer than this; a page that is still open just comes back.
-const STAY: Duration = Duration::from_secs(300);
-/// How often it is looked whether the program is to end.
-const TICK: Duration = Duration::from_millis(50);
-
 /// The page needs nothing from elsewhere, so nothing may be loaded or sent there.
 const POLICY: &str = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; \
                       connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'";
+
+/// What the page shows.
+struct Served {
+    reader: Reader,
+    /// The identity of the images.
+    images: String,
+}
+
+/// Other images have another one.
+fn identity(train: &Examples) -> String {
+    let mut hasher = DefaultHasher::new();
+    hasher.write(&train.pixels);
+    format!("{:016x}", hasher.finish())
+}
 
 pub(crate) fn run(args: &ServeArgs) -> Result<(), Failure> {
     let console = Console::new(&args.common)?;
@@ -73,22 +74,22 @@ pub(crate) fn run(args: &ServeArgs) -> Result<(), Failure> {
     plies_tensor::set_threads(1);
     let (network, _) = load(&model)?;
     let (train, _, data) = examples(&args.data)?;
+    let images = identity(&train);
     let about = json!({
         "model": network.settings.to_string(),
         "parameters": network.settings.parameters(),
         "epochs": network.epochs_done,
-        "data": data,
-        "train_examples": train.len(),
+        "images": { "data": data, "count": train.len(), "id": images },
         "side": SIDE,
     });
-    let reader = Arc::new(Reader::new(network, train));
+    let served = Arc::new(Served { images, reader: Reader::new(network, train) });
     let threads =
         args.common.threads.or_else(|| std::thread::available_parallelism().ok().map(usize::from));
     let runtime = runtime::Builder::new_multi_thread()
         .worker_threads(threads.unwrap_or(1))
         .enable_all()
         .build()?;
-    runtime.block_on(serve(args, &console, reader, about))
+    runtime.block_on(serve(args, &console, served, about))
 }
 
 /// Trains the default network.
@@ -108,11 +109,11 @@ fn train_first(args: &ServeArgs, console: &Console) -> Result<(), Failure> {
 async fn serve(
     args: &ServeArgs,
     console: &Console,
-    reader: Arc<Reader>,
+    served: Arc<Served>,
     about: serde_json::Value,
 ) -> Result<(), Failure> {
     let address = SocketAddr::new(args.host, args.port);
-    let listener = TcpListener::bind(address).await.map_err(|error| {
+    let listener = net::TcpListener::bind(address).await.map_err(|error| {
         Failure::BadInput(format!("{address}: {error}; --port and --host choose another address"))
     })?;
     let address = listener.local_addr()?;
@@ -123,67 +124,36 @@ async fn serve(
         console.progress("anybody who reaches this address can use it; Ctrl-C ends it");
     }
     console.json(&json!({ "command": "serve", "address": address.to_string(), "about": about }))?;
-    let (routes, places) = (routes(reader, about), Arc::new(Semaphore::new(VISITORS as usize)));
-    while !stop.load(Ordering::Relaxed) {
-        let next = async { (places.clone().acquire_owned().await, listener.accept().await) };
-        match time::timeout(TICK, next).await {
-            Ok((Ok(place), Ok((stream, _)))) => {
-                let (routes, stop) = (routes.clone(), stop.clone());
-                tokio::spawn(async move {
-                    attend(stream, routes, &stop).await;
-                    drop(place);
-                });
-            }
-            // There may be no more sockets at the moment.
-            Ok(_) => time::sleep(TICK).await,
-            Err(_) => {} // nobody came
-        }
-    }
-    let _ = time::timeout(2 * PATIENCE, places.acquire_many(VISITORS)).await;
+    visitors::attend(listener, routes(served, about), &stop).await;
     Ok(())
 }
 
-/// Answers a visitor until one of both has enough; what has been asked by then is answered.
-async fn attend(stream: TcpStream, routes: Router, stop: &AtomicBool) {
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(PATIENCE)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(routes));
-    let (mut connection, came) = (pin!(connection), Instant::now());
-    while !stop.load(Ordering::Relaxed) && came.elapsed() < STAY {
-        if time::timeout(TICK, connection.as_mut()).await.is_ok() {
-            return;
-        }
-    }
-    connection.as_mut().graceful_shutdown();
-    let _ = time::timeout(PATIENCE, connection).await;
-}
-
-fn routes(reader: Arc<Reader>, about: serde_json::Value) -> Router {
+fn routes(served: Arc<Served>, about: serde_json::Value) -> Router {
     Router::new()
         .route("/", get(|| async { Html(PAGE) }))
         .route("/about", get(move || async move { Json(about) }))
         .route("/read", post(read))
-        .route("/image/{index}", get(image))
+        .route("/image/{images}/{index}", get(image))
         .fallback(nowhere)
         .method_not_allowed_fallback(other_method)
         .layer(DefaultBodyLimit::max(DRAWING))
         .layer(middleware::from_fn(in_time))
-        .with_state(reader)
+        .with_state(served)
 }
 
 /// One line that says what was wrong.
 type Refused = (StatusCode, String);
 
 async fn read(
-    State(reader): State<Arc<Reader>>,
+    State(served): State<Arc<Served>>,
     drawing: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Refused> {
     let drawing = drawing.map_err(|rejected| (rejected.status(), wanted()))?;
     if drawing.len() != DRAWING {
         return Err((StatusCode::BAD_REQUEST, wanted()));
     }
-    let reading = reader
+    let reading = served
+        .reader
         .read(&drawing)
         .map_err(|error| (StatusCode::UNPROCESSABLE_ENTITY, format!("the drawing {error}\n")))?;
     Ok(Json(reading).into_response())
@@ -193,31 +163,37 @@ fn wanted() -> String {
     format!("a drawing has {DRAWING} bytes, {SIDE} rows of {SIDE}\n")
 }
 
+/// Since the address names the images, what it gives never changes.
 async fn image(
-    State(reader): State<Arc<Reader>>,
-    Path(index): Path<String>,
+    State(served): State<Arc<Served>>,
+    address: Result<Path<(String, String)>, PathRejection>,
 ) -> Result<Response, Refused> {
-    let (train, wanted) = (reader.train(), index.parse::<usize>());
-    match wanted {
-        Ok(index) if index < train.len() => {
-            let kept = [(header::CACHE_CONTROL, "max-age=3600")];
-            Ok((kept, train.image(index).to_vec()).into_response())
-        }
-        _ => {
-            let last = thousands(train.len() - 1);
-            Err((StatusCode::NOT_FOUND, format!("training images have the numbers 0 to {last}\n")))
-        }
-    }
+    let Served { images, reader } = &*served;
+    let train = reader.train();
+    let index = address.ok().and_then(|Path((of, index))| {
+        let wanted: usize = index.parse().ok()?;
+        let is_here = of == *images && wanted < train.len();
+        (is_here && wanted.to_string() == index).then_some(wanted) // 7 has one address, not /07 nor /+7
+    });
+    let Some(index) = index else {
+        let last = train.len() - 1;
+        let wanted =
+            format!("the images here are /image/{images}/0 to {last}; load the page anew\n");
+        return Err((StatusCode::NOT_FOUND, wanted));
+    };
+    let kept = [(header::CACHE_CONTROL, "max-age=31536000, immutable")];
+    Ok((kept, train.image(index).to_vec()).into_response())
 }
 
 async fn nowhere(uri: Uri) -> Refused {
     let path: String = uri.path().chars().take(60).collect();
-    (StatusCode::NOT_FOUND, format!("there is nothing at {path}\n"))
+    (StatusCode::NOT_FOUND, format!("there is nothing at {path}; the page is at /\n"))
 }
 
-async fn other_method(method: Method) -> Refused {
+async fn other_method(method: Method, uri: Uri) -> Refused {
     let method: String = method.as_str().chars().take(20).collect();
-    (StatusCode::METHOD_NOT_ALLOWED, format!("this is not answered to {method}\n"))
+    let wanted = if uri.path() == "/read" { "POST" } else { "GET" };
+    (StatusCode::METHOD_NOT_ALLOWED, format!("this is answered to {wanted}, not to {method}\n"))
 }
 
 /// Refuses what says that it is too long before it comes, and what does not come to its end.
@@ -237,7 +213,15 @@ async fn in_time(request: Request, next: Next) -> Response {
     response
 }
 
-/// An address, for the command line.
+/// An address, or a name of one, for the command line. A name may have several; it stands for the first of them that
+/// is this machine's.
 pub(crate) fn host(text: &str) -> Result<IpAddr, String> {
-    text.parse().map_err(|_| "it takes an IP address, such as 127.0.0.1 or 0.0.0.0".to_owned())
+    if let Ok(address) = text.parse() {
+        return Ok(address);
+    }
+    let found = (text, 0).to_socket_addrs().into_iter().flatten();
+    let mut of_this_machine = found.filter(|address| TcpListener::bind(address).is_ok());
+    of_this_machine.next().map(|address| address.ip()).ok_or_else(|| {
+        "it takes an address of this machine, such as localhost, 127.0.0.1 or 0.0.0.0".to_owned()
+    })
 }

@@ -47,8 +47,8 @@ HOSTILE = [
     post(b"", 10**12),
     post(bytes(SIDE * SIDE)),  # nothing drawn
     post(b"x", path=b"/" + b"a" * 3000),
-    b"GET /image/-1 HTTP/1.1\r\nHost: x\r\n\r\n",
-    b"GET /image/60000 HTTP/1.1\r\nHost: x\r\n\r\n",
+    b"GET /image/0/-1 HTTP/1.1\r\nHost: x\r\n\r\n",
+    b"GET /image/%ff/60000 HTTP/1.1\r\nHost: x\r\n\r\n",
     b"GET /image/..%2f..%2fetc%2fpasswd HTTP/1.1\r\nHost: x\r\n\r\n",
     b"DELETE /read HTTP/1.1\r\nHost: x\r\n\r\n",
     b"BREW / HTCPCP/1.0\r\n\r\n",
