@@ -2,7 +2,7 @@
 //!
 //!   score    s_tj = y_t · h_j
 //!   objective  Σ w_tj · log σ(s_tj) where the label l_t is 1, log σ(−s_tj) where it is 0
-//!   gradient   g_tj = w_tj · (l_t − σ(s_tj))
+//!   gradient   g_tj = w_tj · (l_t − σ(s_tj)) = v_tj · σ(−s_tj · sign v_tj),    v = w where l is 1, −w where l is 0
 //!   step       Δh_j = lr · Σ_t g_tj · y_t        Δy_t = lr · Σ_j g_tj · h_j
 //!
 //! Every model is this, with other rows. Hidden rows are the words around (skip-gram) or means of them
@@ -11,7 +11,10 @@
 //! hidden rows is said by groups: some targets and a range of hidden rows, with a weight for each pair.
 //!
 //! All scores are of the rows as they were when the block began; so the work is products of matrices, of
-//! which the rows are fetched once and changed once for a dozen words.
+//! which the rows are fetched once and changed once for a dozen words. They are too small for a product of
+//! matrices as a library has it: a word as a target meets the seven rows of its window and no others. So each
+//! of the three products is a loop with as little around it as possible: all scores, then σ of all of them,
+//! sixteen at a time whatever the groups are, then each row that changes, which stays in registers meanwhile.
 //!
 //! # Source
 //! Ji, Satish, Li, Dubey: Parallelizing Word2Vec in Shared and Distributed Memory, 2016 (HogBatch), does
@@ -55,12 +58,13 @@ pub(crate) struct Block {
     width: usize,
     pub(crate) hidden: Rows,
     pub(crate) outputs: Rows,
-    /// For each target, its row of `outputs`, and its label.
-    targets: Vec<(usize, f32)>,
+    /// For each target, its row of `outputs`.
+    targets: Vec<usize>,
     groups: Vec<Group>,
-    /// For each pair of a group, target by target: the weight, then lr · g.
+    /// For each pair of a group, target by target: v, the weight with the label as its sign, then lr · g.
     pairs: Vec<f32>,
-    sums: Sums,
+    /// For each pair, four numbers whose sum is the score.
+    quarters: Vec<[f32; 4]>,
 }
 
 impl Block {
@@ -73,18 +77,19 @@ impl Block {
         self.pairs.clear();
     }
 
-    /// Adds a group of targets (rows of `outputs` and their labels) that meet a range of hidden rows;
-    /// returns the weights [targets, hidden], all 1, to be changed.
+    /// Adds a group of targets, rows of `outputs` and whether their label is 1, that meet a range of hidden
+    /// rows; returns v [targets, hidden], all 1 or −1, to be changed.
     pub(crate) fn group(
         &mut self,
-        targets: impl IntoIterator<Item = (usize, f32)>,
+        targets: impl IntoIterator<Item = (usize, bool)>,
         hidden: Range<usize>,
     ) -> &mut [f32] {
         let (first, pairs) = (self.targets.len(), self.pairs.len());
-        self.targets.extend(targets);
-        let targets = first..self.targets.len();
-        self.pairs.resize(pairs + targets.len() * hidden.len(), 1.0);
-        self.groups.push(Group { targets, hidden, pairs });
+        for (row, is_one) in targets {
+            self.targets.push(row);
+            self.pairs.resize(self.pairs.len() + hidden.len(), if is_one { 1.0 } else { -1.0 });
+        }
+        self.groups.push(Group { targets: first..self.targets.len(), hidden, pairs });
         &mut self.pairs[pairs..]
     }
 
@@ -106,16 +111,14 @@ impl Block {
             |rows: &Rows, at: usize| rows.values.floats()[at * self.width..][..self.width].to_vec();
         for group in &self.groups {
             for (t, target) in group.targets.clone().enumerate() {
-                let (output, label) = self.targets[target];
-                let y = row(&self.outputs, output);
+                let y = row(&self.outputs, self.targets[target]);
                 for (j, hidden) in group.hidden.clone().enumerate() {
                     let h = row(&self.hidden, hidden);
                     let score: f64 =
                         y.iter().zip(h).map(|(&y, h)| f64::from(y) * f64::from(h)).sum();
-                    let signed = if label == 1.0 { score } else { -score };
-                    let w = f64::from(self.pairs[group.pairs + t * group.hidden.len() + j]);
-                    sum += w * -(-signed).exp().ln_1p();
-                    weight += w;
+                    let v = f64::from(self.pairs[group.pairs + t * group.hidden.len() + j]);
+                    sum += v.abs() * -(-score * 1f64.copysign(v)).exp().ln_1p();
+                    weight += v.abs();
                 }
             }
         }
@@ -132,184 +135,142 @@ impl Loop for Step<'_> {
     #[inline(always)]
     fn run<const FMA: bool>(self) {
         let Step { block, lr } = self;
-        let width = block.width;
-        let Block { hidden, outputs, targets, groups, pairs, sums, .. } = block;
-        let (h, d_h) = (hidden.values.floats(), hidden.changes.floats_mut());
-        let (y, d_y) = (outputs.values.floats(), outputs.changes.floats_mut());
-        for group in groups.iter() {
-            let targets = &targets[group.targets.clone()];
-            let n = group.hidden.len();
-            let pairs = &mut pairs[group.pairs..][..targets.len() * n];
-            let span = group.hidden.start * width..group.hidden.end * width;
-            let h = &h[span.clone()];
+        let width = block.width / LANES;
+        let Block { hidden, outputs, targets, groups, pairs, quarters, .. } = block;
+        let (h, _) = hidden.values.floats().as_chunks::<LANES>();
+        let (y, _) = outputs.values.floats().as_chunks::<LANES>();
+        let (d_h, _) = hidden.changes.floats_mut().as_chunks_mut::<LANES>();
+        let (d_y, _) = outputs.changes.floats_mut().as_chunks_mut::<LANES>();
+        let row = |target: usize| target * width..(target + 1) * width;
+        let span = |group: &Group| group.hidden.start * width..group.hidden.end * width;
 
-            for (&(row, label), pairs) in targets.iter().zip(pairs.chunks_exact_mut(n.max(1))) {
-                let y = &y[row * width..][..width];
-                gradients::<FMA>(y, label, h, lr, pairs, sums);
-                // Δy [width] += g [J] · h [J, width]
-                let d_y = &mut d_y[row * width..][..width];
-                let mut j = 0;
-                while j + 8 <= n {
-                    combine::<8, FMA>(d_y, |k| &h[(j + k) * width..], |k| pairs[j + k]);
-                    j += 8;
+        // s [T, J] = y [T, width] · hᵀ [width, J]
+        quarters.resize(pairs.len(), [0.0; 4]);
+        for group in groups.iter() {
+            let (h, n) = (&h[span(group)], group.hidden.len());
+            for (t, &target) in targets[group.targets.clone()].iter().enumerate() {
+                let y = &y[row(target)];
+                let (fours, rest) = quarters[group.pairs + t * n..][..n].as_chunks_mut::<4>();
+                let h_rest = &h[4 * fours.len() * width..];
+                for (j, four) in fours.iter_mut().enumerate() {
+                    *four = dots::<4, FMA>(y, &h[4 * j * width..]);
                 }
-                if j + 4 <= n {
-                    combine::<4, FMA>(d_y, |k| &h[(j + k) * width..], |k| pairs[j + k]);
-                    j += 4;
-                }
-                while j < n {
-                    combine::<1, FMA>(d_y, |k| &h[(j + k) * width..], |k| pairs[j + k]);
-                    j += 1;
+                match rest.len() {
+                    3 => rest.copy_from_slice(&dots::<3, FMA>(y, h_rest)),
+                    2 => rest.copy_from_slice(&dots::<2, FMA>(y, h_rest)),
+                    1 => rest.copy_from_slice(&dots::<1, FMA>(y, h_rest)),
+                    _ => {}
                 }
             }
-
+        }
+        for (pair, q) in pairs.iter_mut().zip(quarters.iter()) {
+            let score = (q[0] + q[2]) + (q[1] + q[3]);
+            *pair = lr * *pair * sigmoid::<FMA>(-score * 1f32.copysign(*pair));
+        }
+        for group in groups.iter() {
+            let (h, n) = (&h[span(group)], group.hidden.len());
+            let targets = &targets[group.targets.clone()];
+            let pairs = &pairs[group.pairs..][..targets.len() * n];
+            // Δy [T, width] += g [T, J] · h [J, width]
+            for (t, &target) in targets.iter().enumerate() {
+                let d_y = &mut d_y[row(target)];
+                add_rows::<FMA>(d_y, n, |j| pairs[t * n + j], |j| &h[j * width..]);
+            }
             // Δh [J, width] += gᵀ [J, T] · y [T, width]
-            for (j, d_h) in d_h[span].chunks_exact_mut(width).enumerate() {
-                let row = |t: usize| &y[targets[t].0 * width..];
-                let mut t = 0;
-                while t + 8 <= targets.len() {
-                    combine::<8, FMA>(d_h, |k| row(t + k), |k| pairs[(t + k) * n + j]);
-                    t += 8;
-                }
-                if t + 4 <= targets.len() {
-                    combine::<4, FMA>(d_h, |k| row(t + k), |k| pairs[(t + k) * n + j]);
-                    t += 4;
-                }
-                while t < targets.len() {
-                    combine::<1, FMA>(d_h, |k| row(t + k), |k| pairs[(t + k) * n + j]);
-                    t += 1;
-                }
+            for (j, d_h) in d_h[span(group)].chunks_exact_mut(width).enumerate() {
+                let y = |t: usize| &y[targets[t] * width..];
+                add_rows::<FMA>(d_h, targets.len(), |t| pairs[t * n + j], y);
             }
         }
     }
 }
+
+/// A vector's floats.
+type Lanes = [f32; LANES];
+
+/// Vectors of a row that are summed in registers: a hundred numbers and their padding. Eight would be one too
+/// many, as the compiler takes a loop of eight for the lanes of a vector and gathers them from eight places.
+const TILE: usize = 7;
 
 #[inline(always)]
 fn mul_add<const FMA: bool>(a: f32, b: f32, c: f32) -> f32 {
     if FMA { a.mul_add(b, c) } else { a * b + c }
 }
 
-/// Sums of products on their way to a sum. That they lie in memory, and not in registers alone, shows the
-/// compiler which floats belong into one vector; left to itself it mixes rows.
-struct Sums {
-    lanes: Vec<[[f32; LANES]; 4]>,
-    quarters: Vec<[f32; 4]>,
-}
-
-impl Default for Sums {
-    fn default() -> Sums {
-        Sums { lanes: vec![Default::default()], quarters: vec![[0.0; 4]; LANES] }
-    }
-}
-
-/// Turns the weights of a target's pairs [J] into lr · g.
+/// The first vectors of a row.
 #[inline(always)]
-fn gradients<const FMA: bool>(
-    y: &[f32],
-    label: f32,
-    h: &[f32],
-    lr: f32,
-    pairs: &mut [f32],
-    sums: &mut Sums,
-) {
+fn first<const V: usize>(row: &[Lanes]) -> &[Lanes; V] {
+    row.first_chunk().expect("a row is as wide as its block")
+}
+
+/// A quarter of the way to y · h_k, for `N` rows of h: four floats for each.
+#[inline(always)]
+fn dots<const N: usize, const FMA: bool>(y: &[Lanes], h: &[Lanes]) -> [[f32; 4]; N] {
+    #[repr(align(64))]
+    struct Lines<const N: usize>([Lanes; N]);
+
     let width = y.len();
-    for (h, pairs) in h.chunks(LANES * width).zip(pairs.chunks_mut(LANES)) {
-        let n = pairs.len();
-        if n >= 4 {
-            // The last four may overlap with those before.
-            let mut j = 0;
-            loop {
-                let four: &mut [[f32; 4]; 4] =
-                    (&mut sums.quarters[j..j + 4]).try_into().expect("four");
-                four_dots::<FMA>(y, &h[j * width..][..4 * width], &mut sums.lanes[0], four);
-                if j + 4 == n {
-                    break;
-                }
-                j = (j + 4).min(n - 4);
-            }
-        } else {
-            for j in 0..n {
-                sums.quarters[j] = [dot::<FMA>(y, &h[j * width..][..width]), 0.0, 0.0, 0.0];
+    let rows: [&[Lanes]; N] = std::array::from_fn(|k| &h[k * width..][..width]);
+    let mut sums = Lines([[0.0; LANES]; N]);
+    for i in 0..width {
+        for (sum, row) in sums.0.iter_mut().zip(rows) {
+            for l in 0..LANES {
+                sum[l] = mul_add::<FMA>(y[i][l], row[i][l], sum[l]);
             }
         }
-        let mut g = [0f32; LANES];
-        for (g, q) in g.iter_mut().zip(&sums.quarters) {
-            *g = (q[0] + q[2]) + (q[1] + q[3]);
-        }
-        for g in &mut g {
-            *g = lr * (label - sigmoid::<FMA>(*g));
-        }
-        for (pair, g) in pairs.iter_mut().zip(g) {
-            *pair *= g;
-        }
     }
-}
-
-/// A quarter of the way to y · h_j, for four rows of h: four floats for each.
-#[inline(always)]
-fn four_dots<const FMA: bool>(
-    y: &[f32],
-    h: &[f32],
-    lanes: &mut [[f32; LANES]; 4],
-    quarters: &mut [[f32; 4]; 4],
-) {
-    let width = y.len();
-    let (y, _) = y.as_chunks::<LANES>();
-    let row = |j: usize| h[j * width..][..width].as_chunks::<LANES>().0;
-    let rows = row(0).iter().zip(row(1)).zip(row(2).iter().zip(row(3)));
-    let (mut a, mut b, mut c, mut d) = ([0f32; LANES], [0f32; LANES], [0f32; LANES], [0f32; LANES]);
-    for (y, ((h0, h1), (h2, h3))) in y.iter().zip(rows) {
-        add_products::<FMA>(&mut a, y, h0);
-        add_products::<FMA>(&mut b, y, h1);
-        add_products::<FMA>(&mut c, y, h2);
-        add_products::<FMA>(&mut d, y, h3);
-    }
-    *lanes = [a, b, c, d];
-    for (quarter, lanes) in quarters.iter_mut().zip(lanes.iter()) {
+    // Sums that lie in memory, and not in registers alone, show the compiler which floats belong into one
+    // vector; left to itself it mixes rows.
+    let Lines(sums) = std::hint::black_box(sums);
+    let mut quarters = [[0.0; 4]; N];
+    for (quarter, sum) in quarters.iter_mut().zip(&sums) {
         for l in 0..4 {
-            quarter[l] = (lanes[l] + lanes[l + 8]) + (lanes[l + 4] + lanes[l + 12]);
+            quarter[l] = (sum[l] + sum[l + 8]) + (sum[l + 4] + sum[l + 12]);
         }
     }
+    quarters
 }
 
+/// out [width] += Σ_k c_k · row_k [width]
 #[inline(always)]
-fn dot<const FMA: bool>(y: &[f32], h: &[f32]) -> f32 {
-    let mut sum = [0f32; LANES];
-    for (y, h) in y.as_chunks::<LANES>().0.iter().zip(h.as_chunks::<LANES>().0) {
-        add_products::<FMA>(&mut sum, y, h);
-    }
-    sum.into_iter().sum()
-}
-
-#[inline(always)]
-fn add_products<const FMA: bool>(sum: &mut [f32; LANES], x: &[f32; LANES], y: &[f32; LANES]) {
-    for l in 0..LANES {
-        sum[l] = mul_add::<FMA>(x[l], y[l], sum[l]);
-    }
-}
-
-/// out [width] += Σ_k c_k · row_k [width], for `K` rows at once, so that `out` is read and written once
-/// for all of them.
-#[inline(always)]
-fn combine<'a, const K: usize, const FMA: bool>(
-    out: &mut [f32],
-    row: impl Fn(usize) -> &'a [f32],
+fn add_rows<'a, const FMA: bool>(
+    out: &mut [Lanes],
+    n: usize,
     c: impl Fn(usize) -> f32,
+    row: impl Fn(usize) -> &'a [Lanes],
 ) {
-    let n = out.len();
-    let mut rows = [&[][..]; K];
-    let mut factors = [0f32; K];
-    for k in 0..K {
-        rows[k] = &row(k)[..n];
-        factors[k] = c(k);
-    }
-    for i in 0..n {
-        let mut sum = out[i];
-        for k in 0..K {
-            sum = mul_add::<FMA>(factors[k], rows[k][i], sum);
+    for (tile, out) in out.chunks_mut(TILE).enumerate() {
+        let row = |k: usize| &row(k)[tile * TILE..];
+        match out.len() {
+            TILE => add_tiles::<TILE, FMA>(out, n, &c, row),
+            6 => add_tiles::<6, FMA>(out, n, &c, row),
+            5 => add_tiles::<5, FMA>(out, n, &c, row),
+            4 => add_tiles::<4, FMA>(out, n, &c, row),
+            3 => add_tiles::<3, FMA>(out, n, &c, row),
+            2 => add_tiles::<2, FMA>(out, n, &c, row),
+            _ => add_tiles::<1, FMA>(out, n, &c, row),
         }
-        out[i] = sum;
     }
+}
+
+/// The same for `V` vectors, which are read and written once for all rows.
+#[inline(always)]
+fn add_tiles<'a, const V: usize, const FMA: bool>(
+    out: &mut [Lanes],
+    n: usize,
+    c: impl Fn(usize) -> f32,
+    row: impl Fn(usize) -> &'a [Lanes],
+) {
+    let mut sums = *first::<V>(out);
+    for k in 0..n {
+        let (c, row) = (c(k), first::<V>(row(k)));
+        for v in 0..V {
+            for l in 0..LANES {
+                sums[v][l] = mul_add::<FMA>(c, row[v][l], sums[v][l]);
+            }
+        }
+    }
+    out.copy_from_slice(&sums);
 }
 
 /// 1 / (1 + e⁻ˣ), to 2 in 10⁷.

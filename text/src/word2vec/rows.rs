@@ -258,23 +258,24 @@ impl Worker {
                     if let Some(itself) = itself {
                         times[hidden.start + itself] -= 1.0;
                     }
-                    let weights = self.block.group([(i, 1.0)], hidden);
+                    let weights = self.block.group([(i, true)], hidden);
                     if let Some(itself) = itself {
                         weights[itself] = 0.0;
                     }
                 }
                 let samples = words.len()..self.outputs.len();
                 let each = *negative as f32 / samples.len() as f32;
-                let weights = self.block.group(samples.clone().map(|row| (row, 0.0)), 0..n_hidden);
+                let weights =
+                    self.block.group(samples.clone().map(|row| (row, false)), 0..n_hidden);
                 for (weights, sample) in weights.chunks_exact_mut(n_hidden.max(1)).zip(samples) {
-                    weights.iter_mut().zip(times.iter()).for_each(|(w, n)| *w = each * n);
+                    weights.iter_mut().zip(times.iter()).for_each(|(v, n)| *v = -each * n);
                     let drawn = self.outputs[sample];
                     // A word is no negative sample for itself.
                     for (i, window) in self.windows.iter().enumerate() {
                         if sequence.words[words.start + i] == drawn {
                             let (hidden, itself) = hidden_of(i, window);
                             let own = itself.map(|itself| hidden.start + itself);
-                            hidden.filter(|&j| Some(j) != own).for_each(|j| weights[j] -= each);
+                            hidden.filter(|&j| Some(j) != own).for_each(|j| weights[j] += each);
                         }
                     }
                 }
@@ -283,11 +284,10 @@ impl Worker {
                 for (i, window) in self.windows.iter().enumerate() {
                     let (hidden, itself) = hidden_of(i, window);
                     let places = &self.places;
-                    let targets =
-                        tree.path(sequence.words[words.start + i]).iter().map(|&(node, code)| {
-                            let label = if code { 0.0 } else { 1.0 };
-                            (places[node as usize].1 as usize, label)
-                        });
+                    let targets = tree
+                        .path(sequence.words[words.start + i])
+                        .iter()
+                        .map(|&(node, code)| (places[node as usize].1 as usize, !code));
                     let n = hidden.len();
                     let weights = self.block.group(targets, hidden);
                     if let Some(itself) = itself {
