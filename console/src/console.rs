@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use crate::{
     failure::{Failure, complain},
-    files::{check_writable, is_same_file, is_stream, write_file},
+    files::{check_writable, is_stream, keep_apart, write_file},
 };
 
 /// As wide as lines may be, but for the names that they quote.
@@ -67,10 +67,8 @@ impl Console {
     /// Makes sure that the JSON object does not replace a file that is read or written otherwise.
     pub fn keep_apart(&self, what: &str, file: &Path) -> Result<(), Failure> {
         match self.json_file() {
-            Some(json) if is_same_file(json, file) => {
-                Err(Failure::at(json, format_args!("is the file of both --json and {what}")))
-            }
-            _ => Ok(()),
+            Some(json) => keep_apart(&[("--json", json), (what, file)]),
+            None => Ok(()),
         }
     }
 

@@ -31,6 +31,17 @@ pub(crate) fn is_stream(file: &Path) -> bool {
         || link.is_ok_and(|target| by_descriptor(&target))
 }
 
+/// Makes sure that no two of these options name one file, through links and dots, and whether it is there or not.
+pub fn keep_apart(files: &[(&str, &Path)]) -> Result<(), Failure> {
+    for (i, (what, file)) in files.iter().enumerate() {
+        if let Some((other, _)) = files[..i].iter().find(|(_, earlier)| is_same_file(earlier, file))
+        {
+            return Err(Failure::at(file, format_args!("is the file of both {other} and {what}")));
+        }
+    }
+    Ok(())
+}
+
 /// Makes sure that a file can be written here, as far as that can be known before.
 pub fn check_writable(file: &Path) -> Result<(), Failure> {
     match fs::metadata(file) {

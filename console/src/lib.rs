@@ -13,7 +13,7 @@ mod progress;
 
 pub use console::{CommonArgs, Console, MAX_COLUMNS};
 pub use failure::{Failure, notice, one_line};
-pub use files::check_writable;
+pub use files::{check_writable, keep_apart};
 pub use interrupt::Interrupt;
 pub use numbers::{clock, duration, thousands};
 pub use program::{called_as, run};

@@ -189,15 +189,15 @@ pub(crate) struct TrainArgs {
     #[arg(long, value_name = "N", value_parser = whole::<usize>)]
     pub(crate) shift: Option<usize>,
 
-    /// Turn each training image at random by up to so many degrees [default: 0]
+    /// Turn each training image at random by up to so many degrees, 0 to 180 [default: 0]
     #[arg(long, value_name = "DEGREES", value_parser = number, allow_hyphen_values = true)]
     pub(crate) rotate: Option<f64>,
 
-    /// Lean each training image by up to so many degrees [default: 0]
+    /// Lean each training image by up to so many degrees, 0 to 60 [default: 0]
     #[arg(long, value_name = "DEGREES", value_parser = number, allow_hyphen_values = true)]
     pub(crate) shear: Option<f64>,
 
-    /// Make each training image larger or smaller by up to this share [default: 0]
+    /// Make each training image larger or smaller by up to this share, 0 to 0.9 [default: 0]
     #[arg(long, value_name = "SHARE", value_parser = number, allow_hyphen_values = true)]
     pub(crate) scale: Option<f64>,
 
@@ -315,7 +315,7 @@ pub(crate) struct CompareArgs {
     pub(crate) only: Vec<String>,
 
     /// Try each row with seeds 1 to N; intervals are then those over seeds
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = whole::<u64>)]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = seeds)]
     pub(crate) seeds: u64,
 
     /// Learn from 6,000 examples, in a tenth of the epochs: minutes, and larger errors
@@ -360,7 +360,7 @@ pub(crate) struct EffectsArgs {
     pub(crate) only: Vec<String>,
 
     /// Train each network from seeds 1 to N; one seed shows nothing
-    #[arg(long, value_name = "N", default_value_t = 5, value_parser = whole::<u64>)]
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = seeds)]
     pub(crate) seeds: u64,
 
     /// A tenth of the examples, in smaller batches: as many steps, and other numbers
@@ -559,6 +559,14 @@ fn whole<T: TryFrom<u64>>(text: &str) -> Result<T, String> {
         Ok(n) => T::try_from(n).map_err(|_| too_large()),
         Err(error) if *error.kind() == IntErrorKind::PosOverflow => Err(too_large()),
         Err(_) => Err("it takes a whole number that is not negative".to_owned()),
+    }
+}
+
+/// All trials are listed before the first is made.
+fn seeds(text: &str) -> Result<u64, String> {
+    match whole(text)? {
+        n @ 1..=1000 => Ok(n),
+        _ => Err("it takes a whole number from 1 to 1000".to_owned()),
     }
 }
 

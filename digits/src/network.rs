@@ -160,17 +160,17 @@ impl Settings {
         if self.shift > 8 {
             return Err(format!("a shift of {} pixels is more than 8", self.shift));
         }
-        for (name, value, most, unit) in [
-            ("rotation", self.rotate, 180.0, " degrees"),
-            ("shear", self.shear, 60.0, " degrees"),
-            ("scale", self.scale, 0.9, ""),
-            ("elastic strength", self.elastic, 1000.0, ""),
-            ("penalty l1", self.l1, 1.0, ""),
-            ("penalty l2", self.l2, 1.0, ""),
-            ("max-norm", self.max_norm, 1e6, ""),
+        for (name, value, most) in [
+            ("rotate", self.rotate, 180.0),
+            ("shear", self.shear, 60.0),
+            ("scale", self.scale, 0.9),
+            ("elastic", self.elastic, 1000.0),
+            ("l1", self.l1, 1.0),
+            ("l2", self.l2, 1.0),
+            ("max-norm", self.max_norm, 1e6),
         ] {
             if !(0.0..=most).contains(&value) {
-                return Err(format!("a {name} of {value}{unit} is not in 0 to {most}"));
+                return Err(format!("{name} {value} is not in 0 to {most}"));
             }
         }
         Ok(())
@@ -384,9 +384,9 @@ mod tests {
             (Settings { lr: -1.0, ..ok() }, "learning rate of -1"),
             (Settings { lr: f64::NAN, ..ok() }, "learning rate of NaN"),
             (Settings { shift: 9, ..ok() }, "shift of 9"),
-            (Settings { rotate: 181.0, ..ok() }, "rotation of 181 degrees is not in 0 to 180"),
-            (Settings { scale: f64::NAN, ..ok() }, "scale of NaN"),
-            (Settings { l2: -1e-3, ..ok() }, "l2 of -0.001"),
+            (Settings { rotate: 181.0, ..ok() }, "rotate 181 is not in 0 to 180"),
+            (Settings { scale: f64::NAN, ..ok() }, "scale NaN"),
+            (Settings { l2: -1e-3, ..ok() }, "l2 -0.001"),
         ];
         for (settings, part) in rows {
             let error = settings.check().unwrap_err();

@@ -65,10 +65,17 @@ impl Record for Measured {
     }
 
     fn fault(&self) -> Option<String> {
-        let Measured { misread, test_examples, row, .. } = self;
-        let possible = misread <= test_examples && *test_examples > 0;
-        (!possible).then(|| format!("{misread} of {test_examples} misread in row {row}"))
+        let Measured { misread, test_examples, row, seconds, .. } = self;
+        if misread > test_examples || *test_examples == 0 {
+            return Some(format!("{misread} of {test_examples} misread in row {row}"));
+        }
+        (!possible_seconds(*seconds)).then(|| format!("{seconds} seconds in row {row}"))
     }
+}
+
+/// Whether something can have taken so long.
+pub(crate) fn possible_seconds(seconds: f64) -> bool {
+    (0.0..1e9).contains(&seconds)
 }
 
 /// All that has been measured, and the file that holds it.
@@ -108,10 +115,14 @@ impl<R: Record> Results<R> {
             }
             Ok(_) => {}
         }
-        let text = fs::read_to_string(file).map_err(|error| wrong(error.to_string()))?;
-        Results::parse(&text).map_err(|error| {
+        let other = |error: &dyn std::fmt::Display| {
             wrong(format!("does not hold results of this program ({error}); name another file"))
-        })
+        };
+        let text = match fs::read_to_string(file) {
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => return Err(other(&error)),
+            text => text.map_err(|error| wrong(error.to_string()))?,
+        };
+        Results::parse(&text).map_err(|error| other(&error))
     }
 
     /// Reads the text of a file.
@@ -335,10 +346,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("results.json");
         let more_than_all = serde_json::to_string(&[measured("800", 1, 10_001)]).unwrap();
+        let never = Measured { seconds: -1.0, ..measured("800", 1, 100) };
+        let never = serde_json::to_string(&[never]).unwrap();
         for (text, part) in [
             ("{}", "line 1"),
             ("[\n {\"row\": 3}]", "line 2"),
             (&more_than_all, "10001 of 10000 misread in row 800"),
+            (&never, "-1 seconds in row 800"),
         ] {
             fs::write(&file, text).unwrap();
             let error = Results::<Measured>::load(&file).unwrap_err().to_string();

@@ -9,7 +9,7 @@ use std::{
 };
 
 use plies_console::{
-    Console, Failure, Interrupt, check_writable, duration, plot::check_name, thousands,
+    Console, Failure, Interrupt, check_writable, duration, keep_apart, plot::check_name, thousands,
 };
 use plies_digits::{
     idx::Examples,
@@ -18,9 +18,10 @@ use plies_digits::{
     results::{Measured, Record, Results, Summary, table},
     trial::{Trial, TrialError},
 };
+use plies_nn::train::TrainError;
 use serde::Serialize;
 
-use super::{examples, trials::Trials};
+use super::trials::{self, Trials};
 use crate::cli::CompareArgs;
 
 /// With `--quick`: training examples, and the share of the epochs.
@@ -42,18 +43,14 @@ struct Report<'a> {
 pub(crate) fn run(args: &CompareArgs) -> Result<(), Failure> {
     let console = Console::new(&args.common)?;
     let rows = chosen(&args.only)?;
-    if args.seeds == 0 {
-        return Err(Failure::BadInput("--seeds 0 measures nothing; it starts at 1".to_owned()));
-    }
     if let Some(file) = &args.plot {
         check_name(file)?;
         check_writable(file)?;
         console.keep_apart("--plot", file)?;
+        keep_apart(&[("--results", &args.results), ("--plot", file)])?;
     }
-    console.keep_apart("--results", &args.results)?;
-    let mut results = Results::load(&args.results)?;
-    check_writable(&args.results)?;
-    let (mut train, test, data) = examples(&args.data)?;
+    let mut results = trials::known(&console, &args.results)?;
+    let ([mut train, test], data) = trials::identified(&args.data)?;
     let effort = if args.quick { QUICK.1 } else { 1.0 };
     if args.quick {
         train.truncate(QUICK.0);
@@ -92,7 +89,7 @@ pub(crate) fn run(args: &CompareArgs) -> Result<(), Failure> {
     let interrupt = Interrupt::handle();
     let stop = interrupt.stop();
     let progress = Trials::new(&console, "compare", whole);
-    let mut is_stopped = false;
+    let (mut is_stopped, mut ended) = (false, Ok(()));
     for (row, trial) in &todo {
         let seed = if row.random { format!(" seed {}", trial.seed) } else { String::new() };
         progress.begin(&format!("{}{seed}", row.name), guess(row));
@@ -118,27 +115,46 @@ pub(crate) fn run(args: &CompareArgs) -> Result<(), Failure> {
                     duration(measured.seconds),
                     if row.random { format!("  seed {}", trial.seed) } else { String::new() }
                 ));
-                results.add(measured, &args.results)?;
-                kept.remove();
+                match results.add(measured, &args.results) {
+                    Ok(()) => kept.remove(),
+                    Err(error) => ended = Err(error.into()),
+                }
             }
             Err(TrialError::Stopped) => is_stopped = true,
-            Err(error) => return Err(Failure::BadInput(format!("row {}: {error}", row.name))),
+            Err(error) => {
+                let mut reason = format!("row {}: {error}", row.name);
+                if let TrialError::Train(TrainError::Checkpoint(_)) = error {
+                    let folder = kept.folder.display();
+                    reason += &format!("; without the folder {folder} it begins anew");
+                }
+                ended = Err(Failure::BadInput(reason));
+            }
         }
         progress.end();
-        if is_stopped {
+        if is_stopped || ended.is_err() {
             break;
         }
     }
     drop(progress);
 
-    let summaries = summaries(&rows, &trials, &results);
+    let mut summaries = summaries(&rows, &trials, &results);
+    if args.data.data.is_some() {
+        // What was published is of MNIST.
+        summaries.iter_mut().for_each(|summary| summary.published = None);
+    }
     if !summaries.is_empty() {
         console.result(table(&summaries).trim_end())?;
+        if args.quick {
+            console.say(&format!(
+                "\nafter a tenth of the epochs, on {} examples; what was published is of 60,000",
+                thousands(train.len())
+            ))?;
+        }
     }
     if let Some(file) = &args.plot
         && !summaries.is_empty()
     {
-        draw(file, &summaries)?;
+        draw(file, &data, &summaries)?;
         console.say(&format!("\ndrawn in {}", file.display()))?;
     }
     console.json(&Report {
@@ -151,6 +167,7 @@ pub(crate) fn run(args: &CompareArgs) -> Result<(), Failure> {
         threads: plies_tensor::threads(),
         rows: &summaries,
     })?;
+    ended?;
     let file = args.results.display();
     match (is_stopped, summaries.is_empty()) {
         (false, _) => Ok(()),
@@ -278,7 +295,7 @@ fn summaries(
     rows.iter().filter_map(of).collect()
 }
 
-fn draw(file: &Path, summaries: &[Summary]) -> Result<(), Failure> {
+fn draw(file: &Path, data: &str, summaries: &[Summary]) -> Result<(), Failure> {
     let bars: Vec<Bar> = summaries
         .iter()
         .map(|s| Bar {
@@ -288,6 +305,29 @@ fn draw(file: &Path, summaries: &[Summary]) -> Result<(), Failure> {
             published: s.published,
         })
         .collect();
-    let title = "MNIST test error: measured, with its 95 % interval, and published (ticks)";
-    Ok(plot::ladder(file, title, &bars)?)
+    let title =
+        format!("{data} test error: measured, with its 95 % interval, and published (ticks)");
+    Ok(plot::ladder(file, &title, &bars)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_trial_goes_on_from_what_is_kept_of_it_and_from_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let results = folder.path().join("results.json");
+        let none = Examples { pixels: Vec::new(), labels: Vec::new() };
+        let trial = |data: &str| unmeasured(&LADDER[1], 1, data, [&none, &none], 1.0);
+        let kept = Kept::of(&trial("one"), &results);
+        let network = kept.folder.join("network");
+        fs::write(&network, "").unwrap();
+        assert_eq!(Kept::of(&trial("one"), &results).folder, kept.folder);
+        assert!(network.exists());
+        assert_eq!(Kept::of(&trial("other"), &results).folder, kept.folder);
+        assert!(!network.exists());
+        kept.remove();
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
 }

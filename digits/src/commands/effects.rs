@@ -3,16 +3,15 @@
 use std::{cell::OnceCell, fs, path::Path, time::Instant};
 
 use plies_console::{
-    Console, Failure, Interrupt, MAX_COLUMNS, check_writable, duration, plot, thousands,
+    Console, Failure, Interrupt, MAX_COLUMNS, check_writable, duration, keep_apart, plot, thousands,
 };
 use plies_digits::{
     effects::{EFFECTS, Effect, Finding, Found, Lab, Mean, Observed, Verdict},
-    results::Results,
     trial::TrialError,
 };
 use serde::Serialize;
 
-use super::{examples, trials::Trials};
+use super::trials::{self, Trials};
 use crate::cli::EffectsArgs;
 
 /// The share of the examples that `--quick` takes.
@@ -54,17 +53,18 @@ struct Line {
 pub(crate) fn run(args: &EffectsArgs) -> Result<(), Failure> {
     let console = Console::new(&args.common)?;
     let chosen = chosen(&args.only)?;
-    if args.seeds == 0 {
-        return Err(Failure::BadInput("--seeds 0 measures nothing; it starts at 1".to_owned()));
-    }
     if let Some(folder) = &args.plots {
         fs::create_dir_all(folder).map_err(|error| Failure::at(folder, error))?;
         check_writable(&folder.join("dropout.svg"))?;
+        for effect in &chosen {
+            for ending in ["svg", "png"] {
+                let figure = folder.join(format!("{}.{ending}", effect.name));
+                keep_apart(&[("--results", &args.results), ("--plots", &figure)])?;
+            }
+        }
     }
-    console.keep_apart("--results", &args.results)?;
-    let mut results = Results::load(&args.results)?;
-    check_writable(&args.results)?;
-    let (train, test, data) = examples(&args.data)?;
+    let mut results = trials::known(&console, &args.results)?;
+    let ([train, test], data) = trials::identified(&args.data)?;
     if train.len() < 2 {
         return Err(Failure::BadInput(format!(
             "{data}: one example cannot be learnt and held out"

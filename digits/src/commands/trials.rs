@@ -1,8 +1,40 @@
-//! How far many trials together are.
+//! What commands that make many trials have in common: the file of results, the data, how far they are.
 
-use std::cell::Cell;
+use std::{cell::Cell, path::Path};
 
-use plies_console::{Console, Progress};
+use plies_console::{Console, Failure, Progress, check_writable};
+use plies_digits::{
+    idx::Examples,
+    results::{Record, Results},
+};
+
+use super::examples;
+use crate::cli::DataArgs;
+
+/// What is known already, from a file that can be written.
+pub(super) fn known<R: Record>(console: &Console, file: &Path) -> Result<Results<R>, Failure> {
+    if file == Path::new("-") {
+        let advice = "--results -: results are kept in a file; --json - writes to standard output";
+        return Err(Failure::BadInput(advice.to_owned()));
+    }
+    console.keep_apart("--results", file)?;
+    let results = Results::load(file)?;
+    check_writable(file)?;
+    Ok(results)
+}
+
+/// The examples, and a name that other examples don't have: "MNIST", or a folder and a checksum of what is in it.
+pub(super) fn identified(data: &DataArgs) -> Result<([Examples; 2], String), Failure> {
+    let (train, test, mut name) = examples(data)?;
+    if data.data.is_some() {
+        let mut checksum = crc32fast::Hasher::new();
+        for bytes in [&train.pixels, &train.labels, &test.pixels, &test.labels] {
+            checksum.update(bytes);
+        }
+        name = format!("{name} ({:08x})", checksum.finalize());
+    }
+    Ok(([train, test], name))
+}
 
 /// A bar for trials of which each is as long as a table says; the bar finds out how long that is here.
 pub(super) struct Trials<'a> {

@@ -121,7 +121,10 @@ fn judge(found: &Found) -> Finding {
     for (i, function) in FUNCTIONS.iter().enumerate() {
         let best = found.least(RATES.len() * i..RATES.len() * (i + 1), HELD_OUT);
         let name = EFFECT.settings[best].0;
-        measured.push((format!("{name}: epochs to {goal} %"), found.mean(best, TEST)));
+        let never = found.each(best, TEST).iter().any(|&epochs| epochs > EPOCHS as f64);
+        let never =
+            if never { format!(", {} for not in {EPOCHS}", EPOCHS + 1) } else { String::new() };
+        measured.push((format!("{name}: epochs to {goal} %{never}"), found.mean(best, TEST)));
         measured.push((format!("{function}: ns an output"), found.mean(best, COST)));
         measured.push((format!("{function}: % exactly 0"), found.mean(best, ZEROS)));
         let points = (0..EPOCHS).map(|e| found.mean(best, ERRORS + e).point((e + 1) as f64));

@@ -26,7 +26,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::lab::{Lab, Scale};
 use crate::{
-    results::{Record, Results},
+    results::{Record, Results, possible_seconds},
     trial::TrialError,
 };
 
@@ -100,7 +100,10 @@ impl Record for Observed {
     }
 
     fn fault(&self) -> Option<String> {
-        let unfit = self.numbers.iter().find(|number| !number.is_finite())?;
+        if !possible_seconds(self.seconds) {
+            return Some(format!("{} seconds of {}, {}", self.seconds, self.effect, self.setting));
+        }
+        let unfit = self.numbers.iter().find(|number| number.is_nan() || number.abs() > 1e12)?;
         Some(format!("a number {unfit} of {}, {}", self.effect, self.setting))
     }
 }
