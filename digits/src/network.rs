@@ -12,7 +12,10 @@ use plies_tensor::{Rng, Tensor};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use thiserror::Error;
 
-use crate::idx::{N_CLASSES, PIXELS};
+use crate::{
+    idx::{N_CLASSES, PIXELS},
+    speller,
+};
 
 /// The largest layer that is built.
 pub const MAX_WIDTH: usize = 16_384;
@@ -348,6 +351,9 @@ pub(crate) enum FromCheckpoint {
 
 /// Says what a file without our settings holds instead.
 fn other_model(checkpoint: &Checkpoint) -> String {
+    if checkpoint.get(speller::SETTINGS).is_some() {
+        return "is a network that spells, for caption and add".to_owned();
+    }
     let names: Vec<&str> = checkpoint.tensors().keys().map(String::as_str).take(3).collect();
     match names[..] {
         [] => "holds no tensor; it is not a network of plies-digits".to_owned(),

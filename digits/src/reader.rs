@@ -32,7 +32,7 @@ const SHOWN: usize = 8;
 /// How many images that are near by means are looked at pixel by pixel.
 const CANDIDATES: usize = 400;
 
-/// A network, and the images that it has learnt from.
+/// A network, and labelled images to find the nearest of.
 pub struct Reader {
     network: Network,
     train: Examples,
@@ -69,7 +69,7 @@ pub struct Near {
 }
 
 impl Reader {
-    /// For a network and the images it has learnt from.
+    /// For a network and labelled images, such as it has learnt from.
     pub fn new(network: Network, train: Examples) -> Reader {
         let images = dataset::inputs((0..train.len()).map(|i| train.image(i)));
         Reader { coarse: References::new(coarse(&images)), network, train }
@@ -80,7 +80,7 @@ impl Reader {
         &self.network
     }
 
-    /// The training images.
+    /// The labelled images.
     pub fn train(&self) -> &Examples {
         &self.train
     }

@@ -66,7 +66,7 @@ const LEFT: usize = 7;
 /// Images that are spelt together.
 const TOGETHER: usize = 500;
 /// The key of a checkpoint's metadata under which the settings stand, as JSON.
-const SETTINGS: &str = "digits.speller";
+pub(crate) const SETTINGS: &str = "digits.speller";
 
 /// What is to be spelt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
