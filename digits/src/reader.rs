@@ -5,7 +5,7 @@
 //! for that digit or against it (Simonyan, Vedaldi, Zisserman: Deep inside convolutional networks, 2014).
 //!
 //! To be quick, the nearest images are looked for in two steps: by means over 4 x 4 pixels, 49 numbers instead
-//! of 784, among all; by all pixels among the [`CANDIDATES`] nearest of these, where 98 of 100 of those that are
+//! of 784, among all; by all pixels among the 400 nearest of these, where 98 of 100 of those that are
 //! shown are found, and the nearest of all nearly always.
 
 use std::fmt::Write as _;
