@@ -84,12 +84,13 @@ fn test(workspace: &Workspace) -> Outcome {
     cargo_with(&test).environment(&[("PLIES_GPU", &gpu())]).run(workspace.root())?;
     for isa in lower_instruction_sets() {
         println!("PLIES_ISA={isa}");
-        // What computes no numbers with it has nothing to add, the programs' commands last of all; `backend`
-        // computes with loops of its own. Packages that are left out change others' features: all would be compiled
-        // again.
+        // What computes no numbers with it has nothing to add, the programs' commands and experiments last of all;
+        // `backend` computes with loops of its own. Packages that are left out change others' features: all would
+        // be compiled again.
         let computing =
             ["--exclude", "xtask", "--exclude", "plies-gpu", "--lib", "--tests", "--quiet", "--"];
-        let others = ["--skip", "backend::", "--skip", "gpu::", "--skip", "commands::"];
+        let others = ["backend::", "gpu::", "commands::", "recipes::", "effects::"];
+        let others: Vec<&str> = others.iter().flat_map(|module| ["--skip", module]).collect();
         cargo_with(&[&test[..], &computing, &others].concat())
             .environment(&[("PLIES_ISA", isa)])
             .run(workspace.root())?;
