@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt::Write as _, fs, io, path::Path};
 
 use plies_console::duration;
 use plies_nn::metrics::{student_interval, wilson_interval};
-use plies_tensor::replace_file;
+use plies_tensor::{lock_file, replace_file};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use thiserror::Error;
 
@@ -152,38 +152,25 @@ impl<R: Record> Results<R> {
             file: file.display().to_string(),
             reason: format!("cannot be written ({error})"),
         };
-        // One program at a time; the lock goes with its file's handle, however this ends.
-        let lock = lock_beside(file).map_err(wrong)?;
+        let _lock = lock_file(file).map_err(wrong)?;
         for known in Results::load(file)?.all {
-            match self.all.iter_mut().find(|older| older.is_trial(&known)) {
-                Some(older) => *older = known,
-                None => self.all.push(known),
-            }
+            self.put(known);
         }
-        match self.all.iter_mut().find(|older| older.is_trial(&measured)) {
-            Some(older) => *older = measured,
-            None => self.all.push(measured),
-        }
+        self.put(measured);
         // A line for each, so that two versions of the file can be compared.
         let lines = self.all.iter().map(|m| Ok(format!(" {}", serde_json::to_string(m)?)));
         let lines = lines.collect::<Result<Vec<_>, serde_json::Error>>();
         let lines = lines.map_err(|error| wrong(error.into()))?;
         let text = format!("[\n{}\n]\n", lines.join(",\n"));
-        replace_file(file, |new| io::Write::write_all(new, text.as_bytes())).map_err(wrong)?;
-        drop(lock);
-        Ok(())
+        replace_file(file, |new| io::Write::write_all(new, text.as_bytes())).map_err(wrong)
     }
-}
 
-/// Waits until no other program changes this file. What is locked is the folder's entry for a file that is never
-/// replaced: one of the same name and a dot before it.
-fn lock_beside(file: &Path) -> io::Result<fs::File> {
-    let mut name = std::ffi::OsString::from(".");
-    name.push(file.file_name().unwrap_or_default());
-    name.push(".lock");
-    let lock = fs::File::create(file.with_file_name(name))?;
-    lock.lock()?;
-    Ok(lock)
+    fn put(&mut self, record: R) {
+        match self.all.iter_mut().find(|older| older.is_trial(&record)) {
+            Some(older) => *older = record,
+            None => self.all.push(record),
+        }
+    }
 }
 
 /// What is known of a row: the mean over its seeds.

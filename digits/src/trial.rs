@@ -186,7 +186,13 @@ impl Trial<'_> {
         let mut divergence = Divergence;
         let mut callbacks: Vec<&mut dyn Callback> = vec![&mut divergence, &mut watch];
         callbacks.extend(kept.as_mut().map(|kept| kept as &mut dyn Callback));
-        let report = train::fit(model, optimizer, loss, &loader, &settings, &mut callbacks)?;
+        let ended = train::fit(model, optimizer, loss, &loader, &settings, &mut callbacks);
+        let report = ended.map_err(|error| match error {
+            TrainError::Checkpoint(error) if !matches!(error, CheckpointError::Io { .. }) => {
+                TrialError::Kept(error)
+            }
+            error => error.into(),
+        })?;
         if report.stopped { Err(TrialError::Stopped) } else { Ok(()) }
     }
 

@@ -14,7 +14,6 @@
 //! One that is anything else than it should be is left aside, with a notice.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -89,8 +88,7 @@ impl Tuning {
     fn add(&self, class: Class, plan: Plan) -> std::io::Result<()> {
         self.state().plans.insert(class, plan);
         self.path.parent().map_or(Ok(()), std::fs::create_dir_all)?;
-        let turn = File::create(self.path.with_extension("lock"))?;
-        turn.lock()?;
+        let _lock = plies_tensor::lock_file(&self.path)?;
         self.load();
         let text = print(&self.state().plans, &self.title);
         plies_tensor::replace_file(&self.path, |file| file.write_all(text.as_bytes()))

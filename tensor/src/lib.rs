@@ -33,7 +33,7 @@ pub use dtype::{DType, Element};
 pub use error::{Error, Result};
 pub use expr::{Binary, Expr, Formula, Graph, IntoExpr, Node, Roots, Unary};
 pub use fetch::Fetch;
-pub use io::replace_file;
+pub use io::{lock_file, replace_file};
 pub use layout::Layout;
 pub use ops::elementwise::Elementwise;
 pub use ops::recur::Steps;

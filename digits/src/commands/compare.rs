@@ -18,7 +18,6 @@ use plies_digits::{
     results::{Measured, Record, Results, Summary, table},
     trial::{Trial, TrialError},
 };
-use plies_nn::train::TrainError;
 use serde::Serialize;
 
 use super::trials::{self, Trials};
@@ -122,12 +121,7 @@ pub(crate) fn run(args: &CompareArgs) -> Result<(), Failure> {
             }
             Err(TrialError::Stopped) => is_stopped = true,
             Err(error) => {
-                let mut reason = format!("row {}: {error}", row.name);
-                if let TrialError::Train(TrainError::Checkpoint(_)) = error {
-                    let folder = kept.folder.display();
-                    reason += &format!("; without the folder {folder} it begins anew");
-                }
-                ended = Err(Failure::BadInput(reason));
+                ended = Err(Failure::BadInput(format!("row {}: {error}", row.name)));
             }
         }
         progress.end();

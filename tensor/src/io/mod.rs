@@ -15,7 +15,7 @@ use std::path::Path;
 
 use crate::Error;
 
-pub use replace::replace_file;
+pub use replace::{lock_file, replace_file};
 
 /// Why a stream could not be read, before it is known by which name the caller knows the stream.
 enum Fault {

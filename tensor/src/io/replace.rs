@@ -3,6 +3,7 @@
 //! A new file beside the old one is written, waited for until the disk has it, and renamed. Whoever
 //! looks in between, or after the power failed, finds all of the old file or all of the new one.
 
+use std::ffi::OsString;
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
@@ -37,6 +38,35 @@ pub fn replace_file(
     write: impl FnOnce(&mut File) -> io::Result<()>,
 ) -> io::Result<()> {
     replace(path, |error| error, write)
+}
+
+/// Waits until no other program, and no other thread of this one, holds the lock of `path`, for who reads a file,
+/// adds to it and [replaces](replace_file) it. The lock ends with what is returned.
+///
+/// What is locked is a file beside it that is never replaced, the same for all links to it: `.NAME.lock`.
+///
+/// # Example
+/// ```
+/// # let folder = tempfile::tempdir().unwrap();
+/// # let path = folder.path().join("count.txt");
+/// use plies_tensor::{lock_file, replace_file};
+/// use std::io::Write;
+/// let lock = lock_file(&path).unwrap();
+/// let count: u64 = std::fs::read_to_string(&path).map_or(0, |text| text.parse().unwrap());
+/// replace_file(&path, |file| write!(file, "{}", count + 1)).unwrap();
+/// drop(lock);
+/// ```
+///
+/// # Errors
+/// What the operating system says, or a `path` that is a folder, a device or a pipe.
+pub fn lock_file(path: &Path) -> io::Result<File> {
+    let (target, _) = resolve(path)?;
+    let mut name = OsString::from(".");
+    name.push(target.file_name().unwrap_or_default());
+    name.push(".lock");
+    let lock = File::create(target.with_file_name(name))?;
+    lock.lock()?;
+    Ok(lock)
 }
 
 /// [`replace_file`] for any error: `failed` makes one of what the operating system says.
