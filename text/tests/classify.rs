@@ -116,7 +116,7 @@ fn mistakes_are_one_line_and_change_nothing() {
     fs::write(folder.join("one.tsv"), "a\tx\na\ty\n").unwrap();
     fs::write(folder.join("wide.csv"), "1,2,3\n").unwrap();
     fs::write(folder.join("broken.tsv"), b"a\tx\nb\t\xff\n").unwrap();
-    let rows: [(&[&str], &str); 15] = [
+    let rows: [(&[&str], &str); 19] = [
         (
             &["predict", "--line", "x"],
             "error: classifier.safetensors: no such file; train a classifier",
@@ -128,7 +128,15 @@ fn mistakes_are_one_line_and_change_nothing() {
             "error: wide.csv:1: no column is called \"x\"",
         ),
         (&["supervised", "broken.tsv"], "error: broken.tsv:2: byte 3 of the line (0xff)"),
-        (&["supervised", "--cost", "-3"], "error: "),
+        // What is asked for is looked at before a file is.
+        (&["supervised", "away", "--cost", "0"], "error: cost: 0; it takes a number above 0"),
+        (&["supervised", "away", "--words", "9"], "error: word n-grams: 9; at most 8"),
+        (&["curve", "away", "--cost", "0"], "error: cost: 0; it takes a number above 0"),
+        (
+            &["curve", "away", "--methods", "gru", "--max-words", "0"],
+            "error: words of a text: 0; at least one",
+        ),
+        (&["curve", "away", "--sizes", "9"], "error: invalid value '9' for '--sizes <LIST>'"),
         (&["supervised", "-o", "no/where"], "error: no/where: cannot be written"),
         (&["test", "one.tsv", "--model", "one.tsv"], "error: one.tsv: "),
         (&["rnn", "one.tsv"], "error: one.tsv: all 2 documents have the label \"a\""),

@@ -82,13 +82,17 @@ fn mistakes_are_one_line_and_status_2() {
     let at = folder.path();
     fs::write(at.join("short.txt"), "a").unwrap();
     fs::write(at.join("pairs.tsv"), "a\tb\nno tab\n").unwrap();
-    let rows: [(&[&str], &str); 12] = [
+    let rows: [(&[&str], &str); 15] = [
         (&["lm", "away.txt"], "away.txt: No such file"),
         (&["lm", "short.txt"], "short.txt: has 1 tokens, which is too little to learn from"),
         (&["lm", "--hidden", "0"], "hidden: is 0; it may be 1 to 65536"),
         (&["lm", "--resume"], "--checkpoints"),
         (&["lm", "--held-out", "0.5"], "held out: is 0.5; it may be 0 to 0.4, and is taken twice"),
         (&["seq2seq", "--resume"], "--checkpoints"),
+        // What is asked for is looked at before a file is.
+        (&["lm", "away.txt", "--vocabulary", "1"], "vocabulary: is 1; it may be 2 or more"),
+        (&["lm", "away.txt", "--merges", "away"], "--merges: is for --unit bpe"),
+        (&["seq2seq", "away.tsv", "--vocabulary", "1"], "vocabulary: is 1; it may be 2 or more"),
         (&["generate", "-m", "away"], "away: no such file; learn a model first: plies-text lm"),
         (&["generate", "-m", "short.txt"], "short.txt: "),
         (&["generate", "--top-p", "2"], "top-p: is 2"),

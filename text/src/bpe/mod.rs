@@ -118,6 +118,18 @@ impl Bpe {
         }
     }
 
+    /// Whether there can be so many tokens.
+    ///
+    /// # Errors
+    /// A vocabulary below 256 or above 2¹⁹.
+    pub fn check(vocabulary: usize) -> Result<()> {
+        if !(256..=MOST).contains(&vocabulary) {
+            let reason = format!("is {vocabulary}; it may be 256 (the bytes) to {MOST}");
+            return Err(Error::setting("vocabulary", reason));
+        }
+        Ok(())
+    }
+
     /// Learns merges from a text until there are `vocabulary` tokens, or no pair occurs `min_count` times.
     ///
     /// Memory holds the different pieces, and some twenty bytes for each of their bytes. The text is cut into
@@ -126,10 +138,7 @@ impl Bpe {
     /// # Errors
     /// A vocabulary below 256 or above 2¹⁹, and what is wrong with the text.
     pub fn train(source: &Source, vocabulary: usize, min_count: u64) -> Result<Bpe> {
-        if !(256..=MOST).contains(&vocabulary) {
-            let reason = format!("is {vocabulary}; it may be 256 (the bytes) to {MOST}");
-            return Err(Error::setting("vocabulary", reason));
-        }
+        Self::check(vocabulary)?;
         let mut counter = Counter::new();
         let (mut chunks, mut chunk) = (source.chunks()?, Chunk::default());
         while chunks.next(&mut chunk)? {

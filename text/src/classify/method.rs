@@ -92,7 +92,11 @@ impl Settings {
         }
     }
 
-    pub(super) fn check(&self) -> Result<()> {
+    /// Whether its numbers make sense.
+    ///
+    /// # Errors
+    /// The first that does not.
+    pub fn check(&self) -> Result<()> {
         let positive = |name, x: f32| {
             let is_good = x.is_finite() && x > 0.0;
             let reason = || format!("{x}; it takes a number above 0");

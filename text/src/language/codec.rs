@@ -71,9 +71,7 @@ impl Codec {
         if unit == Unit::Bpe {
             return Ok(Bpe::train(source, most, min_count)?.into());
         }
-        if most < 2 {
-            return Err(Error::setting("vocabulary", format!("is {most}; it may be 2 or more")));
-        }
+        Self::check(unit, most)?;
         let mut counter = Counter::new();
         let (mut chunks, mut chunk) = (source.chunks()?, Chunk::default());
         while chunks.next(&mut chunk)? {
@@ -81,6 +79,20 @@ impl Codec {
         }
         let vocabulary = counter.vocabulary(min_count);
         Ok(Self::listed(unit, vocabulary.words().take(most - 1).map(Box::from).collect()))
+    }
+
+    /// Whether there can be so many tokens.
+    ///
+    /// # Errors
+    /// Fewer than two, and what [`Bpe::check`] says.
+    pub fn check(unit: Unit, most: usize) -> Result<()> {
+        match unit {
+            Unit::Bpe => Bpe::check(most),
+            _ if most < 2 => {
+                Err(Error::setting("vocabulary", format!("is {most}; it may be 2 or more")))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn listed(unit: Unit, tokens: Vec<Box<str>>) -> Codec {

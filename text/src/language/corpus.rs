@@ -97,10 +97,7 @@ impl Corpus {
         held_out: f64,
         codec: impl FnOnce(&Source) -> Result<Codec>,
     ) -> Result<Corpus> {
-        if !(0.0..=0.4).contains(&held_out) {
-            let reason = format!("is {held_out}; it may be 0 to 0.4, and is taken twice");
-            return Err(Error::setting("held out", reason));
-        }
+        Self::check(held_out)?;
         let mut text = String::new();
         let (mut chunks, mut chunk) = (source.chunks()?, Chunk::default());
         while chunks.next(&mut chunk)? {
@@ -120,6 +117,20 @@ impl Corpus {
             return Err(Error::format(source.name(), reason));
         }
         Ok(Corpus { name: source.name().to_owned(), codec, train, validation, test })
+    }
+
+    /// Whether so much of a text can be held out.
+    ///
+    /// # Errors
+    /// A share that is not in 0 to 0.4.
+    pub fn check(held_out: f64) -> Result<()> {
+        match (0.0..=0.4).contains(&held_out) {
+            true => Ok(()),
+            false => {
+                let reason = format!("is {held_out}; it may be 0 to 0.4, and is taken twice");
+                Err(Error::setting("held out", reason))
+            }
+        }
     }
 
     /// Where the text comes from.

@@ -78,6 +78,7 @@ impl Settings {
         if !(self.lr > 0.0 && self.lr.is_finite()) {
             return Err(Error::setting("lr", format!("is {}; it may be more than 0", self.lr)));
         }
+        self.units.into_iter().try_for_each(|unit| Codec::check(unit, self.vocabulary))?;
         if self.resume && self.checkpoints.is_none() {
             return Err(Error::setting("resume", "needs the folder of checkpoints"));
         }

@@ -73,6 +73,7 @@ impl BpeArgs {
             console.keep_apart("--vocab", vocab)?;
             check_writable(vocab)?;
         }
+        Bpe::check(self.vocabulary)?;
         let source = open(self.text.as_deref(), embedded::novel)?.lossy(self.lossy);
         let began = Instant::now();
         let bpe = Bpe::train(&source, self.vocabulary, self.min_count)?;

@@ -6,14 +6,14 @@ use std::{
     sync::atomic::Ordering,
 };
 
-use clap::Args;
+use clap::{Args, builder::RangedU64ValueParser};
 use plies_console::{
     CommonArgs, Console, Failure, Interrupt, Progress, check_writable, plot, thousands,
 };
 use plies_text::{
     classify::{
         Bags, Contestant, CurvePoint, Estimate, Method, curve,
-        neural::{Encoder, NeuralSettings, Sequences},
+        neural::{Encoder, NeuralSettings, Reading, Sequences},
         sizes,
     },
     labelled::Labelled,
@@ -56,7 +56,7 @@ pub(crate) struct Curve {
     methods: Vec<Name>,
 
     /// Numbers of documents, such as 100,1000,10000 [default: 100, 300, 1,000 … and all]
-    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = RangedU64ValueParser::<usize>::new().range(10..))]
     sizes: Vec<usize>,
 
     /// So many times with other documents
@@ -145,8 +145,15 @@ impl Curve {
             NeuralSettings { epochs: self.method.epochs, lr, ..settings }
         };
         for name in &self.methods {
-            if let Name::Neural(encoder) = name {
-                settings(*encoder).check()?;
+            match name {
+                Name::Linear(method) => {
+                    self.method.settings(*method).check()?;
+                    self.method.ngrams().check()?;
+                }
+                Name::Neural(encoder) => {
+                    settings(*encoder).check()?;
+                    self.reading().check()?;
+                }
             }
         }
         let interrupt = Interrupt::handle();
@@ -169,9 +176,9 @@ impl Curve {
             return Err(Failure::BadInput(format!("{file}: too few documents for a curve")));
         }
         let sizes = if self.sizes.is_empty() { sizes(n_train) } else { self.sizes.clone() };
-        if let Some(size) = sizes.iter().find(|&&size| size < 10 || size > n_train) {
+        if let Some(size) = sizes.iter().find(|&&size| size > n_train) {
             return Err(Failure::BadInput(format!(
-                "--sizes: {size}; there are {n_train} documents to learn from, and it takes 10 or more"
+                "--sizes: {size}; there are {n_train} documents to learn from"
             )));
         }
         console.say(&format!(
@@ -226,10 +233,14 @@ impl Curve {
         Ok(())
     }
 
+    fn reading(&self) -> Reading {
+        self.network.reading(self.method.tokens, self.method.case)
+    }
+
     /// The documents, split in the same way for all.
     fn read(&self) -> Result<Documents, Failure> {
         let ngrams = self.method.ngrams();
-        let reading = self.network.reading(self.method.tokens, self.method.case);
+        let reading = self.reading();
         let seed = self.method.seed;
         let open = |file: Option<&Path>| self.documents.open(file);
         fn parts<T>(

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 use plies_console::{CommonArgs, Console, Failure, called_as, check_writable, thousands};
 use plies_text::{
+    Result as TextResult,
     bpe::Bpe,
     corpus::Source,
     embedded,
@@ -201,8 +202,10 @@ impl Lm {
         check_writable(&self.out)?;
         let settings = self.settings();
         settings.check()?;
+        Corpus::check(self.held_out)?;
+        let codec = self.codec()?;
         let source = open(self.text.as_deref(), embedded::novel)?.lossy(self.lossy);
-        let corpus = self.corpus(&source)?;
+        let corpus = Corpus::read(&source, self.held_out, codec)?;
         let baseline = self.baseline(&corpus);
         let show = show(&console, &self.out);
         let (trained, interrupted) = learn(&show, &corpus, &settings)?;
@@ -286,23 +289,24 @@ impl Lm {
         })
     }
 
-    fn corpus(&self, source: &Source) -> Result<Corpus, Failure> {
+    /// What makes tokens of the text, whose options are right.
+    fn codec(&self) -> Result<Box<dyn FnOnce(&Source) -> TextResult<Codec>>, Failure> {
         if let Some(file) = &self.merges {
             if self.unit != UnitName::Bpe {
                 return Err(Failure::BadInput("--merges: is for --unit bpe".to_owned()));
             }
             let bpe = Bpe::load(file)?;
-            return Ok(Corpus::read(source, self.held_out, |_| Ok(bpe.into()))?);
+            return Ok(Box::new(|_| Ok(bpe.into())));
         }
         let (most, min_count) = match self.unit {
             UnitName::Characters => (10_000, 1),
             UnitName::Words => (10_000, 3),
             UnitName::Bpe => (2_000, 1),
         };
-        let most = self.vocabulary.unwrap_or(most);
+        let (unit, most) = (Unit::from(self.unit), self.vocabulary.unwrap_or(most));
         let min_count = self.min_count.unwrap_or(min_count);
-        let codec = |text: &Source| Codec::learn(text, self.unit.into(), most, min_count);
-        Ok(Corpus::read(source, self.held_out, codec)?)
+        Codec::check(unit, most)?;
+        Ok(Box::new(move |text| Codec::learn(text, unit, most, min_count)))
     }
 
     fn settings(&self) -> Settings {

@@ -46,7 +46,7 @@ pub(crate) struct Rnn {
 
     /// Where the model is saved
     #[arg(long, short, value_name = "FILE", default_value = DEFAULT_CLASSIFIER)]
-    output: PathBuf,
+    out: PathBuf,
 
     /// What reads the words
     #[arg(long, short, value_name = "KIND", default_value = "gru")]
@@ -116,8 +116,8 @@ struct EpochReport {
 impl Rnn {
     pub(crate) fn run(&self) -> Result<(), Failure> {
         let console = Console::new(&self.common)?;
-        check_writable(&self.output)?;
-        console.keep_apart("--output", &self.output)?;
+        check_writable(&self.out)?;
+        console.keep_apart("--out", &self.out)?;
         let settings = NeuralSettings {
             min_count: self.min_count,
             epochs: self.epochs,
@@ -156,7 +156,7 @@ impl Rnn {
                 _ => String::new(),
             }
         ));
-        let show = Show { console: &console, name: "rnn", unit: "documents", out: &self.output };
+        let show = Show { console: &console, name: "rnn", unit: "documents", out: &self.out };
         let mut epochs = Vec::new();
         let train = |report: &mut plies_text::training::Report<'_>| {
             NeuralClassifier::train_with(&documents, &settings, &mut |now| {
@@ -169,7 +169,7 @@ impl Rnn {
             false => format!("{:.4}, {:.1} % right", means.loss, 100.0 * means.accuracy),
         };
         let (trained, was_interrupted) =
-            show.learn(held_out, train, |model| model.save(&self.output))?;
+            show.learn(held_out, train, |model| model.save(&self.out))?;
         let (model, train_seconds) = (&trained.model, trained.elapsed.as_secs_f64());
         let verdict = test.map(|test| model.test(&test).map(|e| Verdict::new(model.labels(), &e)));
         let verdict = verdict.transpose()?;
@@ -184,7 +184,7 @@ impl Rnn {
             thousands(documents.len()),
             train_seconds,
             thousands(trained.rate() as usize),
-            self.output.display()
+            self.out.display()
         ))?;
         console.progress(&format!(
             "try: {} predict --explain --line \"What a film!\"",
@@ -199,7 +199,7 @@ impl Rnn {
             labels: documents.labels().len(),
             words: model.vocabulary().len(),
             parameters: model.parameter_count(),
-            model: self.output.display().to_string(),
+            model: self.out.display().to_string(),
             read_seconds,
             train_seconds,
             epochs,

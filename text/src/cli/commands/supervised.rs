@@ -45,7 +45,7 @@ pub(crate) struct Supervised {
 
     /// Where the model is saved
     #[arg(long, short, value_name = "FILE", default_value = DEFAULT_CLASSIFIER)]
-    output: PathBuf,
+    out: PathBuf,
 
     #[command(flatten)]
     documents: DocumentArgs,
@@ -78,11 +78,14 @@ struct Report<'a> {
 impl Supervised {
     pub(crate) fn run(&self) -> Result<(), Failure> {
         let console = Console::new(&self.common)?;
-        check_writable(&self.output)?;
-        console.keep_apart("--output", &self.output)?;
+        check_writable(&self.out)?;
+        console.keep_apart("--out", &self.out)?;
         let settings = self.method.settings(self.method.method.method());
+        let ngrams = self.method.ngrams();
+        settings.check()?;
+        ngrams.check()?;
         let began = Instant::now();
-        let bags = Bags::read(&self.documents.open(self.file.as_deref())?, &self.method.ngrams())?;
+        let bags = Bags::read(&self.documents.open(self.file.as_deref())?, &ngrams)?;
         bags.check()?;
         let read_seconds = began.elapsed().as_secs_f64();
         console.progress(&format!(
@@ -116,7 +119,7 @@ impl Supervised {
         let began = Instant::now();
         let model = train("training", &bags, &interrupt.stop())?;
         let train_seconds = began.elapsed().as_secs_f64();
-        model.save(&self.output)?;
+        model.save(&self.out)?;
         let was_interrupted = interrupt.all_is_saved();
         if let Some(test) = &self.test {
             let test = Bags::read(&self.documents.open(Some(test))?, model.ngrams())?;
@@ -132,7 +135,7 @@ impl Supervised {
             thousands(bags.len()),
             read_seconds + train_seconds,
             thousands(documents_per_second as usize),
-            self.output.display()
+            self.out.display()
         ))?;
         console.progress(&format!(
             "try: {} predict --explain --line \"What a film!\"",
@@ -146,7 +149,7 @@ impl Supervised {
             documents: bags.len(),
             labels: bags.labels().len(),
             features: model.n_features(),
-            model: self.output.display().to_string(),
+            model: self.out.display().to_string(),
             read_seconds,
             train_seconds,
             documents_per_second,
@@ -155,7 +158,7 @@ impl Supervised {
             interrupted: was_interrupted,
         })?;
         if was_interrupted {
-            let message = format!("stopped early; what was learnt is in {}", self.output.display());
+            let message = format!("stopped early; what was learnt is in {}", self.out.display());
             return Err(Failure::Interrupted(message));
         }
         Ok(())
