@@ -116,7 +116,7 @@ fn mistakes_are_one_line_and_change_nothing() {
     fs::write(folder.join("one.tsv"), "a\tx\na\ty\n").unwrap();
     fs::write(folder.join("wide.csv"), "1,2,3\n").unwrap();
     fs::write(folder.join("broken.tsv"), b"a\tx\nb\t\xff\n").unwrap();
-    let rows: [(&[&str], &str); 19] = [
+    let rows: [(&[&str], &str); 20] = [
         (
             &["predict", "--line", "x"],
             "error: classifier.safetensors: no such file; train a classifier",
@@ -146,6 +146,7 @@ fn mistakes_are_one_line_and_change_nothing() {
             &["curve", "--clip", "0", "--methods", "gru"],
             "error: clip: 0; it takes a number above 0",
         ),
+        (&["rnn", "--resume"], "error: "),
         (&["rnn", "--hidden", "0"], "error: invalid value '0' for '--hidden <N>': 0 is not in"),
         (&["curve", "--methods", "nb,lda"], "error: invalid value 'lda' for '--methods <LIST>'"),
         (&["curve", "--plot", "c.gif"], "error: c.gif: a figure ends in .svg or .png"),
@@ -176,6 +177,11 @@ fn a_network_is_trained_tested_and_used_like_a_linear_model() {
         assert!(p.starts_with("1\t") && p.contains('('), "{p}");
         assert_eq!(json(folder, &["test", "f.tsv"])["method"], encoder);
     }
+    let saved = ["--checkpoints", "c", "--resume", "-o", "same"];
+    let said = answer(folder, &[&["rnn", "f.tsv"], &small[..], &saved].concat());
+    let again = answer(folder, &[&["rnn", "f.tsv"], &small[..], &saved].concat());
+    let first = |said: &str| said.lines().next().unwrap_or_default().to_owned();
+    assert_eq!(first(&said), first(&again));
     let said = answer(folder, &[&["rnn", "f.tsv"], &small[..]].concat());
     assert!(said.contains("accuracy 100.00 %") && said.contains("saved in"), "{said}");
     // Words of one kind, before and after: a bag of words cannot do better than chance.

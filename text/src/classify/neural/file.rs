@@ -33,7 +33,7 @@ impl NeuralClassifier {
         Ok(self.to_checkpoint().save(path)?)
     }
 
-    /// Reads a model.
+    /// Reads a model, from a checkpoint of its training as well: there nothing has calibrated it yet.
     ///
     /// # Errors
     /// What the operating system says; a file that is no network of this program, or damaged.
@@ -58,8 +58,14 @@ impl NeuralClassifier {
     }
 
     fn to_checkpoint(&self) -> Checkpoint {
-        let mut file = Checkpoint::new();
+        let mut file = self.description();
         file.put_model(&self.network);
+        file
+    }
+
+    /// What says which model it is, without its weights.
+    pub(super) fn description(&self) -> Checkpoint {
+        let mut file = Checkpoint::new();
         let (settings, reading) = (&self.settings, &self.reading);
         file.set_architecture(KIND);
         file.set("encoder", settings.encoder.name());

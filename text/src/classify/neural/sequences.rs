@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use super::super::labels::{Numbering, Targets};
 use super::super::ngrams::Tokens;
+use crate::hash::{hash, mix};
 use crate::labelled::Labelled;
 use crate::tokenize::{Normalization, Words};
 use crate::{Error, Result};
@@ -147,6 +148,18 @@ impl Sequences {
     /// The words of a document.
     pub(super) fn of(&self, document: usize) -> &[u32] {
         &self.numbers[self.starts[document]..self.starts[document + 1]]
+    }
+
+    /// A hash of some of the documents, in the order in which they are named: of their words and their labels.
+    pub(super) fn digest(&self, documents: &[usize]) -> u64 {
+        let labels: Vec<u64> = self.labels.iter().map(|label| hash(label.as_bytes())).collect();
+        let words: Vec<u64> = self.words.iter().map(|word| hash(word.as_bytes())).collect();
+        documents.iter().fold(0, |digest, &document| {
+            let words = self.of(document).iter().map(|&word| words[word as usize]);
+            let labels = self.targets.of(document).iter().map(|&label| labels[label as usize]);
+            // Between them what no text has, so that a document ends where it does.
+            labels.chain([0]).chain(words).chain([1]).fold(digest, mix)
+        })
     }
 
     /// Some of the documents, in the order in which they are named.

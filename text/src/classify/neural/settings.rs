@@ -1,5 +1,6 @@
 //! What can be chosen about a network and its training.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::{Encoder, Pooling};
@@ -47,6 +48,10 @@ pub struct NeuralSettings {
     pub clip: f64,
     /// For first weights, the order of documents, and dropout.
     pub seed: u64,
+    /// A folder for all that is needed to go on, saved after each epoch and at the end.
+    pub checkpoints: Option<PathBuf>,
+    /// Goes on from the newest of them.
+    pub resume: bool,
 }
 
 impl NeuralSettings {
@@ -71,6 +76,8 @@ impl NeuralSettings {
             lr: 1e-3,
             clip: 1.0,
             seed: 1,
+            checkpoints: None,
+            resume: false,
         }
     }
 
@@ -130,6 +137,9 @@ impl NeuralSettings {
             let heads = Encoder::HEADS;
             let reason = format!("{}; self-attention takes a multiple of {heads}", self.hidden);
             return Err(Error::setting("hidden", reason));
+        }
+        if self.resume && self.checkpoints.is_none() {
+            return Err(Error::setting("resume", "needs the folder of checkpoints"));
         }
         if let Some(vectors) = &self.vectors
             && let Some(at) = vectors.rows().iter().position(|x| !x.is_finite())

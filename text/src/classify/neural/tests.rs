@@ -195,6 +195,72 @@ fn a_training_that_is_stopped_gives_the_best_so_far() {
 }
 
 #[test]
+fn a_training_that_is_stopped_and_resumed_is_that_of_one_run() {
+    let documents = sequences(&ordered(60));
+    let vectors = WordVectors::new(2, [("one", &[3.0, 0.0][..]), ("away", &[0.0, 4.0])]);
+    let vectors = Some(Arc::new(vectors));
+    let own = |encoder| NeuralSettings { epochs: Some(3), ..small(encoder) };
+    let given = NeuralSettings { vectors: vectors.clone(), ..own(Encoder::Gru) };
+    let frozen = NeuralSettings { frozen: true, ..given.clone() };
+    let rows = Encoder::NAMES.map(|row| own(row.1)).into_iter().chain([given, frozen]);
+    for settings in rows {
+        let folder = tempfile::tempdir().unwrap();
+        let run = |name: &str, resume: bool, stop_at: usize| {
+            let checkpoints = Some(folder.path().join(name));
+            let settings = NeuralSettings { checkpoints, resume, ..settings.clone() };
+            let mut reports = 0;
+            NeuralClassifier::train_with(&documents, &settings, &mut |_| {
+                reports += 1;
+                if reports == stop_at { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            })
+            .unwrap()
+        };
+        let whole = run("whole", false, usize::MAX);
+        // An epoch is three batches and its end: in the middle of the second.
+        let part = run("parts", false, 6);
+        assert!(part.epochs == 1 && matches!(part.end, End::Stopped), "{part:?}");
+        let parts = run("parts", true, usize::MAX);
+        let bytes = whole.model.to_bytes().unwrap();
+        assert!(bytes == parts.model.to_bytes().unwrap(), "{settings:?}");
+        assert_eq!(part.read + parts.read, whole.read);
+        let plain = NeuralClassifier::train(&documents, &settings).unwrap();
+        assert!(bytes == plain.to_bytes().unwrap(), "what is saved on the way changes nothing");
+    }
+}
+
+#[test]
+fn a_training_goes_on_with_its_own_documents_and_network() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = NeuralSettings {
+        checkpoints: Some(folder.path().to_owned()),
+        resume: true,
+        epochs: Some(1),
+        ..small(Encoder::Gru)
+    };
+    let model = NeuralClassifier::train(&sequences(&ordered(60)), &settings).unwrap();
+    let checkpoint = std::fs::read_dir(folder.path()).unwrap().next().unwrap().unwrap().path();
+    let found = NeuralClassifier::load(&checkpoint).unwrap();
+    let state = |model: &NeuralClassifier| model.states("one then two");
+    assert_eq!(state(&found), state(&model));
+    let settings = NeuralSettings { epochs: Some(2), ..settings };
+    // What is known of words and labels is the same: only the documents can tell.
+    let swapped = ordered(60).replacen("__label__one one", "__label__two one", 1);
+    let swapped = swapped.replacen("__label__two two", "__label__one two", 1);
+    let wider = NeuralSettings { hidden: 9, ..settings.clone() };
+    let rows = [
+        (swapped, &settings, "with another set of documents to learn from, of f as well"),
+        (ordered(60), &wider, "of another model (hidden differs)"),
+    ];
+    for (text, settings, expected) in rows {
+        let error = NeuralClassifier::train(&sequences(&text), settings).unwrap_err().to_string();
+        let folder = folder.path().display();
+        let reason =
+            format!("{folder}: is of a training {expected}; give the same, or another folder");
+        assert_eq!(error, reason);
+    }
+}
+
+#[test]
 fn what_cannot_be_learnt_from_is_refused() {
     let train = |text: &str, settings: NeuralSettings| {
         NeuralClassifier::train(&sequences(text), &settings).unwrap_err().to_string()
@@ -208,6 +274,7 @@ fn what_cannot_be_learnt_from_is_refused() {
     let rows = [
         (NeuralSettings { hidden: 0, ..small(Encoder::Gru) }, "hidden: 0; it takes a number"),
         (NeuralSettings { hidden: 6, ..small(Encoder::SelfAttention) }, "hidden: 6; self-att"),
+        (NeuralSettings { resume: true, ..small(Encoder::Gru) }, "resume: needs the folder"),
         (NeuralSettings { dropout: 1.0, ..small(Encoder::Gru) }, "dropout: 1; it takes"),
         (NeuralSettings { lr: f64::NAN, ..small(Encoder::Gru) }, "learning rate: NaN; it"),
     ];

@@ -15,7 +15,7 @@ use super::super::calibration::{self, Link};
 use super::network::Network;
 use super::texts::{Texts, UNKNOWN};
 use super::{NeuralClassifier, NeuralSettings, Sequences};
-use crate::training::{Report, Trained, Training};
+use crate::training::{Data, Report, Saves, Trained, Training};
 use crate::vectors::WordVectors;
 use crate::vocabulary::Vocabulary;
 use crate::{Error, Result};
@@ -36,7 +36,8 @@ impl NeuralClassifier {
     /// Learns from documents.
     ///
     /// # Errors
-    /// Settings that make no sense, documents that all have one label or hold no words.
+    /// Settings that make no sense, documents that all have one label or hold no words; a checkpoint that does
+    /// not fit.
     pub fn train(documents: &Sequences, settings: &NeuralSettings) -> Result<NeuralClassifier> {
         Self::train_with(documents, settings, &mut |_| ControlFlow::Continue(()))?.into_result()
     }
@@ -70,6 +71,20 @@ impl NeuralClassifier {
             network: Network::new(settings, table, n_labels, &mut rng),
             link: Link { scale: 1.0, many },
         };
+        let data = |what, some| Data {
+            what,
+            name: documents.origin().into(),
+            digest: documents.digest(some),
+        };
+        let saves = settings.checkpoints.as_ref().map(|folder| Saves {
+            folder: folder.clone(),
+            resume: settings.resume,
+            model: model.description(),
+            data: vec![
+                data("set of documents to learn from", learnt),
+                data("set of documents to choose the best epoch by", held_out),
+            ],
+        });
         let rows = model.rows_of_words(documents);
         let texts = |some: &[usize]| {
             let row = |&word: &u32| rows[word as usize];
@@ -94,7 +109,7 @@ impl NeuralClassifier {
                 ..Fit::epochs(settings.epochs_for(n))
             },
             patience: if held_out.is_empty() { usize::MAX } else { settings.patience },
-            saves: None,
+            saves,
             of_example: 1,
         };
         // A word that is not read keeps its vector, and a step costs what the batch holds.
@@ -111,7 +126,8 @@ impl NeuralClassifier {
         let all: Vec<usize> = (0..held_out.len()).collect();
         // Documents of which all are right say nothing about how sure one may be.
         model.link.scale = calibration::scale(&scores, &all, &targets, many).min(MOST_SURE);
-        model.settings.vectors = None;
+        (model.settings.vectors, model.settings.checkpoints) = (None, None);
+        model.settings.resume = false;
         model.settings.dim = model.network.table().dim(1);
         Ok(trained.of(model))
     }

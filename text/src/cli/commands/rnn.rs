@@ -30,7 +30,8 @@ use crate::cli::{
 Examples:
   plies-text rnn
   plies-text rnn reviews.csv.gz --vectors vectors.bin --encoder cnn
-  plies-text rnn train.txt --test test.txt --encoder lstm --layers 2 -o model.safetensors")]
+  plies-text rnn train.txt --test test.txt --encoder lstm --layers 2 -o model.safetensors
+  plies-text rnn reviews.csv.gz --checkpoints folder --resume")]
 pub(crate) struct Rnn {
     /// Documents with labels: fastText's format, CSV, TSV or JSON lines, compressed by gzip or not; - is
     /// standard input [default: the embedded 3,000 sentences]
@@ -78,6 +79,14 @@ pub(crate) struct Rnn {
     #[arg(long, value_name = "RATE", default_value_t = 0.001, value_parser = crate::cli::number)]
     lr: f64,
 
+    /// Save here after each epoch all that is needed to go on
+    #[arg(long, value_name = "FOLDER")]
+    checkpoints: Option<PathBuf>,
+
+    /// Go on from the newest checkpoint
+    #[arg(long, requires = "checkpoints")]
+    resume: bool,
+
     /// Seed of everything random
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
@@ -123,6 +132,8 @@ impl Rnn {
             epochs: self.epochs,
             lr: self.lr,
             seed: self.seed,
+            checkpoints: self.checkpoints.clone(),
+            resume: self.resume,
             ..self.network.settings(self.encoder.encoder())
         };
         let reading = self.network.reading(self.tokens, self.case);
