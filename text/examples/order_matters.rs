@@ -55,7 +55,7 @@ fn main() -> plies_text::Result<()> {
         NeuralSettings { dim: 16, hidden: 16, lr: 5e-3, ..NeuralSettings::new(Encoder::Gru) };
     let documents = Sequences::read(&lessons, &Reading::default())?;
     let model = NeuralClassifier::train(&documents, &settings)?;
-    let p: Vec<f32> = model.probabilities(&SENTENCES).iter().map(|p| p[0]).collect();
+    let p: Vec<f32> = model.probabilities(&SENTENCES)?.iter().map(|p| p[0]).collect();
     println!("{:20} {:.4} {:.4}", "gru, order and all", p[0], p[1]);
     assert!(p[0] > 0.9 && p[1] < 0.1);
 
@@ -65,8 +65,8 @@ fn main() -> plies_text::Result<()> {
         &documents,
         &NeuralSettings { epochs: Some(3), dim: 32, hidden: 32, ..settings },
     )?;
-    let [drinking, river] = [("drinking water", 1), ("water of the river", 0)]
-        .map(|(phrase, place)| model.states(phrase).swap_remove(place));
+    let drinking = model.states("drinking water")?.swap_remove(1);
+    let river = model.states("water of the river")?.swap_remove(0);
     assert_eq!(drinking.vector, river.vector);
     println!("cosine of its vectors  {:.3}", cosine(&drinking.vector, &river.vector));
     println!("cosine of its states   {:.3}", cosine(&drinking.state, &river.state));

@@ -60,6 +60,13 @@ impl From<TrainError> for Error {
     }
 }
 
+impl From<plies_tensor::Error> for Error {
+    /// What a device, or a network's values on it, could not do.
+    fn from(error: plies_tensor::Error) -> Error {
+        Error::format("device", error.to_string())
+    }
+}
+
 impl Error {
     /// Puts the file's name to what the operating system says.
     pub(crate) fn io(path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Error {

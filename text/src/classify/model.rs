@@ -68,11 +68,14 @@ impl Model {
     }
 
     /// The probability of each label, for each text.
-    pub fn probabilities(&self, texts: &[&str]) -> Vec<Vec<f32>> {
+    ///
+    /// # Errors
+    /// What the device of a network says.
+    pub fn probabilities(&self, texts: &[&str]) -> Result<Vec<Vec<f32>>> {
         match self {
             Model::Linear(model) => {
                 let mut predictor = model.predictor();
-                texts.iter().map(|text| predictor.probabilities(text).to_vec()).collect()
+                Ok(texts.iter().map(|text| predictor.probabilities(text).to_vec()).collect())
             }
             Model::Neural(model) => model.probabilities(texts),
         }
@@ -80,11 +83,14 @@ impl Model {
 
     /// What each word says for a label and against the others.
     ///
+    /// # Errors
+    /// What the device of a network says.
+    ///
     /// # Panics
     /// When the label does not exist.
-    pub fn explain(&self, text: &str, label: usize) -> Explanation {
+    pub fn explain(&self, text: &str, label: usize) -> Result<Explanation> {
         match self {
-            Model::Linear(model) => model.predictor().explain(text, label),
+            Model::Linear(model) => Ok(model.predictor().explain(text, label)),
             Model::Neural(model) => model.explain(text, label),
         }
     }

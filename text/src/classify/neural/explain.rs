@@ -16,6 +16,7 @@ use plies_tensor::Tensor;
 use super::super::explanation::{Explanation, advantage};
 use super::NeuralClassifier;
 use super::texts::Texts;
+use crate::Result;
 
 /// Points on the way, for a text of so many words; a long one has fewer, so that memory is bounded.
 fn n_points(words: usize) -> usize {
@@ -25,10 +26,13 @@ fn n_points(words: usize) -> usize {
 impl NeuralClassifier {
     /// What each word says for a label and against the others, as a share of the logarithm of its odds.
     ///
+    /// # Errors
+    /// What the device says.
+    ///
     /// # Panics
     /// When the label does not exist.
     #[track_caller]
-    pub fn explain(&self, text: &str, label: usize) -> Explanation {
+    pub fn explain(&self, text: &str, label: usize) -> Result<Explanation> {
         assert!(label < self.labels.len(), "explain: label {label} of {}", self.labels.len());
         let mut seen = String::new();
         let rows = self.rows(text, &mut seen);
@@ -36,13 +40,10 @@ impl NeuralClassifier {
         let batch = Texts::new([rows.iter().map(|row| row.0).collect()]).batch(&[0]);
         let x = no_grad(|| self.network.vectors(&batch.inputs)).into_value(); // [1, T, D]
         let scale = self.link.scale;
-        let odds = |scores: &Var| -> Vec<f32> {
-            let scores = scores.to_vec::<f32>().unwrap_or_default();
-            scores.chunks_exact(self.labels.len()).map(|s| scale * self.odds(s, label)).collect()
-        };
         let nothing = Var::constant(&x * 0.0);
         let mut pass = Pass::eval().with_lengths(batch.lengths);
-        let bias = no_grad(|| odds(&self.network.scores(&nothing, &mut pass)))[0];
+        let scores = no_grad(|| self.network.scores(&nothing, &mut pass)).to_vec::<f32>()?;
+        let bias = scale * self.odds(&scores, label);
         let mut by = vec![0.0; n];
         if n > 0 {
             let middle = |i: usize| (i as f32 + 0.5) / points as f32;
@@ -56,14 +57,12 @@ impl NeuralClassifier {
             let coefficients = Var::constant(Tensor::from_vec(coefficients, [n_labels]));
             (&scores * &coefficients).sum_all().backward();
             self.network.zero_grad();
-            if let Some(d_x) = way.grad() {
-                let mean = d_x.value().mean(&[0], true); // [1, T, D]
-                let sums = (&mean * &x).sum(&[-1], false);
-                by = sums.to_vec::<f32>().unwrap_or(by);
-            }
+            let d_x = way.grad().expect("the scores depend on the way");
+            let mean = d_x.value().mean(&[0], true); // [1, T, D]
+            by = (&mean * &x).sum(&[-1], false).to_vec::<f32>()?;
         }
         let words = rows.into_iter().zip(by).map(|((_, range), by)| (range, by)).collect();
-        Explanation { text: seen, words, bias }
+        Ok(Explanation { text: seen, words, bias })
     }
 
     /// The logarithm of a label's odds: against the others, or, where a text may have several labels,

@@ -7,6 +7,7 @@ use super::super::calibration::Link;
 use super::network::Network;
 use super::texts::{Texts, UNKNOWN};
 use super::{Encoder, NeuralSettings, Reading};
+use crate::Result;
 use crate::vocabulary::Vocabulary;
 use plies_nn::data::Dataset;
 
@@ -20,7 +21,7 @@ use plies_nn::data::Dataset;
 /// let (train, test) = sentences.split(5, 1);
 /// let model = NeuralClassifier::train(&train, &NeuralSettings::new(Encoder::Gru))?;
 /// assert!(model.test(&test)?.accuracy() > 0.75);
-/// let p = model.probabilities(&["Not good, not good at all."]).remove(0); // of labels "0" and "1"
+/// let p = model.probabilities(&["Not good, not good at all."])?.remove(0); // of labels "0" and "1"
 /// assert!(p[0] > p[1]);
 /// # Ok::<(), plies_text::Error>(())
 /// ```
@@ -107,18 +108,22 @@ impl NeuralClassifier {
 
     /// The words of a text as the network sees them: the same word has the same vector in every text, and
     /// another state in each.
-    pub fn states(&self, text: &str) -> Vec<WordState> {
+    ///
+    /// # Errors
+    /// What the device says.
+    pub fn states(&self, text: &str) -> Result<Vec<WordState>> {
         let mut seen = String::new();
         let rows = self.rows(text, &mut seen);
         if rows.is_empty() {
-            return Vec::new();
+            return Ok(Vec::new());
         }
         let batch = Texts::new([rows.iter().map(|row| row.0).collect()]).batch(&[0]);
         let [vectors, states] = no_grad(|| {
             let x = self.network.vectors(&batch.inputs);
             let states = self.network.states(&x, &mut Pass::eval());
-            [x, states].map(|values| values.to_vec::<f32>().unwrap_or_default())
+            [x, states].map(|values| values.to_vec::<f32>())
         });
+        let (vectors, states) = (vectors?, states?);
         let of = |all: &[f32], i: usize| {
             let width = all.len() / rows.len();
             all[i * width..(i + 1) * width].to_vec()
@@ -128,6 +133,6 @@ impl NeuralClassifier {
             vector: of(&vectors, i),
             state: of(&states, i),
         };
-        rows.iter().enumerate().map(word).collect()
+        Ok(rows.iter().enumerate().map(word).collect())
     }
 }

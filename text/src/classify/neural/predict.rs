@@ -14,25 +14,28 @@ const BATCH: usize = 64;
 
 impl NeuralClassifier {
     /// The probability of each label, for each text.
-    pub fn probabilities(&self, texts: &[&str]) -> Vec<Vec<f32>> {
+    ///
+    /// # Errors
+    /// What the device says.
+    pub fn probabilities(&self, texts: &[&str]) -> Result<Vec<Vec<f32>>> {
         let mut seen = String::new();
         let rows = texts.iter().map(|text| {
             self.rows(text, &mut seen).into_iter().map(|(row, _)| row).collect::<Vec<i32>>()
         });
-        let scores = self.scores(&Texts::new(rows)).expect("a network on the CPU");
+        let scores = self.scores(&Texts::new(rows))?;
         let of = |scores: &[f32]| {
             let mut p = Vec::new();
             self.link.probabilities(scores, &mut p);
             p
         };
-        scores.chunks_exact(self.labels.len()).map(of).collect()
+        Ok(scores.chunks_exact(self.labels.len()).map(of).collect())
     }
 
     /// Compares the model's answers with labels. A label that the model does not know is a mistake of
     /// the model, and is no row of the confusion matrix.
     ///
     /// # Errors
-    /// Documents that were read in another way.
+    /// Documents that were read in another way, and what the device says.
     pub fn test(&self, documents: &Sequences) -> Result<Evaluation> {
         if documents.reading != self.reading {
             let reason = "was read in another way than the model reads";
@@ -60,7 +63,7 @@ impl NeuralClassifier {
             let batch = texts.batch(some);
             let mut pass = Pass::eval().with_lengths(batch.lengths);
             let found = no_grad(|| self.network.forward(&Var::constant(batch.inputs), &mut pass));
-            let found = found.to_vec::<f32>().map_err(|e| Error::format("model", e.to_string()))?;
+            let found = found.to_vec::<f32>()?;
             for (&i, found) in some.iter().zip(found.chunks_exact(n_labels)) {
                 scores[i * n_labels..(i + 1) * n_labels].copy_from_slice(found);
             }

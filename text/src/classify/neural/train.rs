@@ -60,7 +60,7 @@ impl NeuralClassifier {
         let (held_out, learnt) = order.split_at(held_out_of(n));
         let vocabulary = vocabulary(documents, learnt, settings)?;
         let mut rng = Rng::new(settings.seed);
-        let table = table(&vocabulary, settings, &mut rng);
+        let table = table(&vocabulary, settings, &mut rng)?;
         let n_labels = documents.labels.len();
         let many = documents.targets.are_many();
         let mut model = NeuralClassifier {
@@ -171,18 +171,18 @@ fn vocabulary(
 const SPREAD: f64 = 0.1;
 
 /// A vector for each word, below that of unknown ones: given ones as long as others, on average.
-fn table(vocabulary: &Vocabulary, settings: &NeuralSettings, rng: &mut Rng) -> Tensor {
+fn table(vocabulary: &Vocabulary, settings: &NeuralSettings, rng: &mut Rng) -> Result<Tensor> {
     let (n, dim) = (vocabulary.len() + 1, settings.dim());
     let random = rng.normal([n, dim], DType::F32, &Device::cpu()) * SPREAD;
-    let Some(vectors) = &settings.vectors else { return random };
-    let mut rows = random.to_vec::<f32>().unwrap_or_default();
+    let Some(vectors) = &settings.vectors else { return Ok(random) };
+    let mut rows = random.to_vec::<f32>()?;
     let scale = scale_of(vectors);
     for (row, word) in rows.chunks_exact_mut(dim).skip(1).zip(vocabulary.words()) {
         if let Some(given) = vectors.get(word) {
             row.iter_mut().zip(given).for_each(|(x, given)| *x = scale * given);
         }
     }
-    Tensor::from_vec(rows, [n, dim])
+    Ok(Tensor::from_vec(rows, [n, dim]))
 }
 
 /// What makes the mean square of given numbers that of others.
@@ -196,7 +196,7 @@ fn scale_of(vectors: &WordVectors) -> f32 {
 /// Takes some of the words for unknown ones, each with probability p, so that the network neither relies
 /// on a single one nor meets the unknown for the first time when it is tested.
 fn forget(batch: Batch, draws: &Draws<'_>, p: f64) -> Batch {
-    let Ok(mut rows) = batch.inputs.to_vec::<i32>() else { return batch };
+    let mut rows = batch.inputs.to_vec::<i32>().expect("a batch is made on the host");
     let time = batch.inputs.dim(1);
     for (position, row) in rows.chunks_exact_mut(time).enumerate() {
         let mut rng = draws.example(position);

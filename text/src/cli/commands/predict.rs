@@ -84,7 +84,7 @@ impl Predict {
             batch.extend(document.map(|document| document.text.to_owned()));
             let is_full = batch.len() == BATCH || batch.last().is_some_and(|t| t.len() > BUFFER);
             if is_full || is_last {
-                self.answer(&model, &batch, has_colour, &mut text, &mut answers);
+                self.answer(&model, &batch, has_colour, &mut text, &mut answers)?;
                 batch.clear();
             }
             if text.len() > BUFFER {
@@ -109,9 +109,9 @@ impl Predict {
         has_colour: bool,
         lines: &mut String,
         answers: &mut Vec<Vec<Answer>>,
-    ) {
+    ) -> Result<(), Failure> {
         let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-        for (&text, p) in texts.iter().zip(model.probabilities(&texts)) {
+        for (&text, p) in texts.iter().zip(model.probabilities(&texts)?) {
             let mut order: Vec<usize> = (0..p.len()).collect();
             order.sort_by(|&a, &b| p[b].total_cmp(&p[a]));
             order.truncate(self.k.max(1));
@@ -131,10 +131,11 @@ impl Predict {
                 answers.push(order.iter().map(answer).collect());
             }
             if self.explain {
-                let explanation = model.explain(text, order[0]);
+                let explanation = model.explain(text, order[0])?;
                 let _ = write!(lines, "\t{}", paint(&explanation, has_colour));
             }
             lines.push('\n');
         }
+        Ok(())
     }
 }
