@@ -138,6 +138,9 @@ pub(crate) struct Lm {
     common: CommonArgs,
 }
 
+/// Makes tokens of a text.
+type LearnCodec = Box<dyn FnOnce(&Source) -> TextResult<Codec>>;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum UnitName {
     /// Every character
@@ -290,7 +293,7 @@ impl Lm {
     }
 
     /// What makes tokens of the text, whose options are right.
-    fn codec(&self) -> Result<Box<dyn FnOnce(&Source) -> TextResult<Codec>>, Failure> {
+    fn codec(&self) -> Result<LearnCodec, Failure> {
         if let Some(file) = &self.merges {
             if self.unit != UnitName::Bpe {
                 return Err(Failure::BadInput("--merges: is for --unit bpe".to_owned()));
