@@ -1,6 +1,7 @@
 //! `cargo xtask examples`: builds and runs every example of the workspace, each in an empty folder,
-//! and compares Markdown that quotes an example's output with what it printed.
+//! and compares Markdown that quotes an example's output, or a quick claim, with what is printed.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -8,10 +9,10 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::Outcome;
 use crate::process::cargo_with;
 use crate::rules::{Quotation, quotations};
 use crate::workspace::Workspace;
+use crate::{Outcome, claims};
 
 /// An example shows something at once; one that takes longer is a program.
 const LIMIT: Duration = Duration::from_secs(120);
@@ -25,13 +26,14 @@ struct Example {
 /// Builds, runs, compares.
 pub(crate) fn run(workspace: &Workspace) -> Outcome {
     let mut printed = Vec::new();
-    for example in build(workspace)? {
+    let built = build(workspace)?;
+    for example in built.examples {
         let start = Instant::now();
         let output = execute(workspace, &example)?;
         println!("{}: {:.1} s", example.source, start.elapsed().as_secs_f64());
         printed.push((example.source, output));
     }
-    for Quotation { place, file, content } in quotations(workspace, "output") {
+    for Quotation { place, quoted: file, content } in quotations(workspace, "output") {
         let Some((_, output)) = printed.iter().find(|(source, _)| *source == file) else {
             return Err(format!("{place} quotes the output of {file}, which is no example"));
         };
@@ -39,32 +41,48 @@ pub(crate) fn run(workspace: &Workspace) -> Outcome {
             return Err(format!("{place} is not what {file} prints:\n{output}"));
         }
     }
-    Ok(())
+    claims::quick(workspace, &|name| built.programs.get(&format!("plies-{name}")).cloned())
+}
+
+/// What was built.
+#[derive(Default)]
+struct Built {
+    examples: Vec<Example>,
+    /// By their names.
+    programs: BTreeMap<String, PathBuf>,
 }
 
 /// Builds with the same features as the step `test`, which has compiled all of it.
-fn build(workspace: &Workspace) -> Result<Vec<Example>, String> {
+fn build(workspace: &Workspace) -> Result<Built, String> {
     let format = "--message-format=json-render-diagnostics";
-    let build = ["build", "--workspace", "--examples", "--all-features", "--locked", format];
+    let build =
+        ["build", "--workspace", "--examples", "--bins", "--all-features", "--locked", format];
     let messages = cargo_with(&build).output(workspace.root())?;
-    let mut examples = Vec::new();
+    let mut built = Built::default();
     for message in messages.lines() {
         let message: Value = serde_json::from_str(message).map_err(|e| e.to_string())?;
         let target = &message["target"];
-        let (Some(executable), Some("example"), Some(source)) = (
+        let (Some(executable), Some(kind), Some(name), Some(source)) = (
             message["executable"].as_str(),
             target["kind"][0].as_str(),
+            target["name"].as_str(),
             target["src_path"].as_str(),
         ) else {
             continue;
         };
+        if kind == "bin" {
+            built.programs.insert(name.to_owned(), executable.into());
+        }
+        if kind != "example" {
+            continue;
+        }
         let source = Path::new(source);
         let source = source.strip_prefix(workspace.root()).unwrap_or(source);
         let source = source.display().to_string().replace('\\', "/");
-        examples.push(Example { source, executable: executable.into() });
+        built.examples.push(Example { source, executable: executable.into() });
     }
-    examples.sort_by(|a, b| a.source.cmp(&b.source));
-    Ok(examples)
+    built.examples.sort_by(|a, b| a.source.cmp(&b.source));
+    Ok(built)
 }
 
 /// Runs in a folder of its own, so that a file it leaves lands neither in the tree nor in another

@@ -5,6 +5,7 @@
 
 mod bench;
 mod ci;
+mod claims;
 mod data;
 mod examples;
 mod licences;
@@ -46,6 +47,11 @@ const COMMANDS: &[Command] = &[
         name: "examples",
         summary: "build and run every example; compare Markdown that quotes one with what it prints",
         run: |workspace, _| examples::run(workspace),
+    },
+    Command {
+        name: "claims",
+        summary: "what Markdown says that commands print; with names, or all: run again and compared",
+        run: claims::run,
     },
     Command {
         name: "licences",

@@ -1,5 +1,6 @@
 //! A fenced block below `<!-- source: FILE -->` is a run of lines of that file; one below
-//! `<!-- output: EXAMPLE -->` is what that example prints, which `cargo xtask examples` compares.
+//! `<!-- output: EXAMPLE -->` is what that example prints, which `cargo xtask examples` compares; claims are
+//! quoted in the same way.
 
 use crate::markdown;
 use crate::workspace::Workspace;
@@ -8,8 +9,8 @@ use crate::workspace::Workspace;
 pub(crate) struct Quotation {
     /// `file:line` of the block.
     pub(crate) place: String,
-    /// The file that is quoted, from the root.
-    pub(crate) file: String,
+    /// What is quoted: a file, from the root, or the name of a claim.
+    pub(crate) quoted: String,
     pub(crate) content: String,
 }
 
@@ -24,7 +25,7 @@ pub(crate) fn quotations(workspace: &Workspace, kind: &str) -> Vec<Quotation> {
             if name.trim() == kind {
                 found.push(Quotation {
                     place: format!("{file}:{}", block.line),
-                    file: quoted.trim().into(),
+                    quoted: quoted.trim().into(),
                     content: block.content,
                 });
             }
@@ -35,7 +36,7 @@ pub(crate) fn quotations(workspace: &Workspace, kind: &str) -> Vec<Quotation> {
 
 pub(crate) fn check(workspace: &Workspace) -> Vec<String> {
     let mut breaches = Vec::new();
-    for Quotation { place, file, content } in quotations(workspace, "source") {
+    for Quotation { place, quoted: file, content } in quotations(workspace, "source") {
         match workspace.text(&file) {
             None => breaches.push(format!("{place} quotes {file}, which is not there")),
             Some(text) if !is_run_of_lines(&content, &text) => {
