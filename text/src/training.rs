@@ -141,6 +141,11 @@ impl Saves {
             let reason = format!("is of a training {reason}; give the same, or another folder");
             Err(Error::format(self.folder.display().to_string(), reason))
         };
+        let kind = |of: &Checkpoint| of.get("architecture").unwrap_or("no kind").to_owned();
+        let (there, here) = (kind(&newest), kind(&self.model));
+        if there != here {
+            return refused(format!("of another kind of model, {there}, and here is {here}"));
+        }
         for Data { what, name, digest } in &self.data {
             if newest.get(what) != Some(&format!("{digest:016x}")) {
                 let there = newest.get(&format!("{what}, name")).unwrap_or("none");

@@ -75,6 +75,18 @@ fn a_classifier_is_trained_tested_and_used() {
 }
 
 #[test]
+#[cfg(unix)]
+fn a_model_is_saved_though_nobody_reads_what_is_said() {
+    let folder = TempDir::new().unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_plies-text"));
+    command.current_dir(&folder).args(["supervised", "--method", "nb"]).stderr(Stdio::null());
+    let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    assert!(child.wait().unwrap().success());
+    assert!(folder.path().join("classifier.safetensors").exists());
+}
+
+#[test]
 fn each_method_and_setting_can_be_asked_for() {
     let folder = TempDir::new().unwrap();
     let rows =

@@ -130,7 +130,7 @@ fn mistakes_are_one_line_and_status_2() {
     fs::write(at.join("binary"), b"a b\0c").unwrap();
     fs::write(at.join("short"), b"a b c").unwrap();
     fs::write(at.join("long"), format!("{} ", "a".repeat(70_000)).repeat(5)).unwrap();
-    let rows: [(&[&str], &str); 10] = [
+    let rows: [(&[&str], &str); 12] = [
         (&["nn", "word"], "vectors.bin: no such file; learn vectors first: plies-text skipgram"),
         (&["skipgram", "away.txt"], "away.txt: No such file"),
         (&["skipgram", "binary"], "binary:1: has a byte 0"),
@@ -141,6 +141,8 @@ fn mistakes_are_one_line_and_status_2() {
         (&["skipgram", "--lr", "x"], "it takes a number"),
         (&["nn", "a", "--vectors", "short"], "short:1: has 0 numbers after the word"),
         (&["evaluate"], "required arguments"),
+        (&["nn", "a", "-k", "0"], "it takes a whole number from 1 on"),
+        (&["predict", "--line", "a", "-k", "0"], "it takes a whole number from 1 on"),
     ];
     for (arguments, message) in rows {
         let said = mistake(at, arguments);

@@ -82,7 +82,7 @@ fn mistakes_are_one_line_and_status_2() {
     let at = folder.path();
     fs::write(at.join("short.txt"), "a").unwrap();
     fs::write(at.join("pairs.tsv"), "a\tb\nno tab\n").unwrap();
-    let rows: [(&[&str], &str); 15] = [
+    let rows: [(&[&str], &str); 18] = [
         (&["lm", "away.txt"], "away.txt: No such file"),
         (&["lm", "short.txt"], "short.txt: has 1 tokens, which is too little to learn from"),
         (&["lm", "--hidden", "0"], "hidden: is 0; it may be 1 to 65536"),
@@ -98,6 +98,9 @@ fn mistakes_are_one_line_and_status_2() {
         (&["generate", "--top-p", "2"], "top-p: is 2"),
         (&["translate", "--plot", "a.gif"], "a.gif: a figure ends in .svg or .png"),
         (&["seq2seq", "pairs.tsv"], "pairs.tsv:2: has no tab"),
+        (&["seq2seq", "--dropout", "1"], "dropout: is 1; it may be 0 to below 1"),
+        (&["lm", "--dropout", "1"], "dropout: is 1; it may be 0 to below 1"),
+        (&["seq2seq", "--examples", "99999999999"], "99999999999 is not in 1..=10000000"),
         (&["bpe", "--vocabulary", "3"], "vocabulary: is 3; it may be 256 (the bytes) to 524288"),
     ];
     for (arguments, message) in rows {
@@ -151,6 +154,9 @@ fn a_file_says_what_it_is() {
     fs::write(at.join("l.txt"), labelled).unwrap();
     answer(at, &[&["rnn", "l.txt", "--dim", "8", "-o", "r.st"], &small[..]].concat());
     answer(at, &["supervised", "l.txt", "-o", "b.st", "--quiet"]);
+    let other = ["rnn", "l.txt", "--dim", "8", "--checkpoints", "c", "--resume"];
+    let said = mistake(at, &[&other[..], &small].concat());
+    assert!(said.contains("another kind of model, plies-text language model 1, and"), "{said}");
     let newest = fs::read_dir(at.join("c")).unwrap().next().unwrap().unwrap().path();
     let rows: [(&str, &[&str]); 6] = [
         (

@@ -83,6 +83,12 @@ impl Command {
     }
 }
 
+/// A whole number, but not zero.
+pub(crate) fn one_or_more(text: &str) -> Result<usize, String> {
+    let number = text.parse().ok().filter(|&n| n > 0);
+    number.ok_or_else(|| "it takes a whole number from 1 on".to_owned())
+}
+
 /// A finite number.
 pub(crate) fn number(text: &str) -> Result<f64, String> {
     let number = text.parse().ok().filter(|x: &f64| x.is_finite());

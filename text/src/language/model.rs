@@ -95,10 +95,8 @@ impl Architecture {
             }
         }
         if !(0.0..1.0).contains(&self.dropout) {
-            return Err(Error::setting(
-                "dropout",
-                format!("is {}; it may be 0 to 1", self.dropout),
-            ));
+            let reason = format!("is {}; it may be 0 to below 1", self.dropout);
+            return Err(Error::setting("dropout", reason));
         }
         Ok(())
     }

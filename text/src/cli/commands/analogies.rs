@@ -6,6 +6,7 @@ use plies_text::similarity::{Directions, Method};
 use serde::Serialize;
 
 use super::vectors_file::{VectorsArgs, unknown};
+use crate::cli::one_or_more;
 
 /// Answer "A is to B as C is to ?"
 #[derive(Args, Debug)]
@@ -19,7 +20,7 @@ pub(crate) struct Analogies {
     c: String,
 
     /// How many answers
-    #[arg(short, long = "answers", value_name = "N", default_value_t = 10)]
+    #[arg(short, long = "answers", value_name = "N", default_value_t = 10, value_parser = one_or_more)]
     k: usize,
 
     /// Multiply and divide cosines (3CosMul), rather than add vectors (3CosAdd)

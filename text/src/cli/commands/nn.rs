@@ -6,6 +6,7 @@ use plies_text::{similarity::Directions, word2vec::Model};
 use serde::Serialize;
 
 use super::vectors_file::{VectorsArgs, unknown};
+use crate::cli::one_or_more;
 
 /// Show the words nearest to a word
 #[derive(Args, Debug)]
@@ -20,7 +21,7 @@ pub(crate) struct Nn {
     words: Vec<String>,
 
     /// How many neighbours of each
-    #[arg(short, long = "neighbours", value_name = "N", default_value_t = 10)]
+    #[arg(short, long = "neighbours", value_name = "N", default_value_t = 10, value_parser = one_or_more)]
     k: usize,
 
     /// Say which of the words is farthest from the others, instead

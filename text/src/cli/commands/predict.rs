@@ -7,7 +7,7 @@ use clap::Args;
 use plies_text::classify::Model;
 
 use super::{DEFAULT_CLASSIFIER, load_classifier};
-use crate::cli::{explanation::paint, labelled::DocumentArgs};
+use crate::cli::{explanation::paint, labelled::DocumentArgs, one_or_more};
 use plies_console::{CommonArgs, Console, Failure};
 
 /// Label texts with a trained classifier
@@ -32,7 +32,7 @@ pub(crate) struct Predict {
     model: PathBuf,
 
     /// Show the N likeliest labels
-    #[arg(short, value_name = "N", default_value_t = 1)]
+    #[arg(short, value_name = "N", default_value_t = 1, value_parser = one_or_more)]
     k: usize,
 
     /// Show no probabilities
@@ -114,7 +114,7 @@ impl Predict {
         for (&text, p) in texts.iter().zip(model.probabilities(&texts)?) {
             let mut order: Vec<usize> = (0..p.len()).collect();
             order.sort_by(|&a, &b| p[b].total_cmp(&p[a]));
-            order.truncate(self.k.max(1));
+            order.truncate(self.k);
             for (i, &label) in order.iter().enumerate() {
                 let name = &model.labels()[label];
                 let tab = if i == 0 { "" } else { "\t" };

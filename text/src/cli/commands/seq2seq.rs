@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use clap::{Args, ValueEnum};
+use clap::{Args, ValueEnum, builder::RangedU64ValueParser};
 use plies_console::{CommonArgs, Console, Failure, called_as, check_writable, one_line, thousands};
 use plies_text::{
     language::Unit,
@@ -41,7 +41,8 @@ pub(crate) struct Seq2SeqArgs {
     task: Task,
 
     /// Make N pairs
-    #[arg(long, value_name = "N", default_value_t = 20_000, conflicts_with = "pairs")]
+    #[arg(long, value_name = "N", default_value_t = 20_000, conflicts_with = "pairs",
+        value_parser = RangedU64ValueParser::<usize>::new().range(1..=10_000_000))]
     examples: usize,
 
     /// Numbers are below N

@@ -109,10 +109,7 @@ impl Supervised {
         if holds_out {
             let (most, rest) = bags.split(5, self.method.seed);
             let model = train("testing", &most, &AtomicBool::new(false))?;
-            let found = Verdict::new(model.labels(), &model.test(&rest)?);
-            console.progress("a fifth was held back, and not learnt from:");
-            found.show(&console)?;
-            verdict = Some(found);
+            verdict = Some(Verdict::new(model.labels(), &model.test(&rest)?));
         }
         // Before this there is nothing to save, and Ctrl-C ends the program at once.
         let interrupt = Interrupt::handle();
@@ -123,9 +120,14 @@ impl Supervised {
         let was_interrupted = interrupt.all_is_saved();
         if let Some(test) = &self.test {
             let test = Bags::read(&self.documents.open(Some(test))?, model.ngrams())?;
-            let found = Verdict::new(model.labels(), &model.test(&test)?);
-            found.show(&console)?;
-            verdict = Some(found);
+            verdict = Some(Verdict::new(model.labels(), &model.test(&test)?));
+        }
+        // Whoever reads no further than the first line has a model all the same.
+        if let Some(verdict) = &verdict {
+            if holds_out {
+                console.progress("a fifth was held back, and not learnt from:");
+            }
+            verdict.show(&console)?;
         }
         let documents_per_second = bags.len() as f64 / (read_seconds + train_seconds).max(1e-9);
         console.say(&format!(
