@@ -128,7 +128,7 @@ fn mistakes_are_one_line_and_change_nothing() {
     fs::write(folder.join("one.tsv"), "a\tx\na\ty\n").unwrap();
     fs::write(folder.join("wide.csv"), "1,2,3\n").unwrap();
     fs::write(folder.join("broken.tsv"), b"a\tx\nb\t\xff\n").unwrap();
-    let rows: [(&[&str], &str); 20] = [
+    let rows: [(&[&str], &str); 21] = [
         (
             &["predict", "--line", "x"],
             "error: classifier.safetensors: no such file; train a classifier",
@@ -142,6 +142,10 @@ fn mistakes_are_one_line_and_change_nothing() {
         (&["supervised", "broken.tsv"], "error: broken.tsv:2: byte 3 of the line (0xff)"),
         // What is asked for is looked at before a file is.
         (&["supervised", "away", "--cost", "0"], "error: cost: 0; it takes a number above 0"),
+        (
+            &["supervised", "-q", "--method", "fasttext", "--lr", "1e30"],
+            "error: training: diverged: weights are no finite numbers; lower the learning rate",
+        ),
         (&["supervised", "away", "--words", "9"], "error: word n-grams: 9; at most 8"),
         (&["curve", "away", "--cost", "0"], "error: cost: 0; it takes a number above 0"),
         (

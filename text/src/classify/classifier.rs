@@ -39,7 +39,7 @@ impl Classifier {
     /// Learns from documents.
     ///
     /// # Errors
-    /// Settings that make no sense, or documents that all have one label.
+    /// Settings that make no sense, documents that all have one label, or a training that diverges.
     pub fn train(bags: &Bags, settings: &Settings) -> Result<Classifier> {
         Self::train_with(bags, settings, &|_| ControlFlow::Continue(()))
     }
@@ -63,6 +63,12 @@ impl Classifier {
         let min_documents = settings.min_documents.unwrap_or(usual);
         let features = Features::fit(bags, min_documents, weighting, norm)?;
         let fitted = fit(bags, &features, settings, progress);
+        let mut weights = fitted.linear.weights.iter().chain(&fitted.linear.bias);
+        if !weights.all(|weight| weight.is_finite()) {
+            let reason =
+                "diverged: weights are no finite numbers; lower the learning rate or the cost";
+            return Err(Error::format("training", reason));
+        }
         let many = bags.targets.are_many();
         let (held_out, scores) = (&fitted.held_out, &fitted.held_out_scores);
         let link = Link { scale: calibration::scale(scores, held_out, &bags.targets, many), many };
