@@ -14,8 +14,9 @@ use image::{
 use plies_digits::{
     dataset, embedded,
     idx::Examples,
-    network::{Network, Settings},
+    network::Network,
     preprocess,
+    settings::Settings,
     training::{self, EpochDone, Watch},
 };
 use plies_nn::train::BatchEvent;
@@ -32,7 +33,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let settings = Settings { hidden: vec![128], epochs: 4, limit: 20_000, ..Settings::default() };
     let mut train = embedded::train();
     train.truncate(settings.limit);
-    let mut network = settings.build();
+    let mut network = Network::new(settings.clone());
     let mut optimizer = settings.optimizer();
     training::train(&mut network, &mut optimizer, train, None, Default::default(), &mut Nobody)?;
 

@@ -4,7 +4,7 @@ use std::{num::IntErrorKind, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand};
 use plies_console::CommonArgs;
-use plies_digits::{network::Settings, recipes::LADDER};
+use plies_digits::{recipes::LADDER, settings::Settings};
 use plies_nn::Activation;
 
 /// Where a network is saved, and looked for, unless the command line says otherwise.

@@ -3,7 +3,7 @@
 //! - [`idx`]: reads IDX files, MNIST's format, and trusts none of them
 //! - [`embedded`]: MNIST itself, inside the program
 //! - [`dataset`]: images as the network sees them, shifted at random while training
-//! - [`network`]: the network, its settings, and both in a file
+//! - [`network`], [`settings`]: the network, and what it is built and trained from
 //! - [`training`]: trains it, keeps the best epoch, measures it
 //! - [`preprocess`]: makes of any picture what MNIST made of its scans
 //! - [`normalise`]: what is done to all images alike, deskewing and blurring
@@ -12,6 +12,7 @@
 //! - [`results`]: what trials have measured, in a file and as a table
 //! - [`effects`]: what is said about networks, tested
 //! - [`words`], [`speller`]: digits and sums in words, and the network that spells them
+//! - [`sequences`]: what that network learns from
 //! - [`plot`]: figures as SVG and PNG
 //! - [`reader`]: all that a network can show of how it reads a drawing
 //! - [`terminal`]: draws digits and tables in text
@@ -32,6 +33,9 @@ pub mod reader;
 pub mod recipes;
 pub mod results;
 pub mod rules;
+mod saved;
+pub mod sequences;
+pub mod settings;
 pub mod speller;
 pub mod terminal;
 pub mod training;

@@ -185,7 +185,7 @@ mod tests {
     use plies_nn::{loss::cross_entropy, optim::Optimizer};
 
     use super::*;
-    use crate::{embedded, network::Settings, preprocess::picture};
+    use crate::{embedded, preprocess::picture, settings::Settings};
 
     fn few() -> Examples {
         let mut train = embedded::train();
@@ -201,7 +201,7 @@ mod tests {
 
     fn train() -> Reader {
         let (train, settings) = (few(), Settings { hidden: vec![32, 16], ..Settings::default() });
-        let mut network = settings.build();
+        let mut network = Network::new(settings.clone());
         let mut optimizer = settings.optimizer();
         let x = Var::constant(dataset::inputs((0..train.len()).map(|i| train.image(i))));
         let labels: Vec<i32> = train.labels.iter().map(|&label| label.into()).collect();
@@ -245,7 +245,7 @@ mod tests {
     #[test]
     fn nearly_all_of_the_nearest_images_are_found() {
         let reader = Reader::new(
-            Settings { hidden: vec![], ..Settings::default() }.build(),
+            Network::new(Settings { hidden: vec![], ..Settings::default() }),
             embedded::train(),
         );
         let test = embedded::test();

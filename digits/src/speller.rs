@@ -1,25 +1,25 @@
 //! The speller: it looks at one image or at several, one after another, and spells what it has to say.
 //!
 //! ```text
-//! images   28 x 28 ─ eye ─▶ reader h₁ ─▶ h₂ ─▶ … h_T    eye: two convolutions and a linear layer,
-//!                                                │           the same for every image
-//!                              ┌─────────────────┘      reader, writer: LSTMs
+//! images   28 x 28 ─ cnn ─▶ encoder h₁ ─▶ h₂ ─▶ … h_T    cnn: two convolutions and a linear layer,
+//!                                                 │           the same for every image
+//!                              ┌──────────────────┘      encoder, decoder: LSTMs
 //! letters   end   s   e   v    ▼
-//!            └────└───└───└─▶ writer s₁ ─▶ s₂ ─▶ …
-//!                                    │ softmax(s W h) looks at h₁ … h_T, c = Σ w h
-//!                              tanh(W [c; s]) ─▶ the letter that comes next, or the end
+//!            └────└───└───└─▶ decoder s₁ ─▶ s₂ ─▶ …
+//!                                     │ softmax(s W h) attends to h₁ … h_T, c = Σ w h
+//!                               tanh(W [c; s]) ─▶ the letter that comes next, or the end
 //! ```
 //!
 //! With one image it is one-to-many: a caption. With several it is many-to-many: their sum, in words. Nothing else
 //! differs, and the sum of one digit is the digit, so a speller of sums reads single digits as well.
 //!
-//! While it learns, the writer is given the right letters up to each place (teacher forcing), so that all places are
+//! While it learns, the decoder is given the right letters up to each place (teacher forcing), so that all places are
 //! one run of it; what it spells, it spells a letter at a time, by a beam.
 //!
 //! # Source
 //! Vinyals, Toshev, Bengio, Erhan: Show and tell (2015); Sutskever, Vinyals, Le: Sequence to sequence learning with
 //! neural networks (2014). That an LSTM can count, and a gated recurrent unit cannot: Weiss, Goldberg, Yahav: On the
-//! practical computational power of finite precision RNNs (2018). Attention after the writer's step: Luong, Pham,
+//! practical computational power of finite precision RNNs (2018). Attention after the decoder's step: Luong, Pham,
 //! Manning: Effective approaches to attention-based neural machine translation (2015), equations 5 and 8, "general";
 //! our scores are divided by the root of the width.
 
@@ -31,9 +31,9 @@ use std::{
 
 use plies_autograd::{Var, no_grad};
 use plies_nn::{
-    Activation, AttentionMask, BeamSearch, Checkpoint, Conv2d, Embedding, Flatten, Linear, Lstm,
-    Module, Pass, RecurrentState, Sequential, Visitor, VisitorMut,
-    data::{Batch, Dataset, Loader},
+    Activation, AttentionMask, BeamSearch, Conv2d, Embedding, Flatten, Linear, Lstm, Module, Pass,
+    RecurrentState, Sequential, Visitor, VisitorMut,
+    data::{Dataset, Loader},
     loss::CrossEntropy,
     optim::{Adam, Clip, Optimizer, Schedule},
     scaled_dot_product_attention,
@@ -44,18 +44,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     dataset,
-    idx::{COLS, Examples, PIXELS, ROWS},
-    network::{self, FromCheckpoint, NetworkError},
+    idx::{COLS, ROWS},
+    saved::{self, LoadError, Loaded, Stored},
+    sequences::{MAX_LETTERS, NO_LETTER, Sequences},
     training::{self, Trained, Watch},
-    words::{self, Caption, END, N_TOKENS},
+    words::{self, END, N_TOKENS},
 };
 
 /// The most images that a sum may have.
 pub const MAX_IMAGES: usize = words::MAX_NUMBER / 9;
-/// The most letters that are spelt: longer than all that there is to say.
-const MAX_LETTERS: usize = 32;
-/// What stands in the place of letters that there are not.
-const NO_LETTER: i32 = -1;
 /// Numbers in the place of a letter.
 const LETTER: usize = 32;
 /// The widest layers that are built.
@@ -65,8 +62,6 @@ const MAX_CHANNELS: usize = 512;
 const LEFT: usize = 7;
 /// Images that are spelt together.
 const TOGETHER: usize = 500;
-/// The key of a checkpoint's metadata under which the settings stand, as JSON.
-pub(crate) const SETTINGS: &str = "digits.speller";
 
 /// What is to be spelt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -84,9 +79,9 @@ pub enum Task {
 pub struct Settings {
     /// What it learns to spell.
     pub task: Task,
-    /// Channels of the eye's first convolution; the second has twice as many.
+    /// Channels of the first convolution; the second has twice as many.
     pub channels: usize,
-    /// Numbers that the eye makes of an image, and units of reader and writer.
+    /// Numbers that the convolutions make of an image, and units of encoder and decoder.
     pub size: usize,
     /// Passes over the training set that the learning rate's decay is laid out for.
     pub epochs: usize,
@@ -182,7 +177,7 @@ impl Settings {
         Speller {
             settings: self.clone(),
             epochs_done: 0,
-            eye: Sequential::new()
+            cnn: Sequential::new()
                 .push(Conv2d::new(1, channels, [5, 5], Conv::default().stride(2).padding(2), rng))
                 .push(Activation::Relu)
                 .push(Conv2d::new(
@@ -195,21 +190,25 @@ impl Settings {
                 .push(Activation::Relu)
                 .push(Flatten::default())
                 .push(Linear::new(2 * channels * LEFT * LEFT, size, rng)),
-            reader: Lstm::new(size, size, rng),
-            letters: Embedding::new(N_TOKENS, LETTER, rng),
-            writer: Lstm::new(LETTER, size, rng),
-            look: Linear::new(size, size, rng).without_bias(),
+            encoder: Lstm::new(size, size, rng),
+            embedding: Embedding::new(N_TOKENS, LETTER, rng),
+            decoder: Lstm::new(LETTER, size, rng),
+            attention_query: Linear::new(size, size, rng).without_bias(),
             combine: Linear::new(2 * size, size, rng),
-            spell: Linear::new(size, N_TOKENS, rng),
+            output: Linear::new(size, N_TOKENS, rng),
         }
     }
+}
 
-    /// The settings alone, for a model to be put beside them.
-    fn empty_checkpoint(&self) -> Checkpoint {
-        let mut checkpoint = Checkpoint::new();
-        let settings = serde_json::to_string(self).expect("plain numbers and names");
-        checkpoint.set(SETTINGS, settings);
-        checkpoint
+impl Stored for Settings {
+    const KEY: &'static str = saved::SPELLER;
+
+    fn check(&self) -> std::result::Result<(), String> {
+        Settings::check(self)
+    }
+
+    fn parameters(&self) -> usize {
+        Settings::parameters(self)
     }
 }
 
@@ -219,17 +218,17 @@ pub struct Speller {
     pub settings: Settings,
     /// Complete epochs behind it.
     pub epochs_done: usize,
-    eye: Sequential,
-    reader: Lstm,
-    letters: Embedding,
-    writer: Lstm,
-    look: Linear,
+    cnn: Sequential,
+    encoder: Lstm,
+    embedding: Embedding,
+    decoder: Lstm,
+    attention_query: Linear,
     combine: Linear,
-    spell: Linear,
+    output: Linear,
 }
 
-/// What the reader leaves of some sequences of images.
-struct Read {
+/// What the encoder leaves of some sequences of images.
+struct Encoded {
     /// h, [B, T, H]
     places: Var,
     lengths: Vec<usize>,
@@ -237,12 +236,12 @@ struct Read {
     state: RecurrentState,
 }
 
-impl Read {
+impl Encoded {
     /// Those of some of the sequences.
-    fn select(&self, rows: &[usize]) -> Read {
+    fn select(&self, rows: &[usize]) -> Encoded {
         let index: Vec<i32> = rows.iter().map(|&row| row as i32).collect();
         let index = Tensor::from_slice_on(&index, [rows.len()], self.places.device());
-        Read {
+        Encoded {
             places: self.places.index_select(0, &index),
             lengths: rows.iter().map(|&row| self.lengths[row]).collect(),
             state: self.state.select(rows),
@@ -263,27 +262,27 @@ pub struct Spelt {
 
 impl Speller {
     /// x [B, T, 784], of which each sequence has so many
-    fn read(&self, x: &Var, lengths: Vec<usize>, pass: &mut Pass) -> Read {
+    fn encode(&self, x: &Var, lengths: Vec<usize>, pass: &mut Pass) -> Encoded {
         let [batch, time] = [x.dim(0), x.dim(1)];
-        let seen = self.eye.forward(&x.reshape([batch * time, 1, ROWS, COLS]), pass);
+        let seen = self.cnn.forward(&x.reshape([batch * time, 1, ROWS, COLS]), pass);
         let seen = seen.reshape([batch, time, self.settings.size]);
-        let (places, last) = self.reader.run(&seen, Some(&lengths), None, pass);
-        Read { places, lengths, state: RecurrentState::from(last) }
+        let (places, last) = self.encoder.run(&seen, Some(&lengths), None, pass);
+        Encoded { places, lengths, state: RecurrentState::from(last) }
     }
 
-    /// The writer's states [B, L, H] to the logits of the next letters [B, L, V], and where it looked, [B, L, T].
-    fn next(&self, written: &Var, read: &Read, pass: &mut Pass) -> (Var, Var) {
-        let query = self.look.forward(written, pass);
-        let (mask, lengths) = (AttentionMask::default(), Some(&read.lengths[..]));
-        let qkv = [&query, &read.places, &read.places];
+    /// The decoder's states [B, L, H] to the logits of the next letters [B, L, V], and the attention's weights [B, L, T].
+    fn next(&self, written: &Var, encoded: &Encoded, pass: &mut Pass) -> (Var, Var) {
+        let query = self.attention_query.forward(written, pass);
+        let (mask, lengths) = (AttentionMask::default(), Some(&encoded.lengths[..]));
+        let qkv = [&query, &encoded.places, &encoded.places];
         let (seen, weights) = scaled_dot_product_attention(qkv, lengths, &mask, 0.0, pass);
         let both = Var::cat(&[&seen, written], 2);
         let combined = self.combine.forward(&both, pass).tanh();
-        (self.spell.forward(&combined, pass), weights)
+        (self.output.forward(&combined, pass), weights)
     }
 
     /// Logits [B, L, V] of the letters that are to be spelt [B, L], given at each place those before it.
-    fn taught(&self, read: &Read, letters: &Tensor, pass: &mut Pass) -> (Var, Var) {
+    fn taught(&self, encoded: &Encoded, letters: &Tensor, pass: &mut Pass) -> (Var, Var) {
         let wanted = letters.to_vec::<i32>().expect("letters on the CPU can be read");
         let [batch, most] = [letters.dim(0), letters.dim(1)];
         let mut before = vec![END; wanted.len()];
@@ -293,10 +292,10 @@ impl Speller {
             before[row * most + 1..row * most + length].copy_from_slice(&wanted[..length - 1]);
             lengths.push(length);
         }
-        let before = self.letters.of(&Tensor::from_vec(before, [batch, most]));
-        let mut state = read.state.clone();
-        let written = self.writer.resume(&before, Some(&lengths), &mut state, pass);
-        self.next(&written, read, pass)
+        let before = self.embedding.of(&Tensor::from_vec(before, [batch, most]));
+        let mut state = encoded.state.clone();
+        let written = self.decoder.resume(&before, Some(&lengths), &mut state, pass);
+        self.next(&written, encoded, pass)
     }
 
     /// The likeliest texts for each sequence of images, the likeliest first, by a beam of so many.
@@ -309,16 +308,18 @@ impl Speller {
     pub fn spell(&self, x: &Tensor, lengths: &[usize], width: usize) -> Result<Vec<Vec<Spelt>>> {
         no_grad(|| {
             let pass = &mut Pass::eval();
-            let mut read = self.read(&Var::constant(x.clone()), lengths.to_vec(), pass);
+            let mut encoded = self.encode(&Var::constant(x.clone()), lengths.to_vec(), pass);
             let search = BeamSearch::new(width, END, MAX_LETTERS);
             let found = search.run(lengths.len(), |tokens, rows| {
                 // Greedy, and before any ends, every row goes on where it is.
-                if rows.iter().copied().ne(0..read.lengths.len()) {
-                    read = read.select(rows);
+                if rows.iter().copied().ne(0..encoded.lengths.len()) {
+                    encoded = encoded.select(rows);
                 }
-                let written =
-                    self.writer.step(&self.letters.of(tokens), &mut read.state, pass).unsqueeze(1);
-                let (logits, _) = self.next(&written, &read, pass);
+                let written = self
+                    .decoder
+                    .step(&self.embedding.of(tokens), &mut encoded.state, pass)
+                    .unsqueeze(1);
+                let (logits, _) = self.next(&written, &encoded, pass);
                 Ok(logits.value().squeeze(1))
             })?;
             let spelt = |written: plies_nn::Written| Spelt {
@@ -340,10 +341,10 @@ impl Speller {
     pub fn attention(&self, x: &Tensor, text: &str) -> Result<Vec<Vec<f32>>> {
         no_grad(|| {
             let pass = &mut Pass::eval();
-            let read = self.read(&Var::constant(x.clone()), vec![x.dim(1)], pass);
+            let encoded = self.encode(&Var::constant(x.clone()), vec![x.dim(1)], pass);
             let tokens = words::tokens(text);
             let n = tokens.len();
-            let (_, weights) = self.taught(&read, &Tensor::from_vec(tokens, [1, n]), pass);
+            let (_, weights) = self.taught(&encoded, &Tensor::from_vec(tokens, [1, n]), pass);
             let weights = weights.to_vec::<f32>()?;
             Ok(weights.chunks(x.dim(1)).map(<[f32]>::to_vec).collect())
         })
@@ -353,11 +354,11 @@ impl Speller {
     ///
     /// # Errors
     /// A fault of the device.
-    pub fn spell_all(&self, album: &Album, width: usize) -> Result<Vec<Spelt>> {
-        let mut all = Vec::with_capacity(album.len());
-        let numbers: Vec<usize> = (0..album.len()).collect();
+    pub fn spell_all(&self, sequences: &Sequences, width: usize) -> Result<Vec<Spelt>> {
+        let mut all = Vec::with_capacity(sequences.len());
+        let numbers: Vec<usize> = (0..sequences.len()).collect();
         for numbers in numbers.chunks(TOGETHER) {
-            let (inputs, lengths) = album.images(numbers);
+            let (inputs, lengths) = sequences.images(numbers);
             let best = self.spell(&inputs, &lengths, width)?;
             all.extend(best.into_iter().map(|mut all| all.swap_remove(0)));
         }
@@ -368,30 +369,15 @@ impl Speller {
     ///
     /// # Errors
     /// A file that is missing, damaged or of something else.
-    pub fn load(file: &Path, is_sum: bool) -> std::result::Result<Speller, NetworkError> {
-        Ok(network::read(file, |checkpoint| from_checkpoint(checkpoint, is_sum))?.0)
+    pub fn load(file: &Path, is_sum: bool) -> std::result::Result<Speller, LoadError> {
+        let accept = |settings: &Settings| match matches!(settings.task, Task::Sums(_)) {
+            sums if sums == is_sum => Ok(()),
+            true => Err("is a network that spells sums; add uses it".to_owned()),
+            false => Err("is a network that spells captions; caption uses it".to_owned()),
+        };
+        let Loaded { model, epochs, .. } = saved::load(file, accept, Settings::build)?;
+        Ok(Speller { epochs_done: epochs, ..model })
     }
-}
-
-fn from_checkpoint(
-    checkpoint: &Checkpoint,
-    is_sum: bool,
-) -> std::result::Result<Speller, FromCheckpoint> {
-    let Some(settings) = checkpoint.get(SETTINGS) else {
-        let reason = "is not a network that spells; caption and add train some";
-        return Err(FromCheckpoint::Text(reason.to_owned()));
-    };
-    let (settings, epochs_done) = network::stored(checkpoint, settings, Settings::check)?;
-    if matches!(settings.task, Task::Sums(_)) != is_sum {
-        let (spells, command) = if is_sum { ("captions", "caption") } else { ("sums", "add") };
-        let reason = format!("is a network that spells {spells}; {command} uses it");
-        return Err(FromCheckpoint::Text(reason));
-    }
-    network::check_parameters(checkpoint, &settings, settings.parameters())?;
-    let mut speller = settings.build();
-    checkpoint.load_model(&mut speller).map_err(FromCheckpoint::Tensors)?;
-    speller.epochs_done = epochs_done;
-    Ok(speller)
 }
 
 impl Module for Speller {
@@ -402,153 +388,28 @@ impl Module for Speller {
     fn forward(&self, x: &Var, pass: &mut Pass) -> Var {
         let letters = pass.targets().cloned().expect("speller: it only learns by forward");
         let lengths = pass.lengths().map_or(vec![x.dim(1); x.dim(0)], |lengths| lengths.to_vec());
-        let read = self.read(x, lengths, pass);
-        self.taught(&read, &letters, pass).0.transpose(1, 2)
+        let encoded = self.encode(x, lengths, pass);
+        self.taught(&encoded, &letters, pass).0.transpose(1, 2)
     }
 
     fn visit(&self, visitor: &mut Visitor<'_>) {
-        visitor.child("eye", &self.eye);
-        visitor.child("reader", &self.reader);
-        visitor.child("letters", &self.letters);
-        visitor.child("writer", &self.writer);
-        visitor.child("look", &self.look);
+        visitor.child("cnn", &self.cnn);
+        visitor.child("encoder", &self.encoder);
+        visitor.child("embedding", &self.embedding);
+        visitor.child("decoder", &self.decoder);
+        visitor.child("attention_query", &self.attention_query);
         visitor.child("combine", &self.combine);
-        visitor.child("spell", &self.spell);
+        visitor.child("output", &self.output);
     }
 
     fn visit_mut(&mut self, visitor: &mut VisitorMut<'_>) {
-        visitor.child("eye", &mut self.eye);
-        visitor.child("reader", &mut self.reader);
-        visitor.child("letters", &mut self.letters);
-        visitor.child("writer", &mut self.writer);
-        visitor.child("look", &mut self.look);
+        visitor.child("cnn", &mut self.cnn);
+        visitor.child("encoder", &mut self.encoder);
+        visitor.child("embedding", &mut self.embedding);
+        visitor.child("decoder", &mut self.decoder);
+        visitor.child("attention_query", &mut self.attention_query);
         visitor.child("combine", &mut self.combine);
-        visitor.child("spell", &mut self.spell);
-    }
-}
-
-/// Images in sequences, each with a text.
-///
-/// # Shapes
-/// inputs [B, longest, 784] F32 from 0 to 1, 0 where a sequence has ended; targets [B, most letters] I32, -1 where a
-/// text has ended
-#[derive(Clone, Debug)]
-pub struct Album {
-    examples: Arc<Examples>,
-    /// The numbers of the images of each.
-    sequences: Vec<Vec<usize>>,
-    texts: Vec<String>,
-}
-
-impl Album {
-    /// Each image with its caption.
-    pub fn captions(examples: Arc<Examples>) -> Album {
-        let caption = |i: usize| Caption::of(examples.labels[i], examples.image(i)).text();
-        let texts = (0..examples.len()).map(caption).collect();
-        let sequences = (0..examples.len()).map(|i| vec![i]).collect();
-        Album { examples, sequences, texts }
-    }
-
-    /// Each image by itself, with the word of its digit: the sums of one.
-    pub fn each(examples: Arc<Examples>) -> Album {
-        let texts = examples.labels.iter().map(|&digit| words::number(digit.into())).collect();
-        let sequences = (0..examples.len()).map(|i| vec![i]).collect();
-        Album { examples, sequences, texts }
-    }
-
-    /// Images in a random order, cut into sequences of so many, with their sums; a rest is left out.
-    pub fn sums(
-        examples: Arc<Examples>,
-        mut lengths: impl FnMut(&mut Rng) -> usize,
-        seed: u64,
-    ) -> Album {
-        let rng = &mut Rng::new(seed);
-        let mut order: Vec<usize> = (0..examples.len()).collect();
-        for i in (1..order.len()).rev() {
-            order.swap(i, rng.below(i + 1));
-        }
-        let (mut sequences, mut rest) = (Vec::new(), &order[..]);
-        while let Some((sequence, after)) = rest.split_at_checked(lengths(rng)) {
-            sequences.push(sequence.to_vec());
-            rest = after;
-            if rest.is_empty() {
-                break;
-            }
-        }
-        let mut album = Album { examples, sequences, texts: Vec::new() };
-        album.texts = (0..album.len()).map(|i| words::number(album.sum(i))).collect();
-        album
-    }
-
-    /// What a speller of these settings learns from.
-    pub fn training(examples: Arc<Examples>, settings: &Settings) -> Album {
-        let Task::Sums(longest) = settings.task else { return Album::captions(examples) };
-        let mut all = Album { examples, sequences: Vec::new(), texts: Vec::new() };
-        for pass in 0..settings.repeats as u64 {
-            let seed = Rng::from_state(settings.seed, pass).split().state().0;
-            let part = Album::sums(all.examples.clone(), |rng| 1 + rng.below(longest), seed);
-            all.sequences.extend(part.sequences);
-            all.texts.extend(part.texts);
-        }
-        all
-    }
-
-    /// Those of given images.
-    ///
-    /// # Shapes
-    /// -> [B, longest, 784], and how many each has
-    fn images(&self, numbers: &[usize]) -> (Tensor, Vec<usize>) {
-        let lengths: Vec<usize> = numbers.iter().map(|&i| self.sequences[i].len()).collect();
-        let longest = lengths.iter().copied().max().unwrap_or(0);
-        let nothing = [0; PIXELS];
-        let images = numbers.iter().flat_map(|&i| {
-            let images = self.sequences[i].iter().map(|&image| self.examples.image(image));
-            let rest = longest - self.sequences[i].len();
-            images.chain(std::iter::repeat_n(&nothing[..], rest))
-        });
-        (dataset::inputs(images).reshape([numbers.len(), longest, PIXELS]), lengths)
-    }
-
-    /// The numbers that the images of a sequence have among the examples.
-    pub fn sequence(&self, index: usize) -> &[usize] {
-        &self.sequences[index]
-    }
-
-    /// The text of a sequence.
-    pub fn text(&self, index: usize) -> &str {
-        &self.texts[index]
-    }
-
-    /// The examples.
-    pub fn examples(&self) -> &Examples {
-        &self.examples
-    }
-
-    /// The sum of the labels of a sequence.
-    pub fn sum(&self, index: usize) -> usize {
-        self.sequences[index].iter().map(|&i| usize::from(self.examples.labels[i])).sum()
-    }
-}
-
-impl Dataset for Album {
-    fn len(&self) -> usize {
-        self.sequences.len()
-    }
-
-    fn batch(&self, indices: &[usize]) -> Batch {
-        let (inputs, lengths) = self.images(indices);
-        let texts: Vec<Vec<i32>> = indices.iter().map(|&i| words::tokens(&self.texts[i])).collect();
-        let most = texts.iter().map(Vec::len).max().unwrap_or(0);
-        let padded = texts.iter().flat_map(|text| {
-            text.iter().copied().chain(std::iter::repeat_n(NO_LETTER, most - text.len()))
-        });
-        let targets = Tensor::from_vec(padded.collect(), [indices.len(), most]);
-        Batch { inputs, targets, lengths: Some(lengths) }
-    }
-
-    /// First by images, then by letters.
-    fn steps(&self, index: usize) -> usize {
-        self.sequences[index].len() * MAX_LETTERS + self.texts[index].len()
+        visitor.child("output", &mut self.output);
     }
 }
 
@@ -561,7 +422,7 @@ impl Dataset for Album {
 /// A loss that is no number, or a fault of the device.
 pub fn train(
     speller: &mut Speller,
-    training: Album,
+    training: Sequences,
     stop: Arc<AtomicBool>,
     watch: &mut dyn Watch,
 ) -> std::result::Result<Trained, TrainError> {

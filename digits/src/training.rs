@@ -19,6 +19,7 @@ use crate::{
     dataset::{self, Digits},
     idx::{COLS, Examples, N_CLASSES, ROWS},
     network::Network,
+    saved::Stored,
 };
 
 /// What is known after an epoch.
@@ -244,7 +245,7 @@ mod tests {
     use plies_nn::optim::Adam;
 
     use super::*;
-    use crate::{embedded, network::Settings};
+    use crate::{embedded, settings::Settings};
 
     struct NoEpoch;
 
@@ -262,7 +263,7 @@ mod tests {
         let mut examples = embedded::test();
         examples.truncate(20);
         let settings = Settings { hidden: vec![4], epochs: 1, ..Settings::default() };
-        let mut network = settings.build();
+        let mut network = Network::new(settings.clone());
         let mut optimizer = Adam::new(f64::MAX);
         let stop = Arc::default();
         let ended = train(&mut network, &mut optimizer, examples, None, stop, &mut NoEpoch);

@@ -8,7 +8,8 @@ use std::sync::{
 use plies_digits::{
     embedded,
     idx::Examples,
-    network::{Network, Settings},
+    network::Network,
+    settings::Settings,
     training::{self, EpochDone, Watch},
 };
 use plies_nn::train::BatchEvent;
@@ -57,7 +58,7 @@ fn watch(epoch: usize) -> StopAfter {
 
 #[test]
 fn an_interrupted_training_ends_like_one_that_was_not() {
-    let mut through = settings().build();
+    let mut through = Network::new(settings());
     let mut optimizer = settings().optimizer();
     let mut never = watch(usize::MAX);
     let stop = never.stop.clone();
@@ -66,7 +67,7 @@ fn an_interrupted_training_ends_like_one_that_was_not() {
     assert!(!straight.stopped);
     let straight = straight.best.unwrap().to_bytes().unwrap();
 
-    let mut network = settings().build();
+    let mut network = Network::new(settings());
     let mut after_two = watch(2);
     let stop = after_two.stop.clone();
     let mut optimizer = settings().optimizer();

@@ -5,7 +5,8 @@ use std::{fs, path::Path, sync::Arc};
 use plies_digits::{
     embedded,
     idx::Examples,
-    speller::{self, Album, Settings, Speller, Task},
+    sequences::Sequences,
+    speller::{self, Settings, Speller, Task},
     training::{EpochDone, Trained, Watch},
     words,
 };
@@ -32,8 +33,8 @@ fn small(task: Task) -> Settings {
 
 fn trained(settings: &Settings) -> (Speller, Trained) {
     let mut speller = settings.build();
-    let album = Album::training(examples(60), settings);
-    let done = speller::train(&mut speller, album, Arc::default(), &mut Nobody).unwrap();
+    let sequences = Sequences::training(examples(60), settings);
+    let done = speller::train(&mut speller, sequences, Arc::default(), &mut Nobody).unwrap();
     (speller, done)
 }
 
@@ -67,10 +68,10 @@ fn a_speller_stops_and_says_the_same_from_its_file() {
         let loaded = Speller::load(&file, is_sum).unwrap();
         assert_eq!((&loaded.settings, loaded.epochs_done), (&speller.settings, 1));
         // It has hardly learnt anything, so most texts come to no end.
-        let album = Album::training(examples(40), &speller.settings);
+        let sequences = Sequences::training(examples(40), &speller.settings);
         for width in [1, 3] {
-            let spelt = speller.spell_all(&album, width).unwrap();
-            assert_eq!(spelt.len(), album.len());
+            let spelt = speller.spell_all(&sequences, width).unwrap();
+            assert_eq!(spelt.len(), sequences.len());
             for spelt in &spelt {
                 assert!(spelt.text.len() <= 32 && (0.0..=1.0).contains(&spelt.probability));
                 let n = spelt.letters.len();
@@ -78,7 +79,7 @@ fn a_speller_stops_and_says_the_same_from_its_file() {
                 let product: f64 = spelt.letters.iter().product();
                 assert!((product - spelt.probability).abs() < 1e-9);
             }
-            assert_eq!(spelt, loaded.spell_all(&album, width).unwrap());
+            assert_eq!(spelt, loaded.spell_all(&sequences, width).unwrap());
         }
         let other = Speller::load(&file, !is_sum).err().unwrap().to_string();
         let part =
@@ -91,8 +92,8 @@ fn a_speller_stops_and_says_the_same_from_its_file() {
 #[test]
 fn it_is_taught_what_it_spells() {
     let (speller, _) = trained(&small(Task::Sums(4)));
-    let album = Album::training(examples(40), &speller.settings);
-    let batch = album.batch(&[0, 1, 2, 3, 4]);
+    let sequences = Sequences::training(examples(40), &speller.settings);
+    let batch = sequences.batch(&[0, 1, 2, 3, 4]);
     let spelt = speller.spell(&batch.inputs, batch.lengths.as_ref().unwrap(), 1).unwrap();
     // The right letters are those that it spells.
     let most = spelt.iter().map(|all| all[0].letters.len()).max().unwrap();
@@ -122,7 +123,7 @@ fn it_is_taught_what_it_spells() {
 #[test]
 fn where_it_looks_adds_up_to_one_and_to_what_there_is() {
     let (speller, _) = trained(&small(Task::Sums(4)));
-    let three = Album::sums(examples(30), |_| 3, 1);
+    let three = Sequences::sums(examples(30), |_| 3, 1);
     let x = three.batch(&[0]).inputs;
     let looked = speller.attention(&x, "six").unwrap();
     assert_eq!(looked.len(), 4); // with the end
@@ -134,20 +135,20 @@ fn where_it_looks_adds_up_to_one_and_to_what_there_is() {
 #[test]
 fn sums_are_those_of_their_images_and_each_image_is_in_one() {
     let all = examples(100);
-    let album = Album::sums(all.clone(), |rng| 1 + rng.below(5), 3);
+    let sequences = Sequences::sums(all.clone(), |rng| 1 + rng.below(5), 3);
     let mut seen = vec![0; 100];
-    for i in 0..album.len() {
-        let sequence = album.sequence(i);
+    for i in 0..sequences.len() {
+        let sequence = sequences.sequence(i);
         assert!((1..=5).contains(&sequence.len()));
         sequence.iter().for_each(|&image| seen[image] += 1);
         let sum: usize = sequence.iter().map(|&image| usize::from(all.labels[image])).sum();
-        assert_eq!((album.sum(i), album.text(i)), (sum, words::number(sum).as_str()));
+        assert_eq!((sequences.sum(i), sequences.text(i)), (sum, words::number(sum).as_str()));
     }
     assert!(seen.iter().all(|&times| times <= 1) && seen.iter().sum::<usize>() > 95);
-    assert_eq!(Album::sums(all.clone(), |_| 3, 1).len(), 33);
-    assert_eq!(Album::sums(all, |_| 101, 1).len(), 0);
+    assert_eq!(Sequences::sums(all.clone(), |_| 3, 1).len(), 33);
+    assert_eq!(Sequences::sums(all, |_| 101, 1).len(), 0);
     let twice = Settings { repeats: 2, ..small(Task::Sums(1)) };
-    assert_eq!(Album::training(examples(10), &twice).len(), 20);
+    assert_eq!(Sequences::training(examples(10), &twice).len(), 20);
 }
 
 #[test]
@@ -161,9 +162,13 @@ fn what_is_no_speller_is_refused_by_name() {
         error
     };
     let good = trained(&small(Task::Captions)).1.best.unwrap();
-    let network = plies_digits::network::Settings { hidden: vec![4], ..Default::default() };
-    let of_network = network.checkpoint(&network.build().mlp, &network.optimizer(), 0);
-    assert!(refused(&of_network).contains("is not a network that spells"));
+    let network = plies_digits::settings::Settings { hidden: vec![4], ..Default::default() };
+    let of_network = network.checkpoint(
+        &plies_digits::network::Network::new(network.clone()).mlp,
+        &network.optimizer(),
+        0,
+    );
+    assert!(refused(&of_network).contains("is a network that reads digits"));
     let settings = good.get("digits.speller").unwrap().to_owned();
     for (from, to, part) in [
         ("\"size\":6", "\"size\":7", "parameters, but it holds"),
@@ -181,8 +186,11 @@ fn what_is_no_speller_is_refused_by_name() {
         assert!(error.contains(part), "{error:?} lacks {part:?}");
     }
     let mut changed = good.clone();
-    changed.insert("look.weight", good.tensors()["look.weight"].full_like(f64::NAN));
-    assert!(refused(&changed).contains("look.weight[0] is NaN"));
+    changed.insert(
+        "attention_query.weight",
+        good.tensors()["attention_query.weight"].full_like(f64::NAN),
+    );
+    assert!(refused(&changed).contains("attention_query.weight[0] is NaN"));
     let nowhere = Path::new("no/where");
     assert!(Speller::load(nowhere, true).err().unwrap().to_string().starts_with("no/where: "));
 }
@@ -200,7 +208,7 @@ fn a_speller_of_huge_weights_still_stops() {
     }
     huge.save(&file).unwrap();
     let speller = Speller::load(&file, false).unwrap();
-    let spelt = speller.spell_all(&Album::captions(examples(3)), 4).unwrap();
+    let spelt = speller.spell_all(&Sequences::captions(examples(3)), 4).unwrap();
     assert!(spelt.iter().all(|spelt| spelt.text.len() <= 32), "{spelt:?}");
 }
 
@@ -229,7 +237,7 @@ proptest! {
         fs::write(&file, &damaged).unwrap();
         match Speller::load(&file, false) {
             Ok(speller) => {
-                let spelt = speller.spell_all(&Album::captions(examples(1)), 2).unwrap();
+                let spelt = speller.spell_all(&Sequences::captions(examples(1)), 2).unwrap();
                 prop_assert!(spelt[0].text.len() <= 32);
             }
             Err(error) => prop_assert!(!error.to_string().contains('\n')),

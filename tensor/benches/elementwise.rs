@@ -18,7 +18,7 @@ fn numbers() -> Tensor {
 
 type Row = (&'static str, fn(&Tensor) -> Tensor);
 
-const FUNCTIONS: [Row; 12] = [
+const FUNCTIONS: [Row; 13] = [
     ("relu", |x| x.relu()),
     ("exp", |x| x.exp()),
     ("ln", |x| x.ln()),
@@ -30,6 +30,7 @@ const FUNCTIONS: [Row; 12] = [
     ("gelu", |x| x.gelu()),
     ("sum_all", |x| x.sum_all()),
     ("sum_rows", |x| x.sum(&[0], false)),
+    ("max_of_two_rows", |x| x.reshape([250, 2, 2000]).max(&[1], false)),
     ("softmax", |x| x.softmax(-1)),
 ];
 

@@ -5,7 +5,8 @@ use std::{borrow::Cow, fmt::Write as _, path::Path, sync::Arc};
 use plies_console::{Console, Failure};
 use plies_digits::{
     idx::Examples,
-    speller::{Album, MAX_IMAGES, Speller, Spelt, Task},
+    sequences::Sequences,
+    speller::{MAX_IMAGES, Speller, Spelt, Task},
     terminal::{self, Captioned, Style},
     words::read_number,
 };
@@ -96,27 +97,27 @@ fn show(
     let Task::Sums(longest) = speller.settings.task else { unreachable!("it was loaded as one") };
     let furthest = (longest + FURTHER).min(MAX_IMAGES).min(test.len());
     // Every test digit by itself, in their order.
-    let single = Album::each(test.clone());
+    let single = Sequences::each(test.clone());
     let read = speller.spell_all(&single, args.spell.beam)?;
     let numbers: Vec<Option<usize>> = read.iter().map(|spelt| read_number(&spelt.text)).collect();
     let mut lengths = Vec::new();
     let mut drawn = Vec::new();
     for images in 1..=furthest {
-        let album = Album::sums(test.clone(), |_| images, SUMS + images as u64);
-        let n = album.len();
-        let spelt = speller.spell_all(&album, args.spell.beam)?;
+        let sequences = Sequences::sums(test.clone(), |_| images, SUMS + images as u64);
+        let n = sequences.len();
+        let spelt = speller.spell_all(&sequences, args.spell.beam)?;
         let added = |i: usize| {
-            let sum: Option<usize> = album.sequence(i).iter().map(|&i| numbers[i]).sum();
-            sum == Some(album.sum(i))
+            let sum: Option<usize> = sequences.sequence(i).iter().map(|&i| numbers[i]).sum();
+            sum == Some(sequences.sum(i))
         };
         lengths.push(Length {
             images,
             learnt: images <= longest,
-            spelt: Share::of((0..n).map(|i| spelt[i].text == album.text(i))),
+            spelt: Share::of((0..n).map(|i| spelt[i].text == sequences.text(i))),
             read_and_added: Share::of((0..n).map(added)),
         });
         if drawn.len() < args.spell.draw && images > 1 && n > 0 {
-            drawn.push((album.sequence(0).to_vec(), spelt[0].clone()));
+            drawn.push((sequences.sequence(0).to_vec(), spelt[0].clone()));
         }
     }
     for (sequence, sum) in &drawn {

@@ -4,7 +4,8 @@ use std::{borrow::Cow, path::Path, sync::Arc};
 
 use plies_console::{Console, Failure, thousands};
 use plies_digits::{
-    speller::{Album, Speller, Spelt, Task},
+    sequences::Sequences,
+    speller::{Speller, Spelt, Task},
     words::{Caption, digit_in},
 };
 use plies_nn::data::Dataset;
@@ -66,7 +67,8 @@ fn test(args: &CaptionArgs, console: &Console) -> Result<(), Failure> {
     let out = args.out.as_deref().unwrap_or(Path::new(CAPTION_FILE));
     let spell::Trained { speller, origin, saved } =
         spell::trained(console, &args.spell, Task::Captions, out, train, &data)?;
-    let report = || show(args, console, &speller, origin, &Album::captions(Arc::new(test)), &data);
+    let report =
+        || show(args, console, &speller, origin, &Sequences::captions(Arc::new(test)), &data);
     // That the network is not saved is the worst that can be said, so it is said last.
     let reported = report();
     saved.and(reported)
@@ -77,21 +79,21 @@ fn show(
     console: &Console,
     speller: &Speller,
     origin: Origin,
-    album: &Album,
+    sequences: &Sequences,
     data: &str,
 ) -> Result<(), Failure> {
-    let n = album.len();
-    let greedy = speller.spell_all(album, 1)?;
-    let spelt = speller.spell_all(album, args.spell.beam)?;
-    let exact = |spelt: &[Spelt]| Share::of((0..n).map(|i| spelt[i].text == album.text(i)));
+    let n = sequences.len();
+    let greedy = speller.spell_all(sequences, 1)?;
+    let spelt = speller.spell_all(sequences, args.spell.beam)?;
+    let exact = |spelt: &[Spelt]| Share::of((0..n).map(|i| spelt[i].text == sequences.text(i)));
     let said = |is: &dyn Fn(Caption, Caption) -> bool| {
         let right = |i: usize| {
-            let [said, due] = [&spelt[i].text, album.text(i)].map(Caption::read);
+            let [said, due] = [&spelt[i].text, sequences.text(i)].map(Caption::read);
             said.zip(due).is_some_and(|(said, due)| is(said, due))
         };
         Share::of((0..n).map(right))
     };
-    let labels = &album.examples().labels;
+    let labels = &sequences.examples().labels;
     let report = Report {
         command: "caption",
         version: env!("CARGO_PKG_VERSION"),
@@ -105,7 +107,7 @@ fn show(
         leans: said(&|said, due| said.lean == due.lean),
     };
     let digits: Vec<_> =
-        (0..n.min(args.spell.draw)).map(|i| (album.examples().image(i), &spelt[i])).collect();
+        (0..n.min(args.spell.draw)).map(|i| (sequences.examples().image(i), &spelt[i])).collect();
     if !digits.is_empty() {
         console.say(&format!("{LEGEND}\n\n{}", spell::draw(&digits, style(console))))?;
     }

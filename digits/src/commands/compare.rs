@@ -41,7 +41,7 @@ struct Report<'a> {
 
 pub(crate) fn run(args: &CompareArgs) -> Result<(), Failure> {
     let console = Console::new(&args.common)?;
-    let rows = chosen(&args.only)?;
+    let rows = trials::chosen(LADDER, "row", |row| row.name, &args.only)?;
     if let Some(file) = &args.plot {
         check_name(file)?;
         check_writable(file)?;
@@ -172,18 +172,6 @@ pub(crate) fn run(args: &CompareArgs) -> Result<(), Failure> {
             "stopped; what is finished is kept in {file}, and the same command goes on from there"
         ))),
     }
-}
-
-/// The rows with these names, in the table's order; all if there are none.
-fn chosen(names: &[String]) -> Result<Vec<&'static Row>, Failure> {
-    let known = |name: &str| LADDER.iter().any(|row| row.name == name);
-    if let Some(name) = names.iter().find(|name| !known(name)) {
-        let all: Vec<&str> = LADDER.iter().map(|row| row.name).collect();
-        let reason = format!("--only {name}: no such row; there are {}", all.join(", "));
-        return Err(Failure::BadInput(reason));
-    }
-    let is_chosen = |row: &&Row| names.is_empty() || names.iter().any(|name| name == row.name);
-    Ok(LADDER.iter().filter(is_chosen).collect())
 }
 
 /// A trial before it has been made.

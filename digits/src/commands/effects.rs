@@ -52,7 +52,7 @@ struct Line {
 
 pub(crate) fn run(args: &EffectsArgs) -> Result<(), Failure> {
     let console = Console::new(&args.common)?;
-    let chosen = chosen(&args.only)?;
+    let chosen = trials::chosen(EFFECTS, "effect", |effect| effect.name, &args.only)?;
     if let Some(folder) = &args.plots {
         fs::create_dir_all(folder).map_err(|error| Failure::at(folder, error))?;
         check_writable(&folder.join("dropout.svg"))?;
@@ -212,17 +212,6 @@ impl Line {
     fn of((what, Mean { mean, interval }): (String, Mean)) -> Line {
         Line { what, mean, interval: interval.map(|bound| bound.is_finite().then_some(bound)) }
     }
-}
-
-fn chosen(names: &[String]) -> Result<Vec<&'static Effect>, Failure> {
-    let known = |name: &str| EFFECTS.iter().any(|effect| effect.name == name);
-    if let Some(name) = names.iter().find(|name| !known(name)) {
-        let all: Vec<&str> = EFFECTS.iter().map(|effect| effect.name).collect();
-        let reason = format!("--only {name}: no such effect; there are {}", all.join(", "));
-        return Err(Failure::BadInput(reason));
-    }
-    let is_chosen = |effect: &&Effect| names.is_empty() || names.iter().any(|n| n == effect.name);
-    Ok(EFFECTS.iter().filter(is_chosen).collect())
 }
 
 fn show(console: &Console, effect: &Effect, finding: &Finding) -> Result<(), Failure> {

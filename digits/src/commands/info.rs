@@ -3,10 +3,7 @@
 use std::{borrow::Cow, fmt::Write as _, path::PathBuf};
 
 use plies_console::{Console, Failure, thousands};
-use plies_digits::{
-    embedded,
-    network::{Network, Settings},
-};
+use plies_digits::{embedded, network::Network, settings::Settings};
 use plies_nn::Module;
 use plies_tensor::Device;
 use serde::Serialize;

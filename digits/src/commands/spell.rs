@@ -11,7 +11,8 @@ use plies_digits::{
     dataset,
     idx::{Examples, PIXELS},
     preprocess::Digit,
-    speller::{self, Album, Settings, Speller, Spelt, Task},
+    sequences::Sequences,
+    speller::{self, Settings, Speller, Spelt, Task},
     terminal::{self, Captioned, Style},
 };
 use plies_nn::{data::Dataset, metrics::wilson_interval};
@@ -115,12 +116,12 @@ pub(super) fn trained(
         train.truncate(settings.limit);
     }
     let examples = train.len();
-    let album = Album::training(Arc::new(train), &settings);
+    let sequences = Sequences::training(Arc::new(train), &settings);
     let mut speller = settings.build();
     console.progress(&format!(
         "{settings}, {} parameters\n{} texts of {} examples of {data}, {} threads, seed {}",
         thousands(settings.parameters()),
-        thousands(album.len()),
+        thousands(sequences.len()),
         thousands(examples),
         plies_tensor::threads(),
         settings.seed
@@ -130,7 +131,7 @@ pub(super) fn trained(
     let epochs = 0..settings.epochs;
     let interrupt = Interrupt::handle();
     let (done, saved) = train::watched(console, &interrupt, out, epochs, &go_on, |stop, watch| {
-        speller::train(&mut speller, album, stop, watch)
+        speller::train(&mut speller, sequences, stop, watch)
     })?;
     if saved.is_ok() && interrupt.all_is_saved() {
         let reason = format!("stopped; the network is saved in {}", out.display());

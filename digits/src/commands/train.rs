@@ -13,7 +13,8 @@ use plies_console::{
 use plies_digits::{
     embedded,
     idx::Examples,
-    network::{Network, Settings},
+    network::Network,
+    settings::Settings,
     training::{self, EpochDone, Trained, Watch},
 };
 use plies_nn::{
@@ -283,7 +284,8 @@ fn start(args: &TrainArgs) -> Result<(Network, Regularized), Failure> {
     };
     let Some(file) = &args.resume else {
         let settings = checked(args.over(Settings::default()))?;
-        return Ok((settings.build(), settings.optimizer()));
+        let optimizer = settings.optimizer();
+        return Ok((Network::new(settings), optimizer));
     };
     let (mut network, checkpoint) = load(file)?;
     let settings = checked(args.over(network.settings.clone()))?;

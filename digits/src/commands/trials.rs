@@ -36,6 +36,22 @@ pub(super) fn identified(data: &DataArgs) -> Result<([Examples; 2], String), Fai
     Ok(([train, test], name))
 }
 
+/// Those of `all` that `--only` names, in the table's order; all if it names none.
+pub(super) fn chosen<T>(
+    all: &'static [T],
+    what: &str,
+    name: impl Fn(&T) -> &'static str,
+    names: &[String],
+) -> Result<Vec<&'static T>, Failure> {
+    if let Some(unknown) = names.iter().find(|wanted| all.iter().all(|one| name(one) != **wanted)) {
+        let known: Vec<&str> = all.iter().map(&name).collect();
+        let reason = format!("--only {unknown}: no such {what}; there are {}", known.join(", "));
+        return Err(Failure::BadInput(reason));
+    }
+    let is_chosen = |one: &&T| names.is_empty() || names.iter().any(|wanted| wanted == name(one));
+    Ok(all.iter().filter(is_chosen).collect())
+}
+
 /// A bar for trials of which each is as long as a table says; the bar finds out how long that is here.
 pub(super) struct Trials<'a> {
     pub(super) bar: Progress<'a>,

@@ -3,7 +3,10 @@
 //! Elements are joined in three stages whose borders depend on the shape alone, never on the number
 //! of threads: a block of a thousand in vector lanes, blocks into a chunk of 65 536, chunks into the
 //! result. Sums carry the second and third stage in compensated F64, so that their error does not
-//! grow with the number of elements.
+//! grow with the number of elements. What is one stage only, a maximum of two rows for instance, is written to its
+//! place at once.
+
+use std::ops::Range;
 
 use super::accumulate::{
     Reducible, Wide, WideRow, fold_blocks, fold_lines, fold_rows, identity, repeat,
@@ -152,7 +155,7 @@ impl<T: Reducible> Task<'_, T> {
         wide
     }
 
-    /// The reduced axes are outermost: rows of `n_kept` elements are added up.
+    /// The reduced axes are outermost: rows of `n_kept` elements are added up, a tile of columns at a time.
     fn sum_rows(&self, out: &mut [T]) {
         let Task { op, n_kept, n_reduced, .. } = *self;
         let tile = WIDEST.min(n_kept);
@@ -166,46 +169,70 @@ impl<T: Reducible> Task<'_, T> {
             _ => 1,
         };
         let chunks = n_reduced.div_ceil(rows_per_chunk);
-        let mut partial: Vec<WideRow> = (0..tiles * chunks).map(|_| WideRow::default()).collect();
-        let slots = Slots::new(&mut partial);
+        let n_partial = if chunks > 1 { tiles * chunks } else { 0 };
+        let mut partial: Vec<WideRow> = (0..n_partial).map(|_| WideRow::default()).collect();
+        let (results, slots) = (Slots::new(out), Slots::new(&mut partial));
         let work = tile * rows_per_chunk.min(n_reduced);
         for_each_range(tiles * chunks, self.grain().div_ceil(work), |range| {
             let mut evaluator = self.evaluator(together * tile);
-            let mut sums = vec![T::default(); tile];
+            let mut sums = vec![T::default(); if n_reduced > ROWS { tile } else { 0 }];
             for at in range {
                 let (t, chunk) = (at % tiles, at / tiles);
-                let column = t * tile;
-                let width = tile.min(n_kept - column);
-                let (first, last) =
-                    (chunk * rows_per_chunk, n_reduced.min((chunk + 1) * rows_per_chunk));
-                let mut wide = WideRow::new::<T>(op, width);
-                let sums = &mut sums[..width];
-                for group in (first..last).step_by(ROWS) {
-                    let group_end = last.min(group + ROWS);
-                    sums.fill(identity(op));
-                    for row in (group..group_end).step_by(together) {
-                        let count = together.min(group_end - row);
-                        match evaluator.values(row * n_kept + column, count * width) {
-                            Operand::Slice(rows) => fold_rows(op, sums, rows),
-                            Operand::Scalar(x) => {
-                                let x = repeat(op, x, count);
-                                sums.iter_mut().for_each(|sum| {
-                                    fold_rows(op, std::slice::from_mut(sum), &[x]);
-                                });
-                            }
-                        }
-                    }
+                let columns = t * tile..n_kept.min((t + 1) * tile);
+                let rows = chunk * rows_per_chunk..n_reduced.min((chunk + 1) * rows_per_chunk);
+                if n_reduced <= ROWS {
+                    // SAFETY: tiles of different threads are different.
+                    let results = unsafe { results.slice(columns.clone()) };
+                    self.join_rows(&mut evaluator, rows, together, columns.start, results);
+                    continue;
+                }
+                let mut wide = WideRow::new::<T>(op, columns.len());
+                let sums = &mut sums[..columns.len()];
+                for first in rows.clone().step_by(ROWS) {
+                    let group = first..rows.end.min(first + ROWS);
+                    self.join_rows(&mut evaluator, group, together, columns.start, sums);
                     wide.join(op, sums);
                 }
                 // SAFETY: (chunk, tile) pairs of different threads are different.
-                unsafe { slots.set(at, wide) };
+                unsafe {
+                    match chunks {
+                        1 => wide.finish(results.slice(columns)),
+                        _ => slots.set(at, wide),
+                    }
+                }
             }
         });
-        for (t, out) in out.chunks_mut(tile).enumerate() {
-            let mut wide = WideRow::new::<T>(op, out.len());
-            let chunks = partial.iter().skip(t).step_by(tiles);
-            chunks.for_each(|chunk| wide.merge::<T>(op, chunk));
-            wide.finish(out);
+        if chunks > 1 {
+            for (t, out) in out.chunks_mut(tile).enumerate() {
+                let mut wide = WideRow::new::<T>(op, out.len());
+                let chunks = partial.iter().skip(t).step_by(tiles);
+                chunks.for_each(|chunk| wide.merge::<T>(op, chunk));
+                wide.finish(out);
+            }
+        }
+    }
+
+    /// Joins some rows in the element type, of each as many columns as there are sums, from `column` on.
+    fn join_rows(
+        &self,
+        evaluator: &mut Evaluator<'_, T>,
+        rows: Range<usize>,
+        together: usize,
+        column: usize,
+        sums: &mut [T],
+    ) {
+        sums.fill(identity(self.op));
+        for row in rows.clone().step_by(together) {
+            let count = together.min(rows.end - row);
+            match evaluator.values(row * self.n_kept + column, count * sums.len()) {
+                Operand::Slice(rows) => fold_rows(self.op, sums, rows),
+                Operand::Scalar(x) => {
+                    let x = repeat(self.op, x, count);
+                    sums.iter_mut().for_each(|sum| {
+                        fold_rows(self.op, std::slice::from_mut(sum), &[x]);
+                    });
+                }
+            }
         }
     }
 }
