@@ -353,7 +353,7 @@ fn deep_big(t: &Trial<'_>) -> Result<Outcome, TrialError> {
     let model = flat(Mlp::new(&[PIXELS, 1000, 500, 10], Relu, &mut t.rng()));
     let deformations =
         Augment::new().rotate(12.0).shear(12.0).scale(0.85, 1.15).shift(1.5).elastic(36.0, 5.0);
-    let plan = Plan::epochs(300).augment(deformations);
+    let plan = Plan::epochs(150).augment(deformations);
     t.learn(model, Ema::new(Adam::new(1e-3), 0.999), plan)
 }
 
