@@ -23,7 +23,7 @@ pub(crate) const DEFAULT_FILE: &str = "plies-digits.safetensors";
     allow_negative_numbers = true,
     max_term_width = 100,
     after_help = "Exit status: 0 all is well, 2 bad input (one line on stderr), 130 Ctrl-C.",
-    after_long_help = EXAMPLES
+    after_long_help = examples()
 )]
 pub(crate) struct Cli {
     #[command(subcommand)]
@@ -32,7 +32,13 @@ pub(crate) struct Cli {
     pub(crate) train: TrainArgs,
 }
 
-const EXAMPLES: &str = "\
+fn examples() -> String {
+    let serve = match cfg!(feature = "serve") {
+        true => "  plies-digits serve                         a page to draw on\n",
+        false => "",
+    };
+    format!(
+        "\
 Examples:
   plies-digits                               train, test and save a network
   plies-digits train --hidden 128 --epochs 5 a smaller network, quickly
@@ -45,12 +51,13 @@ Examples:
   plies-digits effects --only dropout        what is said about networks, tested
   plies-digits caption                       digits in words, letter by letter
   plies-digits add                           sums of digits in words
-  plies-digits serve                         a page to draw on
-  plies-digits info                          what is there to work with
+{serve}  plies-digits info                          what is there to work with
 
 In a clone of the repository, `cargo digits` stands for `plies-digits`.
 
-Exit status: 0 all is well, 2 bad input (one line on stderr), 130 Ctrl-C.";
+Exit status: 0 all is well, 2 bad input (one line on stderr), 130 Ctrl-C."
+    )
+}
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
@@ -102,6 +109,14 @@ pub(crate) enum Command {
     /// elsewhere. Only this machine can reach it, unless --host says otherwise. Ctrl-C ends it.
     #[cfg(feature = "serve")]
     Serve(ServeArgs),
+    /// Built without the feature `serve`: says so
+    #[cfg(not(feature = "serve"))]
+    #[command(hide = true, disable_help_flag = true)]
+    Serve {
+        /// Whatever the page would be asked for
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        rest: Vec<std::ffi::OsString>,
+    },
     /// Show what is in the program, and in a saved network
     ///
     /// The embedded examples, the processor and its threads, and a network's layers and settings.

@@ -9,7 +9,7 @@
 //! what is promised.
 
 use std::{
-    fs::File,
+    fs::{self, File},
     io::{self, BufReader, Read},
     path::{Path, PathBuf},
 };
@@ -218,28 +218,39 @@ pub fn read_examples(
 /// # Errors
 /// The first [`Fault`] of any of the four files.
 pub fn read_folder(folder: &Path) -> Result<(Examples, Examples), IdxError> {
-    let at_folder = |fault| IdxError { file: folder.into(), fault };
+    let [train_images, train_labels, test_images, test_labels] = find_all(folder)?;
+    Ok((read_split(train_images, train_labels)?, read_split(test_images, test_labels)?))
+}
+
+/// The files that [`read_folder`] reads.
+///
+/// # Errors
+/// The first that is not there.
+pub fn files(folder: &Path) -> Result<[PathBuf; 4], IdxError> {
+    Ok(find_all(folder)?.map(|(file, _)| file))
+}
+
+/// Images and labels to train with, images and labels to test with; whether images lie transposed.
+fn find_all(folder: &Path) -> Result<[(PathBuf, bool); 4], IdxError> {
+    // What is in a folder that cannot be listed cannot be told from what is not there.
     match folder.metadata() {
-        Ok(found) if found.is_dir() => {}
-        Ok(_) => return Err(at_folder(Fault::NotAFolder)),
-        Err(error) => return Err(at_folder(Fault::Unreadable(error))),
+        Ok(found) if found.is_dir() => fs::read_dir(folder).map(drop),
+        Ok(_) => return Err(IdxError { file: folder.into(), fault: Fault::NotAFolder }),
+        Err(error) => Err(error),
     }
-    Ok((read_split(folder, Split::Train)?, read_split(folder, Split::Test)?))
+    .map_err(|error| IdxError { file: folder.into(), fault: Fault::Unreadable(error) })?;
+    Ok([
+        find(folder, "train-images-idx3-ubyte")?,
+        find(folder, "train-labels-idx1-ubyte")?,
+        find(folder, "t10k-images-idx3-ubyte")?,
+        find(folder, "t10k-labels-idx1-ubyte")?,
+    ])
 }
 
-#[derive(Clone, Copy)]
-enum Split {
-    Train,
-    Test,
-}
-
-fn read_split(folder: &Path, split: Split) -> Result<Examples, IdxError> {
-    let (images, labels) = match split {
-        Split::Train => ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
-        Split::Test => ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"),
-    };
-    let (images_file, transposed) = find(folder, images)?;
-    let (labels_file, _) = find(folder, labels)?;
+fn read_split(
+    (images_file, transposed): (PathBuf, bool),
+    (labels_file, _): (PathBuf, bool),
+) -> Result<Examples, IdxError> {
     let mut examples =
         read_examples((&images_file, open(&images_file)?), (&labels_file, open(&labels_file)?))?;
     if transposed {

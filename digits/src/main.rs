@@ -22,6 +22,10 @@ fn main() -> ExitCode {
         Some(Command::Add(args)) => commands::add::run(&args),
         #[cfg(feature = "serve")]
         Some(Command::Serve(args)) => commands::serve::run(&args),
+        #[cfg(not(feature = "serve"))]
+        Some(Command::Serve { .. }) => Err(plies_console::Failure::BadInput(
+            "serve: not in this build; cargo install plies-digits --features serve".to_owned(),
+        )),
         Some(Command::Info(args)) => commands::info::run(&args),
     })
 }

@@ -773,7 +773,7 @@ fn what_is_said_is_tested_once_and_known_from_then_on() {
     let tested =
         ["effects", "--data", "data", "--quick", "--only", "weights,depth", "--seeds", "2"];
     let report = json(at, &[&tested[..], &["--plots", "figures"]].concat());
-    assert_eq!((&report["train_examples"], &report["test_examples"]), (&917.into(), &300.into()));
+    assert_eq!((&report["train_examples"], &report["test_examples"]), (&91.into(), &300.into()));
     let effects = report["effects"].as_array().unwrap();
     let lines = |effect: usize, of: &str| effects[effect][of].as_array().unwrap().len();
     assert_eq!([&effects[0]["name"], &effects[1]["name"]], ["depth", "weights"]);

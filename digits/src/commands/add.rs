@@ -74,8 +74,8 @@ pub(crate) fn run(args: &AddArgs) -> Result<(), Failure> {
 }
 
 fn test(args: &AddArgs, console: &Console) -> Result<(), Failure> {
-    let (train, test, data) = examples(&args.spell.data)?;
     let out = args.out.as_deref().unwrap_or(Path::new(ADD_FILE));
+    let (train, test, data) = examples(console, &args.spell.data, &[("--out", out)])?;
     let task = Task::Sums(args.longest.unwrap_or(LONGEST));
     let spell::Trained { speller, origin, saved } =
         spell::trained(console, &args.spell, task, out, train, &data)?;

@@ -63,8 +63,8 @@ pub(crate) fn run(args: &CaptionArgs) -> Result<(), Failure> {
 }
 
 fn test(args: &CaptionArgs, console: &Console) -> Result<(), Failure> {
-    let (train, test, data) = examples(&args.spell.data)?;
     let out = args.out.as_deref().unwrap_or(Path::new(CAPTION_FILE));
+    let (train, test, data) = examples(console, &args.spell.data, &[("--out", out)])?;
     let spell::Trained { speller, origin, saved } =
         spell::trained(console, &args.spell, Task::Captions, out, train, &data)?;
     let report =

@@ -49,7 +49,9 @@ pub(crate) fn run(args: &CompareArgs) -> Result<(), Failure> {
         keep_apart(&[("--results", &args.results), ("--plot", file)])?;
     }
     let mut results = trials::known(&console, &args.results)?;
-    let ([mut train, test], data) = trials::identified(&args.data)?;
+    let mut written = vec![("--results", args.results.as_path())];
+    written.extend(args.plot.iter().map(|file| ("--plot", file.as_path())));
+    let ([mut train, test], data) = trials::identified(&console, &args.data, &written)?;
     let effort = if args.quick { QUICK.1 } else { 1.0 };
     if args.quick {
         train.truncate(QUICK.0);
@@ -82,7 +84,12 @@ pub(crate) fn run(args: &CompareArgs) -> Result<(), Failure> {
         console.progress(&format!("known from {}: {known}", args.results.display()));
     }
     if !todo.is_empty() {
-        console.progress(&format!("to be measured: {}, about {}", todo.len(), duration(whole)));
+        check_writable(&args.results)?;
+        console.progress(&format!(
+            "to be measured: {} trials, about {}",
+            todo.len(),
+            duration(whole)
+        ));
     }
 
     let interrupt = Interrupt::handle();
@@ -93,6 +100,10 @@ pub(crate) fn run(args: &CompareArgs) -> Result<(), Failure> {
         let seed = if row.random { format!(" seed {}", trial.seed) } else { String::new() };
         progress.begin(&format!("{}{seed}", row.name), guess(row));
         let kept = Kept::of(trial, &args.results);
+        if kept.past > 0.0 {
+            let so_far = duration(kept.past);
+            progress.bar.line(&format!("{}{seed} goes on after {so_far}", row.name));
+        }
         let attempt = Trial {
             train: &train,
             test: &test,
@@ -148,7 +159,11 @@ pub(crate) fn run(args: &CompareArgs) -> Result<(), Failure> {
     if let Some(file) = &args.plot
         && !summaries.is_empty()
     {
-        draw(file, &data, &summaries)?;
+        let of = match args.quick {
+            true => format!("{data}, {} examples, a tenth of the epochs", thousands(train.len())),
+            false => data.clone(),
+        };
+        draw(file, &of, &summaries)?;
         console.say(&format!("\ndrawn in {}", file.display()))?;
     }
     console.json(&Report {
@@ -162,16 +177,7 @@ pub(crate) fn run(args: &CompareArgs) -> Result<(), Failure> {
         rows: &summaries,
     })?;
     ended?;
-    let file = args.results.display();
-    match (is_stopped, summaries.is_empty()) {
-        (false, _) => Ok(()),
-        (true, true) => Err(Failure::Interrupted(
-            "stopped before a row was finished; the same command goes on from there".to_owned(),
-        )),
-        (true, false) => Err(Failure::Interrupted(format!(
-            "stopped; what is finished is kept in {file}, and the same command goes on from there"
-        ))),
-    }
+    if is_stopped { Err(trials::stopped(&args.results)) } else { Ok(()) }
 }
 
 /// A trial before it has been made.
@@ -288,7 +294,7 @@ fn draw(file: &Path, data: &str, summaries: &[Summary]) -> Result<(), Failure> {
         })
         .collect();
     let title =
-        format!("{data} test error: measured, with its 95 % interval, and published (ticks)");
+        format!("{data}: test error, its 95 % interval, what was published (ticks); logarithmic");
     Ok(plot::ladder(file, &title, &bars)?)
 }
 

@@ -54,17 +54,22 @@ pub(crate) fn run(args: &EffectsArgs) -> Result<(), Failure> {
     let console = Console::new(&args.common)?;
     let chosen = trials::chosen(EFFECTS, "effect", |effect| effect.name, &args.only)?;
     if let Some(folder) = &args.plots {
+        if folder.exists() && !folder.is_dir() {
+            return Err(Failure::at(folder, "is not a folder; figures go into one"));
+        }
         fs::create_dir_all(folder).map_err(|error| Failure::at(folder, error))?;
         check_writable(&folder.join("dropout.svg"))?;
         for effect in &chosen {
             for ending in ["svg", "png"] {
                 let figure = folder.join(format!("{}.{ending}", effect.name));
+                console.keep_apart("--plots", &figure)?;
                 keep_apart(&[("--results", &args.results), ("--plots", &figure)])?;
             }
         }
     }
     let mut results = trials::known(&console, &args.results)?;
-    let ([train, test], data) = trials::identified(&args.data)?;
+    let ([train, test], data) =
+        trials::identified(&console, &args.data, &[("--results", &args.results)])?;
     if train.len() < 2 {
         return Err(Failure::BadInput(format!(
             "{data}: one example cannot be learnt and held out"
@@ -109,6 +114,7 @@ pub(crate) fn run(args: &EffectsArgs) -> Result<(), Failure> {
         console.progress(&format!("known from {}: {known} trials", args.results.display()));
     }
     if !todo.is_empty() {
+        check_writable(&args.results)?;
         console.progress(&format!("to be made: {} trials, about {}", todo.len(), duration(whole)));
     }
 
@@ -129,6 +135,9 @@ pub(crate) fn run(args: &EffectsArgs) -> Result<(), Failure> {
         let finding = (effect.judge)(&found);
         progress.bar.suspend(|| show(&console, effect, &finding))?;
         if let Some(folder) = &args.plots {
+            if effect.picture.is_some() {
+                progress.begin(&format!("{} as a picture", effect.name), 0.0);
+            }
             ended = draw(folder, effect, &finding, &lab);
         }
         tested.push(Tested {
@@ -151,17 +160,12 @@ pub(crate) fn run(args: &EffectsArgs) -> Result<(), Failure> {
         data: &like.data,
         seeds: args.seeds,
         scale,
-        train_examples: lab.train_examples(),
+        train_examples: (lab.train_examples() as f64 * scale) as usize,
         test_examples: test.len(),
         threads: plies_tensor::threads(),
         effects: &tested,
     })?;
-    ended.map_err(|_| {
-        Failure::Interrupted(format!(
-            "stopped; what is finished is kept in {}, and the same command goes on from there",
-            args.results.display()
-        ))
-    })
+    ended.map_err(|_| trials::stopped(&args.results))
 }
 
 /// One trial of an effect.
@@ -230,6 +234,7 @@ fn show(console: &Console, effect: &Effect, finding: &Finding) -> Result<(), Fai
     let verdict = match finding.verdict() {
         Verdict::Holds => "the claim holds",
         Verdict::Fails => "the claim fails",
+        Verdict::Unclear if finding.is_of_one_seed() => "one seed shows nothing; try --seeds 5",
         Verdict::Unclear => "nothing is shown: the interval holds 0",
     };
     console.result(&format!("{}: {verdict}\n", effect.name))

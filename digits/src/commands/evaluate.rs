@@ -30,7 +30,7 @@ pub(crate) fn run(args: &EvaluateArgs) -> Result<(), Failure> {
     let console = Console::new(&args.common)?;
     console.keep_apart("--model", &args.model)?;
     let (network, _) = load(&args.model)?;
-    let (_, test, data) = examples(&args.data)?;
+    let (_, test, data) = examples(&console, &args.data, &[])?;
     let settings = &network.settings;
     console.progress(&format!(
         "{}: {settings}, {} epochs\n{} test examples of {data}",

@@ -16,7 +16,7 @@ mod trials;
 
 use std::{env, path::Path};
 
-use plies_console::{Console, Failure, called_as, thousands};
+use plies_console::{Console, Failure, called_as, keep_apart, thousands};
 use plies_digits::{
     embedded,
     idx::{self, Examples},
@@ -38,10 +38,20 @@ fn style(console: &Console) -> Style {
     Style::detect(console.is_terminal(), |name| env::var(name).ok())
 }
 
-/// Training set, test set, and what to call them.
-fn examples(data: &DataArgs) -> Result<(Examples, Examples, String), Failure> {
+/// Training set, test set, and what to call them; what is to be written must not take their place.
+fn examples(
+    console: &Console,
+    data: &DataArgs,
+    written: &[(&str, &Path)],
+) -> Result<(Examples, Examples, String), Failure> {
     Ok(match &data.data {
         Some(folder) => {
+            for file in idx::files(folder)? {
+                console.keep_apart("--data", &file)?;
+                for &out in written {
+                    keep_apart(&[out, ("--data", &file)])?;
+                }
+            }
             let (train, test) = idx::read_folder(folder)?;
             (train, test, folder.display().to_string())
         }

@@ -73,7 +73,7 @@ pub(crate) fn run(args: &ServeArgs) -> Result<(), Failure> {
     // Requests are answered beside each other, each by one thread.
     plies_tensor::set_threads(1);
     let (network, _) = load(&model)?;
-    let (train, _, data) = examples(&args.data)?;
+    let (train, _, data) = examples(&console, &args.data, &[])?;
     let images = identity(&train);
     let about = json!({
         "model": network.settings.to_string(),

@@ -122,7 +122,7 @@ pub(crate) fn learn(args: &TrainArgs, console: &Console) -> Result<Learnt, Failu
     network.mlp.to_device(&device)?;
     check_writable(&out)?;
     let settings = network.settings.clone();
-    let (mut train, test, data) = examples(&args.data)?;
+    let (mut train, test, data) = examples(console, &args.data, &[("--out", &out)])?;
     let validation = hold_out(&settings, &mut train)?;
     let train_examples = train.len();
 

@@ -2,7 +2,7 @@
 
 use std::{cell::Cell, path::Path};
 
-use plies_console::{Console, Failure, Progress, check_writable};
+use plies_console::{Console, Failure, Progress};
 use plies_digits::{
     idx::Examples,
     results::{Record, Results},
@@ -11,21 +11,23 @@ use plies_digits::{
 use super::examples;
 use crate::cli::DataArgs;
 
-/// What is known already, from a file that can be written.
+/// What is known already.
 pub(super) fn known<R: Record>(console: &Console, file: &Path) -> Result<Results<R>, Failure> {
     if file == Path::new("-") {
         let advice = "--results -: results are kept in a file; --json - writes to standard output";
         return Err(Failure::BadInput(advice.to_owned()));
     }
     console.keep_apart("--results", file)?;
-    let results = Results::load(file)?;
-    check_writable(file)?;
-    Ok(results)
+    Ok(Results::load(file)?)
 }
 
 /// The examples, and a name that other examples don't have: "MNIST", or a folder and a checksum of what is in it.
-pub(super) fn identified(data: &DataArgs) -> Result<([Examples; 2], String), Failure> {
-    let (train, test, mut name) = examples(data)?;
+pub(super) fn identified(
+    console: &Console,
+    data: &DataArgs,
+    written: &[(&str, &Path)],
+) -> Result<([Examples; 2], String), Failure> {
+    let (train, test, mut name) = examples(console, data, written)?;
     if data.data.is_some() {
         let mut checksum = crc32fast::Hasher::new();
         for bytes in [&train.pixels, &train.labels, &test.pixels, &test.labels] {
@@ -50,6 +52,15 @@ pub(super) fn chosen<T>(
     }
     let is_chosen = |one: &&T| names.is_empty() || names.iter().any(|wanted| wanted == name(one));
     Ok(all.iter().filter(is_chosen).collect())
+}
+
+/// What is said after Ctrl-C.
+pub(super) fn stopped(results: &Path) -> Failure {
+    let kept = match results.exists() {
+        true => format!("what is finished is kept in {}", results.display()),
+        false => "nothing is finished yet".to_owned(),
+    };
+    Failure::Interrupted(format!("stopped; {kept}; the same command goes on from there"))
 }
 
 /// A bar for trials of which each is as long as a table says; the bar finds out how long that is here.

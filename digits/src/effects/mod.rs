@@ -222,6 +222,11 @@ pub struct Finding {
 }
 
 impl Finding {
+    /// Whether there is nothing that could show how much is chance.
+    pub fn is_of_one_seed(&self) -> bool {
+        self.decides.iter().any(|(_, mean)| !mean.interval[0].is_finite())
+    }
+
     /// Holds if all that decides does, fails if anything of it does.
     pub fn verdict(&self) -> Verdict {
         let intervals = || self.decides.iter().map(|(_, mean)| mean.interval);

@@ -12,7 +12,7 @@ use crate::trial::{Plan, TrialError};
 
 pub(super) const EFFECT: Effect = Effect {
     name: "remedies",
-    claim: "The fewer the examples, the larger the share of the mistakes that a remedy against overfitting prevents.",
+    claim: "The fewer the examples, the larger the share of the mistakes that the best remedy against overfitting prevents.",
     settings: &[("none", 3.0), ("L2", 3.5), ("max-norm", 3.5), ("dropout", 3.5), ("shifts", 5.0)],
     numbers: 2 * SIZES.len(),
     measure,
