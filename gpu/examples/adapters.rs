@@ -27,5 +27,12 @@ fn main() {
             a.subgroup[1],
             if a.has_f16 { "yes" } else { "no" }
         );
+        match a.matrix_units {
+            Some(units) => println!(
+                "   matrix units of {0} x {0}, held by {1} threads",
+                units.side, units.threads
+            ),
+            None => println!("   no matrix units"),
+        }
     }
 }

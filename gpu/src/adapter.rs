@@ -2,7 +2,7 @@
 
 use wgpu::{Adapter, Backends, DeviceType, Instance, InstanceDescriptor};
 
-use crate::{Error, Result};
+use crate::{Error, MatrixUnits, Result};
 
 /// What an adapter is and can do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,6 +31,9 @@ pub struct AdapterSummary {
     pub subgroup: [u32; 2],
     /// Whether shaders have F16.
     pub has_f16: bool,
+    /// What multiplies small matrices of F16 at once, if it has that: see
+    /// [`Options::matrix_units`](crate::Options::matrix_units).
+    pub matrix_units: Option<MatrixUnits>,
 }
 
 impl AdapterSummary {
@@ -55,6 +58,7 @@ impl AdapterSummary {
             buffers_per_kernel: limits.max_storage_buffers_per_shader_stage,
             subgroup: [info.subgroup_min_size, info.subgroup_max_size],
             has_f16: adapter.features().contains(wgpu::Features::SHADER_F16),
+            matrix_units: MatrixUnits::of(adapter),
         }
     }
 }
@@ -138,6 +142,7 @@ mod tests {
             buffers_per_kernel: 0,
             subgroup: [0, 0],
             has_f16: false,
+            matrix_units: None,
         }
     }
 

@@ -3,11 +3,26 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+/// What the reason begins with where the driver refuses a kernel.
+const REFUSED: &str = "the driver refuses the kernel: ";
+
 /// An operation and what became of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Fault {
     pub(crate) operation: &'static str,
     pub(crate) reason: String,
+}
+
+impl Fault {
+    /// Of an operation whose kernel the driver refuses, for this reason.
+    pub(crate) fn refused(operation: &'static str, reason: &str) -> Fault {
+        Fault { operation, reason: format!("{REFUSED}{reason}") }
+    }
+
+    /// Whether it is one of those.
+    pub(crate) fn is_refused_kernel(&self) -> bool {
+        self.reason.starts_with(REFUSED)
+    }
 }
 
 #[derive(Default)]
@@ -46,6 +61,12 @@ impl Faults {
     /// Keeps a fault that leaves the device sound, until it is reported.
     pub(crate) fn note(&self, fault: Fault) {
         self.state().note.get_or_insert(fault);
+    }
+
+    /// Takes a fault back that a trial has provoked. Should somebody have had the same, its result stays spoilt.
+    pub(crate) fn withdraw(&self, fault: &Fault) {
+        let mut state = self.state();
+        state.note.take_if(|note| note == fault);
     }
 
     pub(crate) fn lose(&self, reason: String) {

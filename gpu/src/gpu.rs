@@ -10,13 +10,14 @@ use wgpu::{DeviceDescriptor, ExperimentalFeatures, Features, Limits, MemoryHints
 use crate::adapter::choose;
 use crate::clock::Clock;
 use crate::fault::{Fault, Faults};
+use crate::matrix_units;
 use crate::pipeline::{Access, Key, Pipelines};
 use crate::pool::{Memory, Pool};
 use crate::queue::{Binding, Queue};
 use crate::shader::Numbers;
 use crate::strided::{BindingLimits, ELEMENT};
 use crate::tuning::Tuning;
-use crate::{AdapterSummary, Error, Result};
+use crate::{AdapterSummary, Error, MatrixUnits, Result};
 
 /// Which device, and how much of it.
 #[derive(Clone, Debug, Default)]
@@ -33,6 +34,10 @@ pub struct Options {
     /// Sums and maxima go through shared memory even where the threads of a subgroup can exchange values
     /// without it. The bits are the same.
     pub without_subgroups: bool,
+    /// Products of F32 are computed by [`MatrixUnits`] from operands that are rounded to F16: each result may be off by
+    /// 2⁻¹⁰ Σ|a·b|, numbers beyond 65,504 are infinite, and those below 6.2·10⁻⁵ lose more digits.
+    /// One row or one column is computed without them.
+    pub matrix_units: bool,
     /// The folder that keeps which variant of a product is the fastest for which sizes, as measured where it
     /// was needed first. Without one a rule chooses, and equal devices give equal bits; with one they are
     /// equal from run to run as long as the folder is kept.
@@ -42,12 +47,14 @@ pub struct Options {
 }
 
 impl Options {
-    /// What the environment says: `PLIES_GPU` is the adapter, a part of its name or its number, and
-    /// `PLIES_GPU_TUNING` the folder for what is measured.
+    /// What the environment says: `PLIES_GPU` is the adapter, a part of its name or its number,
+    /// `PLIES_GPU_TUNING` the folder for what is measured, and `PLIES_GPU_MATRIX_UNITS`, whatever it says unless that is
+    /// nothing or `0`, asks for matrix units.
     pub fn from_env() -> Options {
         let given = |name| std::env::var_os(name).filter(|value| !value.is_empty());
         Options {
             adapter: given("PLIES_GPU").map(|wanted| wanted.to_string_lossy().into_owned()),
+            matrix_units: given("PLIES_GPU_MATRIX_UNITS").is_some_and(|wanted| wanted != "0"),
             tuning: given("PLIES_GPU_TUNING").map(PathBuf::from),
             ..Options::default()
         }
@@ -103,6 +110,7 @@ pub(crate) struct Shared {
     pipelines: Pipelines,
     limits: BindingLimits,
     subgroup: OnceLock<usize>,
+    matrix_units: Option<MatrixUnits>,
     tuning: Option<Tuning>,
     pub(crate) clock: Option<Clock>,
     /// What kernels found wrong with an index: see `kernels/index`.
@@ -113,8 +121,9 @@ impl Gpu {
     /// Opens a device.
     ///
     /// # Errors
-    /// When there is no such adapter, its driver refuses, or [`Options::binding`] is too small to cut
-    /// tensors into such parts.
+    /// When there is no such adapter, its driver refuses, [`Options::binding`] is too small to cut
+    /// tensors into such parts, or it has not the [`Options::matrix_units`] that are asked for, or they compute wrong
+    /// products.
     pub fn open(options: &Options) -> Result<Gpu> {
         let (adapter, summary) = choose(options.adapter.as_deref())?;
         let offered = adapter.limits();
@@ -136,15 +145,27 @@ impl Gpu {
         features.set(Features::SUBGROUP, !options.without_subgroups);
         features.set(Features::TIMESTAMP_QUERY, options.tuning.is_some());
         let features = features & adapter.features();
+        let refused = |reason: String| Error::Refused { adapter: summary.name.clone(), reason };
+        let units = summary.matrix_units.filter(|_| options.matrix_units);
+        if options.matrix_units && units.is_none() {
+            return Err(refused(format!(
+                "no matrix units that multiply F16 into F32, says its driver {}; a newer one may have \
+                 them, and without Options::matrix_units (PLIES_GPU_MATRIX_UNITS) it needs none",
+                summary.driver
+            )));
+        }
+        let (features, experimental) = match units {
+            None => (features, ExperimentalFeatures::disabled()),
+            Some(_) => (features | matrix_units::features(), matrix_units::consent()),
+        };
         let request = adapter.request_device(&DeviceDescriptor {
             label: Some("plies"),
             required_features: features,
             required_limits: limits,
-            experimental_features: ExperimentalFeatures::disabled(),
+            experimental_features: experimental,
             memory_hints: MemoryHints::Performance,
             trace: Trace::Off,
         });
-        let refused = |reason: String| Error::Refused { adapter: summary.name.clone(), reason };
         let (wgpu, queue) = pollster::block_on(request).map_err(|e| refused(e.to_string()))?;
         let faults = Faults::default();
         let (uncaptured, lost) = (faults.clone(), faults.clone());
@@ -173,8 +194,8 @@ impl Gpu {
         let name = unique(&summary.name);
         let tuning = options.tuning.as_deref();
         let tell = options.on_notice.unwrap_or(|_| ());
-        let tuning =
-            tuning.map(|folder| Tuning::open(folder, &summary.name, &summary.driver, tell));
+        let names = [&*summary.name, &*summary.driver];
+        let tuning = tuning.map(|folder| Tuning::open(folder, names, units, tell));
         let shared = Arc::new_cyclic(|this| Shared {
             this: this.clone(),
             name,
@@ -185,6 +206,7 @@ impl Gpu {
             pipelines: Pipelines::default(),
             limits,
             subgroup: OnceLock::new(),
+            matrix_units: units,
             tuning,
             clock,
             index_error,
@@ -193,6 +215,14 @@ impl Gpu {
         let exchanges = features.contains(Features::SUBGROUP);
         let smallest = if exchanges { shared.summary.subgroup[0] } else { 1 };
         let _ = shared.subgroup.set(crate::subgroup::exchanging(&shared, smallest));
+        if units.is_some()
+            && let Err(reason) = crate::kernels::contract::units_are_right(&shared)
+        {
+            return Err(Error::Refused {
+                adapter: shared.summary.name.clone(),
+                reason: format!("a product by matrix units {reason}; ask for none"),
+            });
+        }
         let device = Device::new(shared.clone());
         Ok(Gpu { shared, device })
     }
@@ -246,6 +276,11 @@ impl Shared {
     /// Neighbouring threads that exchange values without shared memory; 1 where none do.
     pub(crate) fn subgroup(&self) -> usize {
         self.subgroup.get().copied().unwrap_or(1)
+    }
+
+    /// What products of F32 are to be computed by.
+    pub(crate) fn matrix_units(&self) -> Option<MatrixUnits> {
+        self.matrix_units
     }
 
     pub(crate) fn tuning(&self) -> Option<&Tuning> {
@@ -319,14 +354,15 @@ impl Shared {
         groups: u64,
         text: impl FnOnce() -> String,
     ) {
-        let fault = bindings.iter().find_map(|(binding, _)| binding.memory.fault(key.kernel));
-        if let Some(fault) = fault {
+        let results = || -> Vec<&Memory> {
             // Where kernels note a wrong index is everybody's.
             let is_result = |memory: &&Memory| !std::ptr::eq(*memory, &self.index_error);
             let written = bindings.iter().filter(|(_, access)| *access == Access::Write);
-            let results: Vec<&Memory> =
-                written.map(|(binding, _)| binding.memory).filter(is_result).collect();
-            return self.spoil(fault, &results);
+            written.map(|(binding, _)| binding.memory).filter(is_result).collect()
+        };
+        let fault = bindings.iter().find_map(|(binding, _)| binding.memory.fault(key.kernel));
+        if let Some(fault) = fault {
+            return self.spoil(fault, &results());
         }
         let most = self.summary.buffers_per_kernel as usize;
         if bindings.len() > most {
@@ -342,9 +378,23 @@ impl Shared {
         }
         let access: Vec<Access> = bindings.iter().map(|(_, access)| *access).collect();
         self.faults.begin(key.kernel);
-        let pipeline = self.pipelines.get(&self.wgpu, key, &access, text);
+        let operation = key.kernel;
+        let pipeline = match self.pipelines.get(&self.wgpu, key, &access, text) {
+            Ok(pipeline) => pipeline,
+            Err(reason) => {
+                let fault = Fault::refused(operation, &reason);
+                self.faults.note(fault.clone());
+                return self.spoil(fault, &results());
+            }
+        };
         let bindings: Vec<Binding<'_>> = bindings.iter().map(|(binding, _)| *binding).collect();
         self.queue.dispatch(&pipeline, &bindings, &numbers.0, groups);
+    }
+
+    /// From now on kernels of these keys are such that a driver refuses them.
+    #[cfg(test)]
+    fn refuse(&self, keys: crate::pipeline::Keys) {
+        *self.pipelines.refused.lock().unwrap() = Some(keys);
     }
 
     /// As a driver would, takes the device away.
@@ -406,6 +456,42 @@ pub(crate) mod tests {
         });
         assert!(x.to_vec::<f32>().is_err());
         assert!(x.to_vec::<f32>().is_err());
+    }
+
+    #[test]
+    fn a_kernel_that_the_driver_refuses_spoils_its_result_and_nothing_else() {
+        use plies_tensor::{Elementwise, Tensor};
+        let Some(gpu) = open() else { return };
+        let x = Tensor::from([1f32, 4.0]).to_device(&Device::new(gpu.clone())).unwrap();
+        let before = &x + &x;
+        gpu.refuse(|key| key.kernel == "map");
+        let refused = x.sqrt();
+        let fault = refused.to_vec::<f32>().unwrap_err().to_string();
+        assert!(fault.contains("map: the driver refuses the kernel: "), "{fault}");
+        assert_eq!(before.to_vec::<f32>().unwrap(), [2.0, 8.0]);
+        assert!((&refused + &x).to_vec::<f32>().is_err());
+        assert_eq!(before.sum_all().item().unwrap(), 10.0);
+    }
+
+    #[test]
+    fn a_candidate_that_the_driver_refuses_is_left_aside_and_that_is_told() {
+        use plies_tensor::Tensor;
+        let folder = tempfile::tempdir().unwrap();
+        let options = Options { tuning: Some(folder.path().into()), ..Options::default() };
+        let Some(gpu) = open_with(options) else { return };
+        // The smallest tile: the third number of a key is its rows.
+        gpu.refuse(|key| key.kernel == "matmul" && key.class[2] == 32);
+        let ones = |dims: [usize; 2]| {
+            let ones = Tensor::ones(dims, plies_tensor::DType::F32, &Device::cpu());
+            ones.to_device(&Device::new(gpu.clone())).unwrap()
+        };
+        let product = ones([64, 40]).matmul(&ones([40, 64]));
+        assert_eq!(product.to_vec::<f32>().unwrap(), [40.0; 64 * 64]);
+        let notices = gpu.tuning().unwrap().notices();
+        assert!(
+            notices.len() == 1 && notices[0].contains("is refused by the driver"),
+            "{notices:?}"
+        );
     }
 
     #[test]

@@ -1,5 +1,5 @@
 #![doc = include_str!("../README.md")]
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 mod adapter;
 mod backend;
@@ -8,6 +8,7 @@ mod error;
 mod fault;
 mod gpu;
 mod kernels;
+mod matrix_units;
 mod pipeline;
 mod pool;
 mod queue;
@@ -19,3 +20,4 @@ mod tuning;
 pub use adapter::{AdapterSummary, adapters};
 pub use error::{Error, Result};
 pub use gpu::{Counters, Gpu, Options};
+pub use matrix_units::MatrixUnits;

@@ -7,8 +7,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use plies_tensor::Formula;
 use wgpu::{
     BindGroupLayout, BindGroupLayoutDescriptor, BindGroupLayoutEntry, BindingType,
-    BufferBindingType, ComputePipeline, ComputePipelineDescriptor, PipelineCompilationOptions,
-    PipelineLayoutDescriptor, ShaderModuleDescriptor, ShaderSource, ShaderStages,
+    BufferBindingType, ComputePipeline, ComputePipelineDescriptor, ErrorFilter,
+    PipelineCompilationOptions, PipelineLayoutDescriptor, ShaderModuleDescriptor, ShaderSource,
+    ShaderStages,
 };
 
 use crate::queue::PARAMETER_BYTES;
@@ -40,29 +41,67 @@ pub(crate) struct Pipeline {
 /// Bind group layouts by what their buffers are for.
 type Layouts = HashMap<Vec<Access>, Arc<BindGroupLayout>>;
 
+/// A pipeline, or why the driver refuses it.
+type Compiled = Result<Arc<Pipeline>, String>;
+
+/// Some keys.
+#[cfg(test)]
+pub(crate) type Keys = fn(&Key) -> bool;
+
 #[derive(Default)]
 pub(crate) struct Pipelines {
-    compiled: Mutex<HashMap<Key, Arc<Pipeline>>>,
+    compiled: Mutex<HashMap<Key, Compiled>>,
     layouts: Mutex<Layouts>,
+    /// Kernels that get a text that every driver refuses.
+    #[cfg(test)]
+    pub(crate) refused: Mutex<Option<Keys>>,
 }
 
 impl Pipelines {
-    /// The pipeline of a key; `text` and `access` follow from it.
+    /// The pipeline of a key; `text` and `access` follow from it. One that the driver refuses must not be recorded: it
+    /// would spoil the batch.
     pub(crate) fn get(
         &self,
         device: &wgpu::Device,
         key: Key,
         access: &[Access],
         text: impl FnOnce() -> String,
-    ) -> Arc<Pipeline> {
+    ) -> Compiled {
         let mut compiled = self.compiled.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(pipeline) = compiled.get(&key) {
             return pipeline.clone();
         }
+        #[cfg(test)]
+        let text = {
+            let refused = *self.refused.lock().unwrap();
+            let is_refused = refused.is_some_and(|refused| refused(&key));
+            move || if is_refused { "no kernel".to_owned() } else { text() }
+        };
+        let kinds = [ErrorFilter::Validation, ErrorFilter::Internal, ErrorFilter::OutOfMemory];
+        let scopes = kinds.map(|kind| device.push_error_scope(kind));
+        let pipeline = self.compile(device, &key, access, text());
+        // All are taken down, the last one first.
+        let errors = scopes.into_iter().rev().map(|scope| pollster::block_on(scope.pop()));
+        let error = errors.fold(None, |first, error| first.or(error));
+        let result = match error {
+            None => Ok(Arc::new(pipeline)),
+            Some(error) => Err(error.to_string()),
+        };
+        compiled.insert(key, result.clone());
+        result
+    }
+
+    fn compile(
+        &self,
+        device: &wgpu::Device,
+        key: &Key,
+        access: &[Access],
+        text: String,
+    ) -> Pipeline {
         let layout = self.layout(device, access);
         let module = device.create_shader_module(ShaderModuleDescriptor {
             label: Some(key.kernel),
-            source: ShaderSource::Wgsl(text().into()),
+            source: ShaderSource::Wgsl(text.into()),
         });
         let pipeline_layout = device.create_pipeline_layout(&PipelineLayoutDescriptor {
             label: None,
@@ -81,14 +120,13 @@ impl Pipelines {
             },
             cache: None,
         });
-        let pipeline = Arc::new(Pipeline { compute, layout, name: key.kernel });
-        compiled.insert(key, pipeline.clone());
-        pipeline
+        Pipeline { compute, layout, name: key.kernel }
     }
 
     /// How many there are.
     pub(crate) fn count(&self) -> usize {
-        self.compiled.lock().unwrap_or_else(PoisonError::into_inner).len()
+        let compiled = self.compiled.lock().unwrap_or_else(PoisonError::into_inner);
+        compiled.values().filter(|pipeline| pipeline.is_ok()).count()
     }
 
     /// Parameters at 0, and the buffers after them.

@@ -10,7 +10,7 @@
 //! A class is measured once, by one thread at a time, since two would disturb each other. Programs that share the
 //! file take from it what others have measured meanwhile, and add to it under a lock.
 //!
-//! The file is of one adapter, one driver and one version of this crate, which its name and its first line say.
+//! The file is of one adapter, one driver and one version of this crate, with matrix units or without, which its name and its first line say.
 //! One that is anything else than it should be is left aside, with a notice.
 
 use std::collections::BTreeMap;
@@ -19,6 +19,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::kernels::contract::Plan;
+use crate::matrix_units::MatrixUnits;
 
 /// Kind of product, how its operands lie, and logarithms of its sizes.
 pub(crate) type Class = [u8; 7];
@@ -35,6 +36,8 @@ pub(crate) struct Tuning {
     path: PathBuf,
     /// What the file begins with.
     title: String,
+    /// Whether plans may be of tiles by matrix units.
+    has_units: bool,
     state: Mutex<State>,
     /// Is told each notice once.
     tell: fn(&str),
@@ -44,20 +47,28 @@ pub(crate) struct Tuning {
 
 impl Tuning {
     /// What is known of a device in a folder.
-    pub(crate) fn open(folder: &Path, adapter: &str, driver: &str, tell: fn(&str)) -> Tuning {
-        let title =
-            format!("plies-gpu {} products on {adapter}, {driver}", env!("CARGO_PKG_VERSION"));
+    pub(crate) fn open(
+        folder: &Path,
+        [adapter, driver]: [&str; 2],
+        units: Option<MatrixUnits>,
+        tell: fn(&str),
+    ) -> Tuning {
+        let with = units.map_or(String::new(), |units| format!(", matrix units of {}", units.side));
+        let title = format!(
+            "plies-gpu {} products on {adapter}, {driver}{with}",
+            env!("CARGO_PKG_VERSION")
+        );
         let title = title.replace(['\n', '\r'], " ");
         let letters = adapter.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' });
         let name: String = letters.take(40).collect();
         let path = folder.join(format!("{name}-{:016x}.txt", digest(&title)));
         let (state, turn) = Default::default();
-        let tuning = Tuning { path, title, state, tell, turn };
+        let tuning = Tuning { path, title, has_units: units.is_some(), state, tell, turn };
         tuning.load();
         tuning
     }
 
-    fn notice(&self, notice: String) {
+    pub(crate) fn notice(&self, notice: String) {
         let notices = &mut self.state().notices;
         if !notices.contains(&notice) {
             (self.tell)(&notice);
@@ -73,7 +84,7 @@ impl Tuning {
     fn load(&self) {
         let path = self.path.display();
         match std::fs::read(&self.path) {
-            Ok(bytes) => match parse(&bytes, &self.title) {
+            Ok(bytes) => match parse(&bytes, &self.title, self.has_units) {
                 Ok(plans) => self.state().plans.extend(plans),
                 Err(reason) => self.notice(format!(
                     "{path}: {reason}; it is left aside, and products are measured anew"
@@ -123,22 +134,23 @@ impl Tuning {
         self.known(class)
     }
 
-    /// Whether a variant of a kernel computes what it should; tried until it is known.
+    /// Whether a variant of a kernel computes what it should, or else what is the matter with it; tried until it is
+    /// known.
     pub(crate) fn is_right(
         &self,
         variant: [usize; 3],
         name: impl FnOnce() -> String,
-        is_right: impl FnOnce() -> Option<bool>,
+        is_right: impl FnOnce() -> Option<Result<(), String>>,
     ) -> Option<bool> {
         if let Some(&known) = self.state().right.get(&variant) {
             return Some(known);
         }
-        let right = is_right()?;
-        self.state().right.insert(variant, right);
-        if !right {
-            self.notice(format!("{} computes wrong products here and is not used", name()));
+        let result = is_right()?;
+        self.state().right.insert(variant, result.is_ok());
+        if let Err(reason) = &result {
+            self.notice(format!("{} {reason} and is not used", name()));
         }
-        Some(right)
+        Some(result.is_ok())
     }
 
     pub(crate) fn notices(&self) -> Vec<String> {
@@ -157,7 +169,7 @@ fn print(plans: &BTreeMap<Class, Plan>, title: &str) -> String {
     text
 }
 
-fn parse(bytes: &[u8], title: &str) -> Result<BTreeMap<Class, Plan>, String> {
+fn parse(bytes: &[u8], title: &str, has_units: bool) -> Result<BTreeMap<Class, Plan>, String> {
     let text = std::str::from_utf8(bytes).map_err(|_| "no text".to_owned())?;
     let end = text.rfind("digest ").ok_or("no digest at the end")?;
     let (body, last) = text.split_at(end);
@@ -177,7 +189,7 @@ fn parse(bytes: &[u8], title: &str) -> Result<BTreeMap<Class, Plan>, String> {
         let class = Class::try_from(class).map_err(|_| wrong())?;
         let [tile, parts] = <[usize; 2]>::try_from(plan).map_err(|_| wrong())?;
         let plan = Plan { tile, parts };
-        if !plan.is_sound() {
+        if !plan.is_sound(has_units) {
             return Err(wrong());
         }
         plans.insert(class, plan);
@@ -205,7 +217,7 @@ mod tests {
     }
 
     fn open(folder: &tempfile::TempDir) -> Tuning {
-        Tuning::open(folder.path(), "adapter", "driver", |_| ())
+        Tuning::open(folder.path(), ["adapter", "driver"], None, |_| ())
     }
 
     #[test]
@@ -260,19 +272,19 @@ mod tests {
 
     #[test]
     fn what_is_printed_is_read_again() {
-        assert_eq!(parse(print(&plans(), "title").as_bytes(), "title"), Ok(plans()));
-        assert!(parse(print(&plans(), "title").as_bytes(), "another").is_err());
+        assert_eq!(parse(print(&plans(), "title").as_bytes(), "title", false), Ok(plans()));
+        assert!(parse(print(&plans(), "title").as_bytes(), "another", false).is_err());
     }
 
     #[test]
     fn a_file_with_any_bit_changed_or_an_end_missing_is_refused() {
         let bytes = print(&plans(), "title").into_bytes();
         for i in 0..bytes.len() {
-            assert!(parse(&bytes[..i], "title").is_err(), "the first {i} bytes");
+            assert!(parse(&bytes[..i], "title", false).is_err(), "the first {i} bytes");
             for bit in 0..8 {
                 let mut changed = bytes.clone();
                 changed[i] ^= 1 << bit;
-                assert!(parse(&changed, "title").is_err(), "bit {bit} of byte {i}");
+                assert!(parse(&changed, "title", false).is_err(), "bit {bit} of byte {i}");
             }
         }
     }
@@ -282,6 +294,8 @@ mod tests {
         for line in [
             "1 2 = 0 1",
             "0 0 0 0 0 0 0 = 9 1",
+            // By matrix units, which this device is not to use.
+            "0 0 0 0 0 0 0 = 5 1",
             "0 0 0 0 0 0 0 = 0 0",
             "x",
             "0 0 0 0 0 0 999 = 0 1",
@@ -289,7 +303,7 @@ mod tests {
             let body = format!("title\n{line}\n");
             let text = format!("{body}digest {:016x}\n", digest(&body));
             assert_eq!(
-                parse(text.as_bytes(), "title"),
+                parse(text.as_bytes(), "title", false),
                 Err(format!("line 2: `{line}` is no plan"))
             );
         }

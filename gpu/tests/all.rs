@@ -3,6 +3,7 @@
 
 mod faults;
 mod functions;
+mod matrix_units;
 mod products;
 mod sizes;
 mod steady_state;

@@ -6,9 +6,11 @@
 use plies_tensor::DType;
 
 use super::plan::Tile;
+use super::units;
 use super::{Axes, Contract, Groups};
 use crate::gpu::Shared;
 use crate::kernels::{Bindings, MOST, Usage, code};
+use crate::matrix_units::MatrixUnits;
 use crate::pipeline::{Access, Key};
 use crate::shader::{
     Numbers, Printed, Slots, coordinates, fill, functions, head, place, scalar, together,
@@ -63,9 +65,10 @@ impl Contract<'_> {
                 is_along(&groups.inner, &groups.columns, 1),
             ],
             wide,
+            units: gpu.matrix_units().filter(|_| tile.by_units),
         };
         let Tile { rows, columns, each, .. } = tile;
-        let mut class = vec![code(self.dtype)];
+        let mut class = vec![code(self.dtype), u32::from(kind.units.is_some())];
         class.extend([rows, columns, each[0], each[1]].map(|n| n as u32));
         class.extend([kind.exact, kind.along[0], kind.along[1], wide[0], wide[1]].map(u32::from));
         class.extend(all.iter().map(|axes| axes.dims.len() as u32));
@@ -115,11 +118,8 @@ impl Contract<'_> {
             ("rows", &tile.rows.to_string()),
             ("columns", &tile.columns.to_string()),
             ("depth", &tile.depth.to_string()),
-            ("across", &(tile.columns / tile.each[1]).to_string()),
-            ("left_size", &(tile.rows * tile.depth / 4).to_string()),
-            ("right_size", &(tile.columns * tile.depth / 4).to_string()),
+            ("memory", &kind.memory(&n)),
             ("finish", &finish),
-            ("inside", &if kind.exact { "true".into() } else { format!("column + c < {n}") }),
             ("batches", &batches),
             ("m", &m),
             ("n", &n),
@@ -130,12 +130,14 @@ impl Contract<'_> {
             ("load", &(load[0].1.clone() + &load[1].1)),
             ("sums", &kind.sums()),
             ("multiply", &kind.multiply(self.dtype)),
-            ("write", &kind.write(&m)),
+            ("write", &kind.write(&m, &n)),
         ];
-        let head = head(self.dtype, 1, &bindings.buffers)
+        let extensions = if kind.units.is_some() { units::EXTENSIONS } else { "" };
+        let head = extensions.to_owned()
+            + &head(self.dtype, 1, &bindings.buffers)
             + &format!("alias E = {};\n", scalar(self.dtype))
             + functions(self.dtype);
-        together(head, tile.threads(), &fill(include_str!("product.wgsl"), &words))
+        together(head, tile.threads(kind.units), &fill(include_str!("product.wgsl"), &words))
     }
 
     /// What is done with one element of the result.
@@ -181,6 +183,8 @@ struct Kind {
     along: [bool; 2],
     /// Whether four neighbours across it are read at once.
     wide: [bool; 2],
+    /// What computes it, if not each thread a part.
+    units: Option<MatrixUnits>,
 }
 
 /// Whether the inner loop takes the shorter steps.
@@ -190,6 +194,37 @@ pub(super) fn is_along(inner: &Axes, across: &Axes, operand: usize) -> bool {
 }
 
 impl Kind {
+    fn by_units(&self) -> Option<units::Text> {
+        self.units.map(|units| units::Text { tile: self.tile, units })
+    }
+
+    /// What the workgroup shares: fours of neighbouring rows, and of neighbouring columns, for each step of the inner
+    /// loop. And how a thread writes four neighbours of a row.
+    fn memory(&self, n: &str) -> String {
+        if let Some(units) = self.by_units() {
+            return units.memory();
+        }
+        let Tile { rows, columns, depth, each, .. } = self.tile;
+        let inside = if self.exact { "true".into() } else { format!("column + c < {n}") };
+        format!(
+            "// Threads along a row of the tile.
+const ACROSS = {}u;
+var<workgroup> left: array<V, {}>;
+var<workgroup> right: array<V, {}>;
+
+fn put(values: V, batch: u32, row: u32, column: u32, part: u32) {{
+    for (var c = 0u; c < 4u; c++) {{
+        if {inside} {{
+            finish(values[c], batch, row, column + c, part);
+        }}
+    }}
+}}\n",
+            columns / each[1],
+            rows * depth / 4,
+            columns * depth / 4
+        )
+    }
+
     /// The text before the inner loop and in it that brings an operand's part of a tile.
     fn load(
         &self,
@@ -198,12 +233,12 @@ impl Kind {
         offset: &str,
         [m, n, k]: [&str; 3],
     ) -> (String, String) {
-        let Kind { tile, exact, along, wide } = *self;
+        let Kind { tile, exact, along, wide, units } = *self;
         let (name, across, group, first, limit) = match side {
             0 => ("left", tile.rows / 4, "row", "first_row", m),
             _ => ("right", tile.columns / 4, "column", "first_column", n),
         };
-        let (depth, threads) = (tile.depth, tile.threads());
+        let (depth, threads) = (tile.depth, tile.threads(units));
         let (mut prepare, mut load) = (String::new(), String::new());
         for unit in 0..(across * depth).div_ceil(threads) {
             let id = format!("{name}{unit}");
@@ -243,7 +278,17 @@ impl Kind {
                 true => value,
                 false => format!("select(V(0), {value}, {id}_k < end)"),
             };
-            load += &format!("        {name}[{id}_step * {across}u + {id}_four] = {value};\n");
+            load += &match units {
+                None => format!("        {name}[{id}_step * {across}u + {id}_four] = {value};\n"),
+                Some(_) => {
+                    let put = |i: usize| {
+                        format!("        {name}[{id}_to + {i}u] = f16({id}_values[{i}]);\n")
+                    };
+                    let to = format!("({id}_step * {across}u + {id}_four) * 4u");
+                    format!("        let {id}_to = {to};\n        let {id}_values = {value};\n")
+                        + &(0..4).map(put).collect::<String>()
+                }
+            };
         }
         (prepare, load)
     }
@@ -255,14 +300,25 @@ impl Kind {
     }
 
     fn sums(&self) -> String {
-        self.places().map(|[q, i, p]| format!("    var sum{q}{i}{p} = V(0);\n")).collect()
+        if let Some(units) = self.by_units() {
+            return units.sums();
+        }
+        let across = "    let x = thread % ACROSS;\n    let y = thread / ACROSS;\n".to_owned();
+        across
+            + &self
+                .places()
+                .map(|[q, i, p]| format!("    var sum{q}{i}{p} = V(0);\n"))
+                .collect::<String>()
     }
 
     fn multiply(&self, dtype: DType) -> String {
+        if let Some(units) = self.by_units() {
+            return units.multiply();
+        }
         let Kind { tile, .. } = self;
         let [rows, columns] = tile.each.map(|n| n / 4);
         let down = tile.rows / tile.each[0];
-        let mut text = String::new();
+        let mut text = String::from("        for (var step = 0u; step < DEPTH; step++) {\n");
         for q in 0..rows {
             let four = format!("step * (ROWS / 4u) + y + {}u", q * down);
             text += &format!("            let l{q} = left[{four}];\n");
@@ -277,10 +333,13 @@ impl Kind {
                 _ => format!("            sum{q}{i}{p} = fma(V(l{q}[{i}]), r{p}, sum{q}{i}{p});\n"),
             };
         }
-        text
+        text + "        }\n"
     }
 
-    fn write(&self, m: &str) -> String {
+    fn write(&self, m: &str, n: &str) -> String {
+        if let Some(units) = self.by_units() {
+            return units.write([m, n]);
+        }
         let down = self.tile.rows / self.tile.each[0];
         let put = |[q, i, p]: [usize; 3]| {
             let row = format!("first_row + (y + {}u) * 4u + {i}u", q * down);
@@ -288,6 +347,7 @@ impl Kind {
             let check = if self.exact { "true".into() } else { format!("{row} < {m}") };
             format!("        if {check} {{ put(sum{q}{i}{p}, batch, {row}, {column}, part); }}\n")
         };
-        self.places().map(put).collect()
+        let puts: String = self.places().map(put).collect();
+        format!("    if exists {{\n{puts}    }}\n")
     }
 }

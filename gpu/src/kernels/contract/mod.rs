@@ -13,7 +13,7 @@
 //!
 //! Few tiles of a long inner loop would leave most of the device idle. Then the inner loop is cut into
 //! parts (split-K), and the parts are added afterwards. Which tile and how many parts is a [`Plan`]: by a rule,
-//! or as [`measure`] found.
+//! or as [`measure`] found. On devices that have them, and where it is asked for, tiles are by matrix units ([`units`]).
 //!
 //! One row or one column is a reduction ([`reduce`](super::reduce)) of x·y, bound by memory. A result whose
 //! elements several products are added to (the gradient of a convolution's input) is in [`overlap`].
@@ -22,9 +22,11 @@ mod kernel;
 mod measure;
 mod overlap;
 mod plan;
+mod units;
 
 use plies_tensor::{Contraction, DType, Formula, Reduce, formula};
 
+pub(crate) use self::measure::units_are_right;
 pub(crate) use self::plan::Plan;
 use self::plan::Tile;
 use super::map::Map;

@@ -2,26 +2,13 @@
 const ROWS = {{rows}}u;
 const COLUMNS = {{columns}}u;
 const DEPTH = {{depth}}u;
-// Threads along a row of the tile.
-const ACROSS = {{across}}u;
 
 alias V = vec4<E>;
 
-// Fours of neighbouring rows, and of neighbouring columns, for each step of the inner loop.
-var<workgroup> left: array<V, {{left_size}}>;
-var<workgroup> right: array<V, {{right_size}}>;
-
+{{memory}}
 {{functions}}
 fn finish(x: T, batch: u32, row: u32, column: u32, part: u32) {
 {{finish}}}
-
-fn put(values: V, batch: u32, row: u32, column: u32, part: u32) {
-    for (var c = 0u; c < 4u; c++) {
-        if {{inside}} {
-            finish(values[c], batch, row, column + c, part);
-        }
-    }
-}
 
 fn together(workgroup: u32, thread: u32) {
     let tiles_across = ({{n}} + COLUMNS - 1u) / COLUMNS;
@@ -36,17 +23,11 @@ fn together(workgroup: u32, thread: u32) {
     let part = member / {{batches}};
     let start = part * {{part}};
     let end = min({{k}}, start + {{part}});
-    let x = thread % ACROSS;
-    let y = thread / ACROSS;
 {{prepare}}
 {{sums}}
     for (var k = start; k < end; k += DEPTH) {
 {{load}}
         workgroupBarrier();
-        for (var step = 0u; step < DEPTH; step++) {
-{{multiply}}        }
-        workgroupBarrier();
+{{multiply}}        workgroupBarrier();
     }
-    if exists {
-{{write}}    }
-}
+{{write}}}
