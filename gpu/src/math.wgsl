@@ -6,7 +6,7 @@
 // subtracting 1.5 * 2^23, round() does it here: a driver may take the difference of a sum for its part.
 // What is NaN is decided in bits, because drivers may assume that no number is.
 
-fn is_nan(x: F) -> B {
+fn is_nan(x: F) -> Bools {
     return (bitcast<U>(x) & U(0x7fffffffu)) > U(0x7f800000u);
 }
 

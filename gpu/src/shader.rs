@@ -95,7 +95,7 @@ pub(crate) fn head(dtype: DType, width: usize, buffers: &[(Access, DType, usize)
         writeln!(text, "@group(0) @binding({at}) var<storage, {access}> b{i}: array<{element}>;")
             .ok();
     }
-    for (name, of) in [("F", "f32"), ("I", "i32"), ("U", "u32"), ("B", "bool")] {
+    for (name, of) in [("F", "f32"), ("I", "i32"), ("U", "u32"), ("Bools", "bool")] {
         writeln!(text, "alias {name} = {};", vector(of, width)).ok();
     }
     writeln!(text, "alias T = {};", if dtype == DType::I32 { "I" } else { "F" }).ok();
