@@ -22,8 +22,10 @@ fn infinity() -> F {
     return bitcast<F>(U(infinity_bits));
 }
 
+// A choice, not bits put together: of these, LLVM 19 in Mesa's software makes something else where F is one number
+// (gpu/README.md, Tests).
 fn copy_sign(x: F, sign: F) -> F {
-    return bitcast<F>((bitcast<U>(x) & U(0x7fffffffu)) | (bitcast<U>(sign) & U(0x80000000u)));
+    return select(abs(x), -abs(x), bitcast<I>(sign) < I(0));
 }
 
 fn minimum(x: F, y: F) -> F {

@@ -29,8 +29,11 @@ fn functions_are_right_to_the_last_digits_wherever_they_run() {
         };
         let x: Vec<f32> = (0..N).map(at).collect();
         let there = Tensor::from(&x[..]).to_device(&device).unwrap();
-        let y = Tensor::map(&Formula::new(|[x]| x.unary(op)), &[&there], &[]);
-        for (&x, y) in x.iter().zip(y.to_vec::<f32>().unwrap()) {
+        // Four at a time, and, beginning where no four begin, one.
+        let f = |x: &Tensor| Tensor::map(&Formula::new(|[x]| x.unary(op)), &[x], &[]);
+        let found = [f(&there), f(&there.slice(0, 1..))].map(|y| y.to_vec::<f32>().unwrap());
+        let all = x.iter().zip(&found[0]).chain(x[1..].iter().zip(&found[1]));
+        for (&x, &y) in all {
             let exact = op.at(x.into());
             // Near its zeros a sine is as near as its argument's last digit lets it be.
             let size =
