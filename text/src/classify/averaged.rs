@@ -7,7 +7,11 @@
 //! E and O through their product alone, what is kept is the product: one number for each n-gram and
 //! label in place of a hundred for each n-gram, and no second kind of model.
 //!
-//! With several labels y is shared evenly among them; fastText draws one at random each time.
+//! Where a document may have several labels each is told from its absence instead (fastText's `-loss ova`):
+//!
+//!   p_y = σ(z_y),   loss = −Σ_y ln (p_y where the document has y, 1 − p_y where not),   d_z = p − y again
+//!
+//! so that a score is the logarithm of the label's odds.
 //!
 //! # Source
 //! Joulin, Grave, Bojanowski, Mikolov, *Bag of Tricks for Efficient Text Classification*, 2017. It has
@@ -18,7 +22,6 @@ use plies_tensor::Rng;
 use super::features::Rows;
 use super::labels::Targets;
 use super::linear::{Fitted, Linear};
-use super::naive_bayes::as_outputs;
 
 /// Numbers of a vector.
 const DIM: usize = 16;
@@ -47,6 +50,7 @@ pub(crate) fn fit(
         *x = (2.0 * rng.next_f64() as f32 - 1.0) / DIM as f32;
     }
     let mut output = vec![[0.0f32; DIM]; n_labels];
+    let many = targets.are_many();
     let mut is_held_out = vec![false; rows.len()];
     held_out.iter().for_each(|&i| is_held_out[i] = true);
     let mut order: Vec<usize> = (0..rows.len()).filter(|&i| !is_held_out[i]).collect();
@@ -56,7 +60,7 @@ pub(crate) fn fit(
         rng.shuffle(&mut order);
         for &i in &order {
             let lr = descent.lr * (1.0 - step as f32 / steps as f32);
-            learn(rows.row(i), targets.of(i), &mut embedding, &mut output, &mut z, lr);
+            learn(rows.row(i), targets.of(i), many, &mut embedding, &mut output, &mut z, lr);
             step += 1;
             if step.is_multiple_of(1024) && !go_on(step as f64 / steps as f64) {
                 break 'all;
@@ -65,7 +69,7 @@ pub(crate) fn fit(
     }
     let weights = embedding.iter().flat_map(|e| {
         let by_label: Vec<f32> = output.iter().map(|o| product(e, o)).collect();
-        as_outputs(&by_label, n_outputs).collect::<Vec<_>>()
+        as_outputs(&by_label, n_outputs)
     });
     let linear = Linear { weights: weights.collect(), bias: vec![0.0; n_outputs] };
     let mut scores = vec![0.0; n_outputs];
@@ -75,6 +79,14 @@ pub(crate) fn fit(
         held_out_scores.extend_from_slice(&scores);
     }
     Fitted { linear, held_out, held_out_scores }
+}
+
+/// Of two labels of which a document has one, only the difference matters.
+fn as_outputs(by_label: &[f32], n_outputs: usize) -> Vec<f32> {
+    match by_label {
+        [a, b] if n_outputs == 1 => vec![b - a],
+        all => all.to_vec(),
+    }
 }
 
 fn product(a: &[f32; DIM], b: &[f32; DIM]) -> f32 {
@@ -89,6 +101,7 @@ fn add(sum: &mut [f32; DIM], factor: f32, x: &[f32; DIM]) {
 fn learn(
     row: &[(u32, f32)],
     labels: &[u32],
+    many: bool,
     embedding: &mut [[f32; DIM]],
     output: &mut [[f32; DIM]],
     z: &mut [f32],
@@ -99,7 +112,7 @@ fn learn(
         add(&mut hidden, x, &embedding[column as usize]);
     }
     z.iter_mut().zip(&*output).for_each(|(z, o)| *z = product(&hidden, o));
-    let loss = to_difference(z, labels);
+    let loss = if many { to_differences(z, labels) } else { to_difference(z, labels[0]) };
     let mut d_hidden = [0.0; DIM];
     for (&d_z, o) in z.iter().zip(output) {
         add(&mut d_hidden, d_z, o);
@@ -111,16 +124,27 @@ fn learn(
     loss
 }
 
+/// Scores become σ(z) − y; returns the logistic losses' sum.
+fn to_differences(z: &mut [f32], labels: &[u32]) -> f32 {
+    let mut loss = 0.0;
+    for (label, z) in (0..).zip(z) {
+        let y = f32::from(labels.contains(&label));
+        // ln(1 + eᶻ) − y z, where no power is large.
+        loss += z.max(0.0) + (-z.abs()).exp().ln_1p() - y * *z;
+        *z = 1.0 / (1.0 + (-*z).exp()) - y;
+    }
+    loss
+}
+
 /// Scores become softmax(z) − y; returns the cross-entropy.
-fn to_difference(z: &mut [f32], labels: &[u32]) -> f32 {
+fn to_difference(z: &mut [f32], label: u32) -> f32 {
     let most = z.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let of_labels: f32 = labels.iter().map(|&y| z[y as usize] - most).sum();
+    let of_label = z[label as usize] - most;
     z.iter_mut().for_each(|z| *z = (*z - most).exp());
     let sum: f32 = z.iter().sum();
     z.iter_mut().for_each(|z| *z /= sum);
-    let share = 1.0 / labels.len() as f32;
-    labels.iter().for_each(|&y| z[y as usize] -= share);
-    sum.ln() - of_labels * share
+    z[label as usize] -= 1.0;
+    sum.ln() - of_label
 }
 
 #[cfg(test)]
@@ -130,18 +154,23 @@ mod tests {
     #[test]
     fn a_step_is_the_gradient_of_the_loss() {
         let row = [(0, 0.75), (2, 0.25)];
-        let labels = [1];
+        for (labels, many) in [(&[1][..], false), (&[0, 3], true), (&[], true)] {
+            check_step(&row, labels, many);
+        }
+    }
+
+    fn check_step(row: &[(u32, f32)], labels: &[u32], many: bool) {
         let mut rng = Rng::new(3);
         let mut draw = |n: usize| -> Vec<[f32; DIM]> {
             (0..n).map(|_| std::array::from_fn(|_| rng.next_f64() as f32 - 0.5)).collect()
         };
         let (embedding, output) = (draw(3), draw(4));
         let loss = |e: &[[f32; DIM]], o: &[[f32; DIM]]| {
-            learn(&row, &labels, &mut e.to_vec(), &mut o.to_vec(), &mut [0.0; 4], 0.0)
+            learn(row, labels, many, &mut e.to_vec(), &mut o.to_vec(), &mut [0.0; 4], 0.0)
         };
         let (mut e, mut o) = (embedding.clone(), output.clone());
         let lr = 1e-3;
-        learn(&row, &labels, &mut e, &mut o, &mut [0.0; 4], lr);
+        learn(row, labels, many, &mut e, &mut o, &mut [0.0; 4], lr);
         let (n, h) = (embedding.len() * DIM, 1e-2);
         for i in 0..n + output.len() * DIM {
             let moved = |by: f32| {

@@ -3,6 +3,9 @@
 //!
 //!   P(y | x) = softmax(t · scores)_y      or σ(t · score) of each label, where documents have several
 //!
+//! where in the second case every method's score is the logarithm of a label's odds, or a margin, above 0 for
+//! a document that has the label rather than not.
+//!
 //! Naive Bayes is far too sure of itself, a support vector machine's scores are no probabilities at all;
 //! one number t, chosen so that documents from outside the training are as likely as can be, mends most
 //! of that and leaves the order of labels as it is.
@@ -37,6 +40,25 @@ impl Link {
                 probabilities.iter_mut().for_each(|p| *p /= sum);
             }
         }
+    }
+
+    /// What scores say for a label, in units of the logarithm of odds: against not having it where documents
+    /// have several labels, otherwise against another label, the mean over all others,
+    ///
+    ///   1/(L − 1) Σ_{o ≠ y} ln P(y | x) / P(o | x) = t · (z_y − mean of the other z)
+    ///
+    /// which with two labels is the logarithm of the odds. It is linear in the scores.
+    pub(crate) fn contrast(self, scores: &[f32], label: usize) -> f32 {
+        let z = match scores {
+            &[one] if label == 1 => one,
+            &[one] => -one,
+            all if self.many => all[label],
+            all => {
+                let others = all.iter().sum::<f32>() - all[label];
+                all[label] - others / (all.len() - 1) as f32
+            }
+        };
+        self.scale * z
     }
 }
 

@@ -169,7 +169,7 @@ fn fit(
     match settings.method {
         Method::NaiveBayes => {
             let held_out = sample(MAX_HELD_OUT);
-            naive_bayes::fit(&rows, targets, n_labels, n_outputs, settings.alpha, held_out)
+            naive_bayes::fit(&rows, targets, n_outputs, settings.alpha, held_out)
         }
         Method::LogisticRegression => descend([&[], &[]], tenth, dual::Loss::Logistic, 10.0),
         Method::Svm => descend([&[], &[]], tenth, dual::Loss::SquaredHinge, 1.0),
@@ -179,7 +179,7 @@ fn fit(
             let variances = |is_wanted: &dyn Fn(usize) -> bool| {
                 let documents = (0..bags.len()).filter(|&i| is_wanted(i));
                 let alpha = settings.alpha;
-                dual::log_ratio_variances(&rows, targets, n_labels, n_outputs, alpha, documents)
+                dual::log_ratio_variances(&rows, targets, n_outputs, alpha, documents)
             };
             let (first, all) = (variances(&|i| !is_held_out[i]), variances(&|_| true));
             descend([&first, &all], tenth, dual::Loss::SquaredHinge, 1.0)

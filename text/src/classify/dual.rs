@@ -40,7 +40,7 @@ use plies_tensor::Rng;
 use super::features::Rows;
 use super::labels::Targets;
 use super::linear::{Fitted, Linear, gather, is_positive};
-use super::naive_bayes;
+use super::naive_bayes::Side;
 use super::parallel::map_parts;
 
 /// What a margin costs.
@@ -312,32 +312,24 @@ impl Part<'_> {
 ///
 ///   r_fo = ln( (N_fo + α) / ‖N_o + α‖₁ ) − ln( (M_fo + α) / ‖M_o + α‖₁ )
 ///
-/// where N counts the documents of the output that have f, and M the others that do.
+/// where N counts the documents of the output that have f, and M the others that do, each document once. Wang
+/// and Manning then interpolate the weights with their mean magnitude (β = 0.25); that is left out here: the
+/// weights are those of the problem above.
 pub(crate) fn log_ratio_variances(
     rows: &Rows,
     targets: &Targets,
-    n_labels: usize,
     n_outputs: usize,
     alpha: f32,
     documents: impl Iterator<Item = usize>,
 ) -> Vec<f32> {
-    let counts = naive_bayes::count(rows, targets, n_labels, documents, |_| 1.0);
-    let totals = naive_bayes::totals(&counts, n_labels);
-    let all: f64 = totals.iter().sum();
+    let [mine, others] = Side::both(rows, targets, n_outputs, documents, |_| 1.0);
     let smooth = f64::from(alpha) * rows.n_columns() as f64;
-    let log = |total: f64| (total + smooth).ln() as f32;
-    let sides: Vec<(f32, f32)> = totals.iter().map(|&n| (log(n), log(all - n))).collect();
-    let first = n_labels - n_outputs;
-    let mut variances = Vec::with_capacity(rows.n_columns() * n_outputs);
-    for counts in counts.chunks_exact(n_labels) {
-        let all: f32 = counts.iter().sum();
-        for (count, (mine, others)) in counts.iter().zip(&sides).skip(first) {
-            let ratio =
-                ((count + alpha).ln() - mine) - ((all - count).max(0.0) + alpha).ln() + others;
-            variances.push(ratio * ratio);
-        }
-    }
-    variances
+    let log = |total: &f64| (total + smooth).ln() as f32;
+    let logs: Vec<f32> =
+        mine.totals.iter().zip(&others.totals).map(|(n, m)| log(n) - log(m)).collect();
+    let counts = mine.counts.iter().zip(&others.counts).zip(logs.iter().cycle());
+    let ratio = |((n, m), log): ((&f32, &f32), &f32)| (n + alpha).ln() - (m + alpha).ln() - log;
+    counts.map(ratio).map(|ratio| ratio * ratio).collect()
 }
 
 #[cfg(test)]
@@ -441,6 +433,22 @@ mod tests {
         }
     }
 
+    #[test]
+    fn variances_count_a_document_of_several_labels_once() {
+        // Feature 0 is in all documents, 1 in the first two; labels are {0, 1}, {0}, {1}.
+        let rows = Rows::from_dense(&[vec![1.0, 1.0], vec![1.0, 2.0], vec![3.0, 0.0]]);
+        let mut targets = Targets::default();
+        [&[0, 1][..], &[0], &[1]].into_iter().for_each(|labels| targets.push(labels));
+        let found = log_ratio_variances(&rows, &targets, 2, 1.0, 0..3);
+        // N_0 = (2, 2), M_0 = (1, 0); N_1 = (2, 1), M_1 = (1, 1); 1 is added to each.
+        let r = |n: f32, n_all: f32, m: f32, m_all: f32| ((n / n_all) / (m / m_all)).ln().powi(2);
+        let expected = [r(3., 6., 2., 3.), r(3., 5., 2., 4.), r(3., 6., 1., 3.), r(2., 5., 2., 4.)];
+        for (ours, theirs) in found.iter().zip(expected) {
+            assert!((ours - theirs).abs() < 1e-5, "{found:?} {expected:?}");
+        }
+        assert_eq!(found.len(), expected.len());
+    }
+
     proptest! {
         #[test]
         fn a_step_ends_where_its_margin_suits(
@@ -448,15 +456,22 @@ mod tests {
         ) {
             for loss in [Loss::Logistic, Loss::SquaredHinge] {
                 let alpha = share * cost;
-                let new = loss.step(margin, q, alpha, cost);
-                let m = f64::from(margin) + f64::from(q) * f64::from(new - alpha);
-                let wanted = match loss {
-                    Loss::Logistic => f64::from(cost) / (1.0 + m.exp()),
-                    Loss::SquaredHinge => 2.0 * f64::from(cost) * (1.0 - m).max(0.0),
+                let new = f64::from(loss.step(margin, q, alpha, cost));
+                let [margin, q, alpha, cost] = [margin, q, alpha, cost].map(f64::from);
+                let pull = |m: f64| match loss {
+                    Loss::Logistic => cost / (1.0 + m.exp()),
+                    Loss::SquaredHinge => 2.0 * cost * (1.0 - m).max(0.0),
                 };
-                // What rounding leaves of α, seen through q.
-                let room = 1e-3 * (1.0 + wanted) + 1e-5 * f64::from(cost * (1.0 + q * cost));
-                prop_assert!((f64::from(new) - wanted).abs() < room, "{loss:?} {new} {wanted}");
+                // m' − m − q (α' − α) rises with m'; α' is 0 at least, and no more than at the low end.
+                let low = margin - q * alpha;
+                let (mut low, mut high) = (low, low + q * pull(low));
+                for _ in 0..100 {
+                    let m = 0.5 * (low + high);
+                    if m - margin < q * (pull(m) - alpha) { low = m } else { high = m }
+                }
+                let wanted = pull(0.5 * (low + high));
+                let room = 1e-5 * (cost + wanted);
+                prop_assert!((new - wanted).abs() < room, "{loss:?} {new} {wanted}");
             }
         }
     }

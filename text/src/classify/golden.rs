@@ -65,7 +65,7 @@ fn naive_bayes_is_scikit_learn_s() {
     let bags = &golden.by_label;
     let features = Features::fit(bags, 1, Weighting::Counts, Norm::None).unwrap();
     assert_eq!(features.columns.len() as u64, golden.figures["features"].as_u64().unwrap());
-    let fitted = naive_bayes::fit(&features.rows(bags), &bags.targets, 2, 1, 1.0, Vec::new());
+    let fitted = naive_bayes::fit(&features.rows(bags), &bags.targets, 1, 1.0, Vec::new());
     compare(&golden.figures["naive bayes"], &features, &fitted.linear, 0, 1e-5);
 }
 
@@ -74,8 +74,7 @@ fn what_naive_bayes_says_without_a_document_is_what_it_says_without_it() {
     let bags = golden().by_label;
     let features = Features::fit(&bags, 1, Weighting::Counts, Norm::None).unwrap();
     let rows = features.rows(&bags);
-    let fit =
-        |targets: &Targets, rows, held_out| naive_bayes::fit(rows, targets, 2, 1, 1.0, held_out);
+    let fit = |targets: &Targets, rows, held_out| naive_bayes::fit(rows, targets, 1, 1.0, held_out);
     let left_out = fit(&bags.targets, &rows, vec![5]).held_out_scores[0];
     let others: Vec<usize> = (0..bags.len()).filter(|&i| i != 5).collect();
     let some = bags.select(&others);
@@ -83,6 +82,35 @@ fn what_naive_bayes_says_without_a_document_is_what_it_says_without_it() {
     let mut score = [0.0];
     without.scores(rows.row(5), &mut score);
     assert!((score[0] - left_out).abs() < 1e-4, "{score:?} {left_out}");
+}
+
+/// Each label of several has the model that it would have were it the only one: that of two labels, which
+/// scikit-learn's figures check above.
+#[test]
+fn naive_bayes_of_several_labels_is_one_against_the_rest() {
+    let bags = golden().by_label;
+    let features = Features::fit(&bags, 1, Weighting::Counts, Norm::None).unwrap();
+    let rows = features.rows(&bags);
+    let mut many = Targets::default();
+    for i in 0..bags.len() as u32 {
+        let labels: Vec<u32> = (0..3).filter(|label| (i + label) % (label + 2) == 0).collect();
+        many.push(&labels);
+    }
+    assert!(many.are_many());
+    let all = || (0..bags.len()).collect::<Vec<usize>>();
+    let ours = naive_bayes::fit(&rows, &many, 3, 1.0, all());
+    for label in 0..3 {
+        let mut two = Targets::default();
+        (0..bags.len()).for_each(|i| two.push(&[u32::from(many.of(i).contains(&label))]));
+        let theirs = naive_bayes::fit(&rows, &two, 1, 1.0, all());
+        let of_label = |numbers: &[f32]| -> Vec<f32> {
+            numbers.chunks_exact(3).map(|numbers| numbers[label as usize]).collect()
+        };
+        assert_eq!(of_label(&ours.linear.bias), theirs.linear.bias);
+        assert_eq!(of_label(&ours.linear.weights), theirs.linear.weights);
+        let scores = of_label(&ours.held_out_scores).into_iter().zip(theirs.held_out_scores);
+        scores.for_each(|(a, b)| assert!((a - b).abs() < 1e-3, "{a} {b}"));
+    }
 }
 
 #[test]

@@ -1,9 +1,12 @@
 //! Answers of a linear model.
 
+use std::collections::HashMap;
+
 use super::evaluation::most;
-use super::explanation::{Explanation, advantage};
+use super::explanation::Explanation;
 use super::ngrams::{Analyzer, Tally};
 use super::{Bags, Classifier};
+use crate::hash::Quick;
 
 /// Answers of a classifier.
 pub struct Predictor<'m> {
@@ -65,25 +68,25 @@ impl<'m> Predictor<'m> {
         most(self.probabilities_of(bags, document))
     }
 
-    /// What each word says for a label and against the others, as a share of the score: an n-gram's
-    /// contribution is shared evenly among its words.
+    /// What each word says for a label and against the others: an n-gram's contribution is shared
+    /// evenly among its words.
     ///
     /// # Panics
     /// When the label does not exist.
     pub fn explain(&mut self, text: &str, label: usize) -> Explanation {
         self.probabilities(text);
         // An n-gram's number in a row is a sum over where it occurs; each place has its share.
-        let each: Vec<(u32, f32)> = self.row.clone();
-        let find = |fingerprint: u64| -> f32 {
-            let Some(column) = self.model.features.columns.find(fingerprint) else { return 0.0 };
-            let Some(&(_, x)) = each.iter().find(|entry| entry.0 == column) else { return 0.0 };
-            let features = &self.features;
-            let count = features.iter().find(|entry| entry.0 == fingerprint).map_or(1, |f| f.1);
-            x / count as f32 * advantage(self.model.linear.of(column), label)
-        };
+        let model = self.model;
+        let values: HashMap<u32, f32, Quick> = self.row.iter().copied().collect();
+        let each = self.features.iter().filter_map(|&(fingerprint, n)| {
+            let column = model.features.columns.find(fingerprint)?;
+            let x = values.get(&column)?;
+            Some((fingerprint, x / n as f32 * model.link.contrast(model.linear.of(column), label)))
+        });
+        let each: HashMap<u64, f32, Quick> = each.collect();
         let mut found: Vec<(f32, usize, usize)> = Vec::new();
         let (text, tokens) = self.analyzer.for_each(text, |fingerprint, first, last| {
-            found.push((find(fingerprint), first, last))
+            found.push((each.get(&fingerprint).copied().unwrap_or(0.0), first, last))
         });
         let mut words: Vec<f32> = vec![0.0; tokens.len()];
         for (contribution, first, last) in found {
@@ -93,11 +96,9 @@ impl<'m> Predictor<'m> {
         let words = tokens
             .iter()
             .zip(words)
-            .map(|(token, by)| {
-                (token.start as usize..token.end as usize, by * self.model.link.scale)
-            })
+            .map(|(token, by)| (token.start as usize..token.end as usize, by))
             .collect();
-        let bias = advantage(&self.model.linear.bias, label) * self.model.link.scale;
+        let bias = model.link.contrast(&model.linear.bias, label);
         Explanation { text: text.to_owned(), words, bias }
     }
 }

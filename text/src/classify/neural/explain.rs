@@ -2,7 +2,7 @@
 //!
 //!   c_t = Σ_d x_td ∫₀¹ ∂F(αx) / ∂x_td dα,        F(x) = F(0) + Σ_t c_t
 //!
-//! F is the logarithm of the odds of the label. The integral is a sum over points in the middle of equal
+//! F is what the scores say for the label (`Link::contrast`). The integral is a sum over points in the middle of equal
 //! steps, which are the examples of one batch, so it takes one pass there and one back.
 //!
 //! # Source
@@ -13,7 +13,7 @@ use plies_nn::plies_autograd::no_grad;
 use plies_nn::{Module, Pass, Var};
 use plies_tensor::Tensor;
 
-use super::super::explanation::{Explanation, advantage};
+use super::super::explanation::Explanation;
 use super::NeuralClassifier;
 use super::texts::Texts;
 use crate::Result;
@@ -24,7 +24,7 @@ fn n_points(words: usize) -> usize {
 }
 
 impl NeuralClassifier {
-    /// What each word says for a label and against the others, as a share of the logarithm of its odds.
+    /// What each word says for a label and against the others.
     ///
     /// # Errors
     /// What the device says.
@@ -39,11 +39,10 @@ impl NeuralClassifier {
         let (n, points) = (rows.len(), n_points(rows.len()));
         let batch = Texts::new([rows.iter().map(|row| row.0).collect()]).batch(&[0]);
         let x = no_grad(|| self.network.vectors(&batch.inputs)).into_value(); // [1, T, D]
-        let scale = self.link.scale;
         let nothing = Var::constant(&x * 0.0);
         let mut pass = Pass::eval().with_lengths(batch.lengths);
         let scores = no_grad(|| self.network.scores(&nothing, &mut pass)).to_vec::<f32>()?;
-        let bias = scale * self.odds(&scores, label);
+        let bias = self.link.contrast(&scores, label);
         let mut by = vec![0.0; n];
         if n > 0 {
             let middle = |i: usize| (i as f32 + 0.5) / points as f32;
@@ -53,7 +52,7 @@ impl NeuralClassifier {
             // F is linear in the scores: its coefficients are its values for one score at a time.
             let n_labels = self.labels.len();
             let one = |i: usize| (0..n_labels).map(|j| f32::from(i == j)).collect::<Vec<f32>>();
-            let coefficients = (0..n_labels).map(|i| scale * self.odds(&one(i), label)).collect();
+            let coefficients = (0..n_labels).map(|i| self.link.contrast(&one(i), label)).collect();
             let coefficients = Var::constant(Tensor::from_vec(coefficients, [n_labels]));
             (&scores * &coefficients).sum_all().backward();
             self.network.zero_grad();
@@ -63,11 +62,5 @@ impl NeuralClassifier {
         }
         let words = rows.into_iter().zip(by).map(|((_, range), by)| (range, by)).collect();
         Ok(Explanation { text: seen, words, bias })
-    }
-
-    /// The logarithm of a label's odds: against the others, or, where a text may have several labels,
-    /// against not having it.
-    fn odds(&self, scores: &[f32], label: usize) -> f32 {
-        if self.link.many { scores[label] } else { advantage(scores, label) }
     }
 }
