@@ -104,8 +104,13 @@ pub struct Correlation {
     pub passed_over: usize,
 }
 
+/// What headings call people's judgements.
+const SCORES: [&str; 3] = ["SimLex999", "Human (mean)", "score"];
+
 /// Compares with a file such as WordSim-353 or SimLex-999: lines of two words and a number, with tabs or
-/// commas between them; lines that begin with `#`, and a first line without a number, are headings.
+/// commas between them; lines that begin with `#`, and a first line without a number, are headings. The number
+/// is in the column that the heading calls `SimLex999`, `Human (mean)` or `score`, otherwise in the first after
+/// the words that holds one.
 ///
 /// # Errors
 /// What is wrong with the file, by line; fewer than two pairs that can be compared.
@@ -116,17 +121,24 @@ pub fn similarity(
 ) -> Result<Correlation> {
     let mut lines = pairs.lines()?;
     let (mut ours, mut theirs, mut passed_over) = (Vec::new(), Vec::new(), 0);
-    while let Some((number, line)) = lines.next()? {
+    let (mut is_first, mut column) = (true, None);
+    let number_in = |text: &str| text.parse::<f64>().ok().filter(|number| number.is_finite());
+    while let Some((_, line)) = lines.next()? {
         if line.starts_with('#') || line.trim().is_empty() {
             continue;
         }
         let line = if lowercase { line.to_lowercase() } else { line.to_owned() };
         let parts: Vec<&str> = line.split(['\t', ',']).map(str::trim).collect();
-        let judged = parts.get(2).and_then(|text| text.parse::<f64>().ok());
-        let Some(judged) = judged.filter(|judged| judged.is_finite()) else {
-            if number == 1 {
-                continue;
-            }
+        let with_number = (2..parts.len()).find(|&at| number_in(parts[at]).is_some());
+        if std::mem::take(&mut is_first) && with_number.is_none() {
+            let is_score =
+                |name: &&str| SCORES.iter().any(|score| name.eq_ignore_ascii_case(score));
+            column = parts.iter().position(is_score).filter(|&at| at >= 2);
+            continue;
+        }
+        column = column.or(with_number);
+        let judged = column.and_then(|at| parts.get(at)).and_then(|text| number_in(text));
+        let Some(judged) = judged else {
             return Err(lines.error("is not two words and a number, with tabs or commas between"));
         };
         match directions.cosine(parts[0], parts[1]) {
@@ -238,6 +250,26 @@ mod tests {
         let wrong = Source::bytes("p", *b"king,queen,8\nking,queen\n");
         let error = similarity(&directions, &wrong, true).unwrap_err().to_string();
         assert!(error.starts_with("p:2: is not two words and a number"), "{error}");
+    }
+
+    #[test]
+    fn judgements_are_in_the_column_that_the_heading_says() {
+        let vectors = royals();
+        let directions = Directions::new(&vectors);
+        let spearman = |text: &str| {
+            similarity(&directions, &Source::bytes("p", text.as_bytes()), true).unwrap().spearman
+        };
+        // SimLex-999.txt as it is published, but for the words; concQ goes down as SimLex999 goes up.
+        let simlex = "word1\tword2\tPOS\tSimLex999\tconc(w1)\tconc(w2)\tconcQ\tAssoc(USF)\tSimAssoc333\tSD(SimLex)\n\
+                      man\tking\tA\t8.1\t2.72\t2.81\t2\t7.25\t1\t0.41\n\
+                      king\tapple\tN\t5\t2.72\t2.81\t3\t7.25\t1\t0.41\n\
+                      king\tqueen\tN\t1\t2.72\t2.81\t4\t7.25\t1\t0.41\n";
+        assert_eq!(spearman(simlex), 1.0);
+        assert_eq!(spearman(simlex.split_once('\n').unwrap().1), 1.0);
+        let wordsim = "Word 1,Word 2,Human (mean)\nman,king,8\nking,apple,5\nking,queen,1\n";
+        assert_eq!(spearman(wordsim), 1.0);
+        let last = "a,b,rank,score\nman,king,1,8\nking,apple,2,5\nking,queen,3,1\n";
+        assert_eq!(spearman(last), 1.0);
     }
 
     #[test]
