@@ -1,6 +1,5 @@
 //! Writing: a token is drawn from what the model expects, and read by it in turn.
 
-use plies_nn::Pass;
 use plies_nn::plies_autograd::no_grad;
 use plies_tensor::Tensor;
 
@@ -58,23 +57,34 @@ impl Sampling {
             order.select_nth_unstable_by(k, by_logit);
             order.truncate(k);
         }
-        order.sort_unstable_by(by_logit);
-        let largest = logits[order[0] as usize];
-        let weight = |&i: &u32| ((logits[i as usize] - largest) / self.temperature.max(1e-6)).exp();
-        let mut weights: Vec<f32> = order.iter().map(weight).collect();
-        let all: f32 = weights.iter().sum();
-        let mut sum = 0.0;
-        let enough = weights.iter().position(|w| {
-            sum += w;
-            sum >= self.top_p * all
-        });
-        weights.truncate(enough.map_or(weights.len(), |i| i + 1));
-        let mut left = u * weights.iter().sum::<f32>();
-        let drawn = weights.iter().position(|w| {
-            left -= w;
-            left < 0.0
-        });
-        order[drawn.unwrap_or(weights.len() - 1)]
+        let largest = order.iter().map(|&i| logits[i as usize]).fold(f32::NEG_INFINITY, f32::max);
+        let temperature = self.temperature.max(1e-6);
+        let weight = |i: u32| f64::from(((logits[i as usize] - largest) / temperature).exp());
+        let sum = |some: &[u32]| -> f64 { some.iter().map(|&i| weight(i)).sum() };
+        // Where the weights of the likelier ones reach a sum, by halves of which one is looked into: O(n), where
+        // sorting all would be O(n log n) for each token.
+        let reach = |order: &mut [u32], mut left: f64| {
+            let (mut low, mut high) = (0, order.len());
+            while high - low > 1 {
+                let half = (high - low) / 2;
+                order[low..high].select_nth_unstable_by(half, by_logit);
+                let likelier = sum(&order[low..low + half]);
+                if left < likelier {
+                    high = low + half;
+                } else {
+                    (low, left) = (low + half, left - likelier);
+                }
+            }
+            low
+        };
+        let mut all = sum(&order);
+        if self.top_p < 1.0 {
+            let last = reach(&mut order, f64::from(self.top_p) * all);
+            order.truncate(last + 1);
+            all = sum(&order);
+        }
+        let drawn = reach(&mut order, f64::from(u) * all);
+        order[drawn]
     }
 }
 
@@ -117,12 +127,9 @@ impl<'m> Generator<'m> {
         let numbers: Vec<i32> =
             model.codec().encode(prompt).into_iter().map(|n| n as i32).collect();
         let mut state = State::default();
-        let n = numbers.len();
-        let x = Tensor::from_vec(numbers, [1, n]);
-        let rows = no_grad(|| model.run(&x, &mut state, &mut Pass::eval()));
-        let last = rows.value().slice(0, n - 1..).to_vec().expect("on the host");
+        let logits = model.read(&numbers, &mut state);
         let draws = Stream::new(seed, [0, 0]);
-        Ok(Generator { model, sampling, state, logits: last, draws, pending: Vec::new() })
+        Ok(Generator { model, sampling, state, logits, draws, pending: Vec::new() })
     }
 }
 
@@ -167,6 +174,8 @@ fn take_characters(pending: &mut Vec<u8>) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -188,6 +197,54 @@ mod tests {
         near(shares(Sampling { temperature: 0.0, ..plain }), [0, 1000, 0, 0]);
         assert!(Sampling { top_p: 0.0, ..plain }.check().is_err());
         assert!(Sampling { temperature: f32::NAN, ..plain }.check().is_err());
+    }
+
+    proptest! {
+        /// As if all were sorted, and added one after the other.
+        #[test]
+        fn what_is_drawn_is_what_sorting_would_draw(
+            logits in prop::collection::vec(-6f32..6.0, 1..60), u in 0f32..1.0,
+            top_k in 0usize..70, top_p in 0.05f32..=1.0,
+        ) {
+            let sampling = Sampling { temperature: 0.7, top_k, top_p };
+            let mut sorted: Vec<(f64, u32)> =
+                logits.iter().map(|&z| (f64::from(z) / 0.7).exp()).zip(0..).collect();
+            sorted.sort_by(|a, b| b.0.total_cmp(&a.0));
+            sorted.truncate(if top_k == 0 { usize::MAX } else { top_k });
+            let mut add_up = |share: f32| {
+                let all: f64 = sorted.iter().map(|row| row.0).sum();
+                let (mut sum, wanted) = (0.0, f64::from(share) * all);
+                let at = sorted.iter().position(|row| { sum += row.0; sum > wanted });
+                let at = at.unwrap_or(sorted.len() - 1);
+                // Rounding decides where a border is met.
+                let is_near = (sum - wanted).min(wanted - (sum - sorted[at].0)) < 1e-5 * all;
+                sorted.truncate(at + 1);
+                (sorted[at].1, is_near)
+            };
+            let near_p = top_p < 1.0 && add_up(top_p).1;
+            let (expected, is_near) = add_up(u);
+            prop_assume!(!near_p && !is_near);
+            prop_assert_eq!(sampling.draw(&logits, u), expected);
+        }
+    }
+
+    #[test]
+    fn a_long_prompt_is_read_a_window_at_a_time() {
+        let text = crate::corpus::Source::bytes("t", b"a rose is a rose ".repeat(40));
+        let codec =
+            super::super::Codec::learn(&text, super::super::Unit::Characters, 50, 1).unwrap();
+        let prompt: Vec<i32> =
+            codec.encode(&"a rose is ".repeat(60)).into_iter().map(|n| n as i32).collect();
+        let architecture = super::super::Architecture { hidden: 8, ..Default::default() };
+        let model = LanguageModel::new(codec, architecture, 1).unwrap();
+        let n = prompt.len();
+        let mut state = State::default();
+        let ours = model.read(&prompt, &mut state);
+        let x = Tensor::from_vec(prompt, [1, n]);
+        let rows = no_grad(|| model.run(&x, &mut State::default(), &mut plies_nn::Pass::eval()));
+        let theirs = rows.value().slice(0, n - 1..).to_vec::<f32>().unwrap();
+        assert_eq!(ours.len(), theirs.len());
+        assert!(ours.iter().zip(&theirs).all(|(a, b)| (a - b).abs() < 1e-5), "{ours:?} {theirs:?}");
     }
 
     #[test]

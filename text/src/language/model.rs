@@ -234,6 +234,34 @@ impl LanguageModel {
     /// When a number is no token's, or the state is that of another batch.
     #[track_caller]
     pub fn run(&self, tokens: &Tensor, state: &mut State, pass: &mut Pass) -> Var {
+        let x = self.hidden(tokens, state, pass);
+        let rows = x.reshape([tokens.elem_count(), x.dim(2)]);
+        self.logits(&rows, pass)
+    }
+
+    /// Logits after the last of some tokens, which are read a window at a time: memory does not grow with
+    /// them, and only the last row is multiplied by the vocabulary.
+    ///
+    /// # Panics
+    /// Without tokens, or when a number is no token's.
+    #[track_caller]
+    pub(super) fn read(&self, tokens: &[i32], state: &mut State) -> Vec<f32> {
+        assert!(!tokens.is_empty(), "read: no tokens");
+        let mut last = None;
+        for window in tokens.chunks(WINDOW) {
+            let n = window.len();
+            let x = Tensor::from_slice(window, [1, n]);
+            let hidden = no_grad(|| self.hidden(&x, state, &mut Pass::eval()));
+            last = Some(hidden.value().slice(1, n - 1..).squeeze(1));
+        }
+        let last = Var::constant(last.expect("there are tokens"));
+        let logits = no_grad(|| self.logits(&last, &mut Pass::eval()));
+        logits.to_vec().expect("on the host")
+    }
+
+    /// What the layers say of each token [B, T, H].
+    #[track_caller]
+    fn hidden(&self, tokens: &Tensor, state: &mut State, pass: &mut Pass) -> Var {
         state.layers.resize_with(self.layers.len(), RecurrentState::new);
         let mut x = self.drop(&self.embedding.of(tokens), pass);
         for (layer, state) in self.layers.iter().zip(&mut state.layers) {
@@ -243,8 +271,7 @@ impl LanguageModel {
             };
             x = self.drop(&y, pass);
         }
-        let rows = x.reshape([tokens.elem_count(), x.dim(2)]);
-        self.logits(&rows, pass)
+        x
     }
 
     /// Logits after one token of each sequence: [`run`](LanguageModel::run) of [B, 1], for texts that are

@@ -131,7 +131,58 @@ mod tests {
 
     use super::*;
 
+    /// The formula word by word, with windows of the text in place of tables.
+    fn naive(tokens: &[i32], order: usize, vocabulary: usize, before: &[i32], token: i32) -> f64 {
+        // How often an n-gram counts: as often as it is there, or as there are different tokens before it, of
+        // which the beginning of the text is one.
+        let n = |gram: &[i32]| {
+            if gram.len() == order {
+                return tokens.windows(order).filter(|window| *window == gram).count();
+            }
+            let longer = tokens.windows(gram.len() + 1).filter(|window| window[1..] == *gram);
+            let mut first: Vec<i32> = longer.map(|window| window[0]).collect();
+            first.sort_unstable();
+            first.dedup();
+            first.len() + usize::from(tokens.starts_with(gram))
+        };
+        let mut p = 1.0 / vocabulary as f64;
+        for length in 0..order.min(before.len() + 1) {
+            let context = &before[before.len() - length..];
+            let after = |context: &[i32]| -> Vec<usize> {
+                (0..vocabulary as i32).map(|next| n(&[context, &[next]].concat())).collect()
+            };
+            let counts = after(context);
+            let all: usize = counts.iter().sum();
+            if all == 0 {
+                break;
+            }
+            let mut grams: Vec<&[i32]> = tokens.windows(length + 1).collect();
+            grams.sort_unstable();
+            grams.dedup();
+            let times = |i: usize| grams.iter().filter(|gram| n(gram) == i).count() as f64;
+            let (once, twice) = (times(1), times(2));
+            let d = if once > 0.0 { once / (once + 2.0 * twice) } else { 0.5 };
+            let different = counts.iter().filter(|&&count| count > 0).count() as f64;
+            let seen = (counts[token as usize] as f64 - d).max(0.0);
+            p = (seen + d * different * p) / all as f64;
+        }
+        p
+    }
+
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+        #[test]
+        fn probabilities_are_those_of_a_naive_count(
+            tokens in prop::collection::vec(0..3, 1..30), before in prop::collection::vec(0..3, 0..4)
+        ) {
+            let model = KneserNey::train(&tokens, 3, 3);
+            for token in 0..3 {
+                let (ours, theirs) =
+                    (model.probability(&before, token), naive(&tokens, 3, 3, &before, token));
+                prop_assert!((ours - theirs).abs() < 1e-12, "{ours} {theirs}");
+            }
+        }
+
         #[test]
         fn probabilities_add_up_to_one(
             tokens in prop::collection::vec(0..4, 0..60), before in prop::collection::vec(0..4, 0..4)
@@ -144,10 +195,9 @@ mod tests {
 
     #[test]
     fn a_pair_is_worked_out_by_hand() {
-        // a b a b a c: pairs ab 2, ba 2, ac 1; D = 1 / (1 + 2 · 2) = 0.2. Single tokens by what is before
-        // them: a 2 (b, and the beginning's nothing is no token: 1), b 1, c 1.
+        // a b a b a c: pairs ab 2, ba 2, ac 1; D = 1 / (1 + 2 · 2) = 0.2.
         let model = KneserNey::train(&[0, 1, 0, 1, 0, 2], 2, 3);
-        // The first token has no pair, so it is counted as a single one: a 1 + 1 (after b), b 1, c 1.
+        // Single tokens by what is before them, of which the beginning is one: a 2 (that and b), b 1, c 1.
         let d = 2.0 / (2.0 + 2.0);
         let single_b = ((1.0 - d) + d * 3.0 / 3.0) / 4.0;
         let expected = ((2.0 - 0.2) + 0.2 * 2.0 * single_b) / 3.0;
