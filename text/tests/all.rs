@@ -4,6 +4,7 @@
 mod classify;
 #[cfg(feature = "cli")]
 mod commands;
+mod damaged;
 mod language;
 #[cfg(feature = "cli")]
 mod language_commands;
