@@ -73,7 +73,7 @@ impl Phrases {
     /// Counts words and pairs, which do not go across the ends of lines, on several threads.
     ///
     /// # Errors
-    /// What is wrong with the text.
+    /// What is wrong with the text; one with too many different words or pairs ([`Counter::check`]).
     pub fn learn(
         source: &Source,
         words: &Words,
@@ -105,6 +105,8 @@ impl Phrases {
                 });
             }
         })?;
+        singles.check(settings.min_count, source.name())?;
+        pairs.check(settings.min_count, source.name())?;
         let all = singles.iter().map(|(_, count)| count).sum::<u64>() as f64;
         let mut found = Phrases { pairs: Counter::new(), scores: Vec::new() };
         for (pair, both) in pairs.iter().filter(|(_, both)| *both >= settings.min_count) {

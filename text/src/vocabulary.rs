@@ -5,6 +5,7 @@
 //! numbers finds a word by its hash, so that a million words take a few tens of megabytes.
 
 use crate::hash::hash;
+use crate::{Error, Result};
 
 /// How often each of a set of words occurs; they are numbered from the most frequent on.
 ///
@@ -126,7 +127,9 @@ pub struct Counter {
     words: Table,
     counts: Vec<u64>,
     limit: usize,
-    /// Words that occurred at most so often were forgotten, to make room.
+    /// Words that were counted at most so often were forgotten the last time, to make room.
+    threshold: u64,
+    /// The sum of all thresholds: a word may have come back each time, and been forgotten again.
     forgotten_up_to: u64,
     dropped: u64,
 }
@@ -147,7 +150,8 @@ impl Counter {
     /// the next time those that occurred up to twice, and so on.
     pub fn with_limit(limit: usize) -> Counter {
         let (words, counts) = (Table::default(), Vec::new());
-        Counter { words, counts, limit: limit.max(1), forgotten_up_to: 0, dropped: 0 }
+        let limit = limit.max(1);
+        Counter { words, counts, limit, threshold: 0, forgotten_up_to: 0, dropped: 0 }
     }
 
     /// Counts a word.
@@ -173,7 +177,8 @@ impl Counter {
     /// Adds what another one has counted, in its order.
     pub fn merge(&mut self, other: &Counter) {
         self.dropped += other.dropped;
-        self.forgotten_up_to = self.forgotten_up_to.max(other.forgotten_up_to);
+        self.threshold = self.threshold.max(other.threshold);
+        self.forgotten_up_to += other.forgotten_up_to;
         for (number, &count) in other.counts.iter().enumerate() {
             self.add_times(other.words.word(number), count);
         }
@@ -189,9 +194,32 @@ impl Counter {
         self.counts.is_empty()
     }
 
-    /// Words that occurred at most so often may be missing; 0 when all are there.
+    /// Words that occurred at most so often may be missing, and others be counted so much short; 0 when all
+    /// are there.
     pub fn forgotten_up_to(&self) -> u64 {
         self.forgotten_up_to
+    }
+
+    /// Whether all words that occur `min_count` times are there; `origin` names the text in errors.
+    ///
+    /// # Errors
+    /// When some may have been forgotten.
+    pub fn check(&self, min_count: u64, origin: &str) -> Result<()> {
+        let (up_to, limit) = (self.forgotten_up_to, self.limit);
+        if up_to == 0 || up_to < min_count {
+            return Ok(());
+        }
+        let reason = format!(
+            "has {limit} different words or more, of which some that occur up to {up_to} times were forgotten to \
+             make room; raise the minimum count, {min_count}, above that, or give less text"
+        );
+        Err(Error::format(origin, reason))
+    }
+
+    /// Occurrences of the words that a vocabulary has.
+    pub fn known_to(&self, vocabulary: &Vocabulary) -> u64 {
+        let known = self.iter().filter(|(word, _)| vocabulary.find(word).is_some());
+        known.map(|(_, count)| count).sum()
     }
 
     /// How often a word was counted.
@@ -207,11 +235,12 @@ impl Counter {
     #[cold]
     fn forget(&mut self) {
         while self.counts.len() >= self.limit {
-            self.forgotten_up_to += 1;
+            self.threshold += 1;
+            self.forgotten_up_to += self.threshold;
             let (words, counts) =
                 (std::mem::take(&mut self.words), std::mem::take(&mut self.counts));
             for (number, count) in counts.into_iter().enumerate() {
-                if count > self.forgotten_up_to {
+                if count > self.threshold {
                     self.words.insert(words.word(number));
                     self.counts.push(count);
                 } else {
@@ -270,7 +299,7 @@ impl Table {
 
     /// The word's number, or the slot where it belongs.
     #[inline]
-    fn probe(&self, word: &str, hash: u64) -> Result<u32, usize> {
+    fn probe(&self, word: &str, hash: u64) -> std::result::Result<u32, usize> {
         let mask = self.slots.len() - 1;
         let tag = (hash >> 32) as u32;
         let mut at = hash as usize & mask;
@@ -372,7 +401,11 @@ mod tests {
             assert!(counter.len() < 4);
         }
         assert_eq!(counter.count("a"), 4);
-        assert!(counter.forgotten_up_to() > 0);
+        let up_to = counter.forgotten_up_to();
+        assert!(up_to > 0 && counter.check(up_to + 1, "f").is_ok());
+        let error = counter.check(up_to, "f").unwrap_err().to_string();
+        assert!(error.starts_with("f: has 4 different words or more"), "{error}");
+        assert!(count("a b").check(0, "f").is_ok());
         let vocabulary = counter.vocabulary(1);
         assert_eq!(vocabulary.total() + vocabulary.dropped(), 12);
     }
@@ -386,6 +419,24 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn what_is_forgotten_is_no_more_than_is_said(
+            words in prop::collection::vec(0u8..12, 0..200), limit in 2usize..9, cut in any::<prop::sample::Index>()
+        ) {
+            let mut counters = [Counter::with_limit(limit), Counter::with_limit(limit)];
+            let cut = cut.index(words.len() + 1);
+            for (i, word) in words.iter().enumerate() {
+                counters[usize::from(i >= cut)].add(&word.to_string());
+            }
+            let [mut counter, other] = counters;
+            counter.merge(&other);
+            for word in 0..12 {
+                let all = words.iter().filter(|&&other| other == word).count() as u64;
+                let ours = counter.count(&word.to_string());
+                prop_assert!(ours <= all && all - ours <= counter.forgotten_up_to());
+            }
+        }
+
         #[test]
         fn counts_are_those_of_a_hash_map(words in prop::collection::vec("[a-c日]{0,4}", 0..3000)) {
             let mut expected: HashMap<&str, u64> = HashMap::new();

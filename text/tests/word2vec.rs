@@ -9,16 +9,20 @@ use plies_text::vectors::WordVectors;
 use plies_text::vocabulary::Vocabulary;
 use plies_text::word2vec::{self, Architecture, Model, Objective, Settings, Subwords};
 
-/// Lines of eight words of one of four topics with thirty words each. With a handful of words several threads
-/// would do little but step on each other's rows.
+/// Two thousand lines of eight words of one of four topics with thirty words each. With a handful of words
+/// several threads would do little but step on each other's rows.
 fn topics() -> Source {
+    topics_in(2000)
+}
+
+fn topics_in(lines: usize) -> Source {
     let mut text = String::new();
     let mut state = 1u32;
     let mut below = |n: u32| {
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         (state >> 16) % n
     };
-    for _ in 0..2000 {
+    for _ in 0..lines {
         let topic = ["tea", "sea", "war", "law"][below(4) as usize];
         for _ in 0..8 {
             let middle = ["mol", "bik", "fup", "dag", "sen"][below(5) as usize];
@@ -116,13 +120,38 @@ fn training_can_be_stopped_and_goes_on_from_what_is_there() {
     assert_eq!(calls, 3);
     let mut model = Model::new(stopped.vocabulary.clone(), settings());
     model =
-        word2vec::train_from(model, &topics(), &words, &mut |_| ControlFlow::Continue(())).unwrap();
+        word2vec::train_from(model, &topics(), &words, 16_000, &mut |_| ControlFlow::Continue(()))
+            .unwrap();
     assert!(share_right(&model) > 0.95);
     // Nothing is left to do, and nothing changes.
     model.settings.epochs = 0;
     let before = model.vectors();
-    let again = word2vec::train_from(model, &topics(), &words, &mut |_| ControlFlow::Continue(()));
+    let again =
+        word2vec::train_from(model, &topics(), &words, 16_000, &mut |_| ControlFlow::Continue(()));
     assert_eq!(again.unwrap().vectors(), before);
+}
+
+#[test]
+fn the_rate_falls_with_the_text_that_is_read_not_with_the_one_the_model_began_with() {
+    let words = Words::as_they_are();
+    let vocabulary = word2vec::count(&topics_in(200), &words, 1).unwrap().vocabulary(1);
+    let known = word2vec::count(&topics(), &words, 1).unwrap().known_to(&vocabulary);
+    assert_eq!((vocabulary.total(), known), (1600, 16_000));
+    let settings = Settings { epochs: 100, ..settings() };
+    let mut half_way = None;
+    let model = Model::new(vocabulary, settings.clone());
+    word2vec::train_from(model, &topics(), &words, known, &mut |now| {
+        assert_eq!(now.total, 1_600_000);
+        if now.share() < 0.5 {
+            return ControlFlow::Continue(());
+        }
+        half_way = Some(*now);
+        ControlFlow::Break(())
+    })
+    .unwrap();
+    let now = half_way.unwrap();
+    assert!((now.lr - settings.lr * (1.0 - now.share())).abs() < 1e-6, "{now:?}");
+    assert!(now.lr > 0.1 * settings.lr, "{now:?}");
 }
 
 #[test]
@@ -165,7 +194,7 @@ fn a_text_and_a_model_without_a_word_in_common_are_told() {
             let model = Model::new(Vocabulary::from_counts(known), settings);
             let source = Source::bytes("f", *b"a b c\n");
             let trained =
-                word2vec::train_from(model, &source, &words, &mut |_| ControlFlow::Continue(()));
+                word2vec::train_from(model, &source, &words, 1, &mut |_| ControlFlow::Continue(()));
             let said = trained.err().map_or(String::new(), |error| error.to_string());
             assert!(said.starts_with(message) && said.is_empty() == message.is_empty(), "{said}");
         }

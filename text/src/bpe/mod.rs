@@ -136,7 +136,8 @@ impl Bpe {
     /// chunks ([`Source::chunks`]), between which there are no pieces.
     ///
     /// # Errors
-    /// A vocabulary below 256 or above 2¹⁹, and what is wrong with the text.
+    /// A vocabulary below 256 or above 2¹⁹, and what is wrong with the text; one with 2³² bytes or more of
+    /// different pieces, or so many that frequent ones had to be forgotten.
     pub fn train(source: &Source, vocabulary: usize, min_count: u64) -> Result<Bpe> {
         Self::check(vocabulary)?;
         let mut counter = Counter::new();
@@ -144,14 +145,19 @@ impl Bpe {
         while chunks.next(&mut chunk)? {
             Pieces.for_each(&chunk.text(source)?, &mut |piece| counter.add(piece));
         }
-        Ok(Self::from_pieces(&counter, vocabulary, min_count))
+        counter.check(min_count, source.name())?;
+        Self::from_pieces(&counter, vocabulary, min_count).ok_or_else(|| {
+            let reason =
+                "has different pieces of more than 2³² bytes; learn from a part of the text";
+            Error::format(source.name(), reason)
+        })
     }
 
-    fn from_pieces(counter: &Counter, vocabulary: usize, min_count: u64) -> Bpe {
+    fn from_pieces(counter: &Counter, vocabulary: usize, min_count: u64) -> Option<Bpe> {
         let pieces = counter.iter().map(|(piece, count)| {
             (piece.bytes().map(|byte| u32::from(NUMBERS[usize::from(byte)])).collect(), count)
         });
-        let (mut bpe, mut row) = (Self::bytes(), train::Row::new(pieces));
+        let (mut bpe, mut row) = (Self::bytes(), train::Row::new(pieces, train::Row::MOST)?);
         let mut known: HashMap<Box<[u8]>, u32> = bpe.known();
         while bpe.tokens.len() < vocabulary {
             let Some((pair, count)) = row.most_frequent() else { break };
@@ -169,7 +175,7 @@ impl Bpe {
             };
             row.merge(pair, token);
         }
-        bpe
+        Some(bpe)
     }
 
     fn known(&self) -> HashMap<Box<[u8]>, u32> {
@@ -478,7 +484,7 @@ mod tests {
             let pieces: Vec<(&str, u64)> = pieces.iter().map(|(p, n)| (p.as_str(), *n)).collect();
             let mut counter = Counter::new();
             pieces.iter().for_each(|(piece, n)| counter.add_times(piece, *n));
-            let bpe = Bpe::from_pieces(&counter, 256 + 6, 1);
+            let bpe = Bpe::from_pieces(&counter, 256 + 6, 1).unwrap();
             // Up to where two ways lead to one token, which the naive loop knows nothing of.
             let expected = naive(&pieces, bpe.merges.len());
             let plain = bpe.merges.iter().zip(256..).take_while(|(pair, token)| bpe.ranks[*pair].1 == *token);

@@ -34,11 +34,11 @@ pub(super) struct Row {
 }
 
 impl Row {
-    /// Pieces of first tokens, and how often they occur.
-    ///
-    /// # Panics
-    /// With 2³² first tokens or more.
-    pub(super) fn new(pieces: impl Iterator<Item = (Vec<u32>, u64)>) -> Row {
+    /// First tokens at most: each has a place of 32 bits, of which one stands for none.
+    pub(super) const MOST: usize = NONE as usize;
+
+    /// Pieces of first tokens, and how often they occur; `None` when there are more than `most` first tokens.
+    pub(super) fn new(pieces: impl Iterator<Item = (Vec<u32>, u64)>, most: usize) -> Option<Row> {
         let mut row = Row {
             tokens: Vec::new(),
             before: Vec::new(),
@@ -49,7 +49,9 @@ impl Row {
         };
         for (piece, count) in pieces {
             let start = row.tokens.len();
-            assert!(start + piece.len() < NONE as usize, "bpe: more than 2³² bytes of pieces");
+            if piece.len() > most - start {
+                return None;
+            }
             for (i, &token) in piece.iter().enumerate() {
                 let at = (start + i) as u32;
                 row.tokens.push(token);
@@ -62,7 +64,7 @@ impl Row {
             }
         }
         row.heap = row.pairs.iter().map(|(&pair, found)| (found.count, Reverse(pair))).collect();
-        row
+        Some(row)
     }
 
     fn add(&mut self, pair: [u32; 2], at: u32) {
@@ -129,5 +131,16 @@ impl Row {
                 self.heap.push((count, Reverse(pair)));
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn more_first_tokens_than_there_are_places_for_are_refused() {
+        let row = |most| Row::new([(vec![1, 2], 1), (vec![1, 2, 3], 1)].into_iter(), most);
+        assert!(row(5).is_some() && row(4).is_none() && row(1).is_none());
     }
 }

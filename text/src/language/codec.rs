@@ -77,6 +77,7 @@ impl Codec {
         while chunks.next(&mut chunk)? {
             cut(unit, &chunk.text(source)?, &mut |token| counter.add(token));
         }
+        counter.check(min_count, source.name())?;
         let vocabulary = counter.vocabulary(min_count);
         Ok(Self::listed(unit, vocabulary.words().take(most - 1).map(Box::from).collect()))
     }

@@ -97,6 +97,15 @@ impl Model {
             }),
             false => None,
         };
+        let counts = vectors.vocabulary().counts();
+        if let Some(at) = counts.iter().position(|&count| count == 0) {
+            let word = vectors.vocabulary().word(at as u32);
+            let reason = format!("does not say how often {word:?} occurs; training needs `counts`");
+            return Err(wrong(reason));
+        }
+        if counts.iter().try_fold(0u64, |sum, &count| sum.checked_add(count)).is_none() {
+            return Err(wrong("`counts` add up to 2⁶⁴ or more; is it damaged?".to_owned()));
+        }
         let dim = vectors.dim();
         let settings = Settings { architecture, objective, dim, subwords, ..Settings::default() };
         settings.check().map_err(|error| wrong(error.to_string()))?;
@@ -151,7 +160,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::{corpus::Source, tokenize::Words, word2vec};
+    use crate::{corpus::Source, tokenize::Words, vocabulary::Vocabulary, word2vec};
 
     fn trained(settings: Settings) -> (Source, Model) {
         let text =
@@ -183,10 +192,9 @@ mod tests {
             assert_eq!(again.vector("teacup"), model.vector("teacup"));
             again.settings = settings.clone();
             let go_on = |model| {
-                word2vec::train_from(model, &text, &Words::plain(), &mut |_| {
-                    ControlFlow::Continue(())
-                })
-                .unwrap()
+                let words = Words::plain();
+                word2vec::train_from(model, &text, &words, 180, &mut |_| ControlFlow::Continue(()))
+                    .unwrap()
             };
             assert_eq!(go_on(again).vectors(), go_on(model).vectors());
         }
@@ -205,20 +213,52 @@ mod tests {
         assert!(refused.contains("no model to go on from"), "{refused}");
     }
 
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(300))]
-        #[test]
-        fn damaged_models_are_errors(at in 0usize..2000, byte in any::<u8>(), cut in 0usize..4000) {
-            let (_, model) = trained(Settings {
-                dim: 2, min_count: 1, epochs: 0,
-                subwords: Some(Subwords { min: 2, max: 2, buckets: 3 }), ..Settings::default()
-            });
-            let mut all = bytes(&model);
-            let at = at % all.len();
-            all[at] = byte;
-            let _ = Model::read(&all, "damaged");
-            all.truncate(cut.min(all.len()));
-            let _ = Model::read(&all, "damaged");
-        }
+    #[test]
+    fn counts_that_cannot_be_are_told() {
+        let small = Settings { dim: 4, min_count: 1, epochs: 0, ..Settings::default() };
+        let refused = |counts: [u64; 2]| {
+            let words = Vocabulary::from_counts(["a", "b"].into_iter().zip(counts));
+            Model::read(&bytes(&Model::new(words, small.clone())), "m").unwrap_err().to_string()
+        };
+        assert!(refused([3, 0]).starts_with("m: does not say how often \"b\" occurs"));
+        assert!(refused([u64::MAX, 1]).starts_with("m: `counts` add up to 2⁶⁴ or more"));
+    }
+
+    /// What is read is used as well: a model that only looks whole would fail later.
+    fn use_up(read: Result<Model>, text: &Source) {
+        let Ok(mut model) = read else { return };
+        model.vectors();
+        model.settings.epochs = 1;
+        let _ = word2vec::train_from(model, text, &Words::plain(), 180, &mut |_| {
+            ControlFlow::Continue(())
+        });
+    }
+
+    #[test]
+    fn damaged_models_are_errors() {
+        let small = Settings { dim: 2, min_count: 1, epochs: 0, ..Settings::default() };
+        let subwords = Some(Subwords { min: 2, max: 2, buckets: 3 });
+        let models = [
+            Settings { subwords, ..small.clone() },
+            Settings { objective: Objective::Hierarchical, ..small },
+        ];
+        let files = models.map(|settings| {
+            let (text, model) = trained(settings);
+            (text, bytes(&model))
+        });
+        let changes = (
+            prop::bool::ANY,
+            any::<prop::sample::Index>(),
+            any::<u8>(),
+            any::<prop::sample::Index>(),
+        );
+        proptest!(ProptestConfig::with_cases(300), |((which, at, byte, cut) in changes)| {
+            let (text, file) = &files[usize::from(which)];
+            let mut all = file.clone();
+            all[at.index(file.len())] = byte;
+            use_up(Model::read(&all, "damaged"), text);
+            all.truncate(cut.index(file.len()));
+            use_up(Model::read(&all, "damaged"), text);
+        });
     }
 }

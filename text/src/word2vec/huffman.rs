@@ -11,6 +11,8 @@
 //! Morin and Bengio 2005; Mikolov et al. 2013 for Huffman's tree. Node numbers and codes are those of
 //! word2vec.c, `CreateBinaryTree`, for the same counts.
 
+use std::cmp::Reverse;
+
 /// For each word the inner nodes from the root to it, and at each of them which way to go.
 pub(crate) struct Tree {
     /// Node and code, word after word.
@@ -20,15 +22,22 @@ pub(crate) struct Tree {
 }
 
 impl Tree {
-    /// For counts that do not increase.
+    /// For any counts; one of 0 stands for 1, since a tree of nothing but zeros would be as deep as it has
+    /// leaves.
     pub(crate) fn new(counts: &[u64]) -> Tree {
         let n = counts.len();
+        let mut order: Vec<usize> = (0..n).collect();
+        order.sort_by_key(|&word| Reverse(counts[word]));
+        let mut leaf_of = vec![0; n];
+        order.iter().enumerate().for_each(|(leaf, &word)| leaf_of[word] = leaf);
         let mut parent = vec![0u32; (2 * n).saturating_sub(1)];
         let mut is_one = vec![false; parent.len()];
-        let mut sums: Vec<u64> = counts.to_vec();
+        // Wide enough for the sum of however many counts.
+        let mut sums: Vec<u128> =
+            order.iter().map(|&word| u128::from(counts[word].max(1))).collect();
         // Leaves from the rarest on, and inner nodes as they are made, are both in order of count.
         let (mut leaf, mut inner) = (n, n);
-        let mut smallest = |sums: &[u64], made: usize| {
+        let mut smallest = |sums: &[u128], made: usize| {
             let take_leaf = leaf > 0 && (inner >= made || sums[leaf - 1] < sums[inner]);
             if take_leaf {
                 leaf -= 1;
@@ -47,9 +56,9 @@ impl Tree {
             is_one[second] = true;
         }
         let (mut steps, mut ends, root) = (Vec::new(), Vec::new(), parent.len().saturating_sub(1));
-        for word in 0..n {
+        for leaf in leaf_of {
             let start = steps.len();
-            let mut at = word;
+            let mut at = leaf;
             while at != root {
                 let up = parent[at] as usize;
                 steps.push(((up - n) as u32, is_one[at]));
@@ -95,14 +104,21 @@ mod tests {
             assert_eq!(tree.path(word as u32), path, "{word}");
         }
         assert_eq!(tree.nodes(), 3);
+        let unsorted = Tree::new(&[2, 10, 3, 4]);
+        for (word, sorted) in [(0, 3), (1, 0), (2, 2), (3, 1)] {
+            assert_eq!(unsorted.path(word), tree.path(sorted), "{word}");
+        }
+        for counts in [[0; 1000], [u64::MAX; 1000]] {
+            let tree = Tree::new(&counts);
+            assert!((0..1000).all(|word| tree.path(word).len() <= 10));
+        }
         assert_eq!(Tree::new(&[7]).path(0), []);
         assert_eq!(Tree::new(&[]).nodes(), 0);
     }
 
     proptest! {
         #[test]
-        fn codes_are_prefix_free_and_as_short_as_huffman_s(mut counts in prop::collection::vec(1u64..1000, 1..60)) {
-            counts.sort_by_key(|&count| std::cmp::Reverse(count));
+        fn codes_are_prefix_free_and_as_short_as_huffman_s(counts in prop::collection::vec(1u64..1000, 1..60)) {
             let tree = Tree::new(&counts);
             // Kraft's equality: the tree has no leaf missing.
             let kraft: f64 = (0..counts.len()).map(|w| 0.5f64.powi(tree.path(w as u32).len() as i32)).sum();

@@ -35,7 +35,7 @@ const ASKED: u64 = 256;
 pub struct Progress {
     /// Words of the vocabulary seen so far, over all epochs, those passed over included.
     pub words: u64,
-    /// How many there will be.
+    /// How many there will be: those of the text, once for each epoch.
     pub total: u64,
     /// Since training began.
     pub elapsed: Duration,
@@ -105,7 +105,8 @@ pub(crate) fn count_by(
 /// `watch` hears of it ten times a second and may end it; what was learned until then is the result.
 ///
 /// # Errors
-/// What is wrong with the settings or the text; a text without a word that is frequent enough.
+/// What is wrong with the settings or the text; a text without a word that is frequent enough, or with too many
+/// different ones ([`Counter::check`]).
 ///
 /// # Example
 /// ```
@@ -125,7 +126,9 @@ pub fn train(
     watch: Watch<'_>,
 ) -> Result<Model> {
     settings.check()?;
-    let vocabulary = count(source, words, settings.threads)?.vocabulary(settings.min_count);
+    let counter = count(source, words, settings.threads)?;
+    counter.check(settings.min_count, source.name())?;
+    let vocabulary = counter.vocabulary(settings.min_count);
     if vocabulary.is_empty() {
         let reason = format!(
             "no word occurs {} times or more; lower the minimum count, or give more text",
@@ -133,14 +136,23 @@ pub fn train(
         );
         return Err(Error::format(source.name(), reason));
     }
-    train_from(Model::new(vocabulary, settings), source, words, watch)
+    let known = vocabulary.total();
+    train_from(Model::new(vocabulary, settings), source, words, known, watch)
 }
 
-/// Trains a model that exists: its words stay as they are, others are passed over.
+/// Trains a model that exists: its words stay as they are, others are passed over. `known` is how many words
+/// of the text the model knows ([`Counter::known_to`]), since the learning rate falls with the share of them
+/// that is done; the model's own counts are those of the text that it began with.
 ///
 /// # Errors
 /// What is wrong with the settings or the text; a text without a word of the vocabulary.
-pub fn train_from(model: Model, source: &Source, words: &Words, watch: Watch<'_>) -> Result<Model> {
+pub fn train_from(
+    model: Model,
+    source: &Source,
+    words: &Words,
+    known: u64,
+    watch: Watch<'_>,
+) -> Result<Model> {
     let Model { vocabulary, settings, input, output } = model;
     settings.check()?;
     if vocabulary.is_empty() {
@@ -167,6 +179,7 @@ pub fn train_from(model: Model, source: &Source, words: &Words, watch: Watch<'_>
         words,
         settings: &settings,
         vocabulary: &vocabulary,
+        total: known.saturating_mul(settings.epochs as u64),
         keep: vocabulary.keep(settings.sample),
         shared,
         chunks: Mutex::new((0, None)),
@@ -205,6 +218,8 @@ struct Run<'a> {
     words: &'a Words,
     settings: &'a Settings,
     vocabulary: &'a Vocabulary,
+    /// Words that will have been seen in the end.
+    total: u64,
     keep: Vec<f32>,
     shared: Shared<'a>,
     /// The epoch, and its text.
@@ -236,7 +251,7 @@ impl Run<'_> {
 
     /// What one thread does until all is done.
     fn work(&self, watch: Watch<'_>) -> Result<()> {
-        let total = self.vocabulary.total() * self.settings.epochs as u64;
+        let total = self.total;
         let mut worker = Worker::default();
         let (mut sequence, mut chunk, mut buffer) =
             (Sequence::default(), Chunk::default(), String::new());
@@ -266,7 +281,7 @@ impl Run<'_> {
                 sequence.end_line();
                 let done = self.done.fetch_add(seen, Relaxed) + seen;
                 seen = 0;
-                let left = 1.0 - done as f64 / (total + 1) as f64;
+                let left = 1.0 - done as f64 / (total as f64 + 1.0);
                 let lr = self.settings.lr * left.max(1e-4);
                 if blocks == 0 || blocks % ASKED == 0 {
                     // Shown, and changes nothing.

@@ -180,6 +180,7 @@ impl TrainArgs {
         let (model, text_words, words_left_out) = match resumed {
             Some(model) => self.go_on(model, &settings, &counter, source.name())?,
             None => {
+                counter.check(settings.min_count, source.name())?;
                 let vocabulary = counter.vocabulary(settings.min_count);
                 let (known, others) = (vocabulary.total(), vocabulary.dropped());
                 (Model::new(vocabulary, settings.clone()), known, others)
@@ -211,7 +212,7 @@ impl TrainArgs {
         let (mut last, stop) = (None, interrupt.stop());
         let model = {
             let progress = Progress::new(&console, command);
-            word2vec::train_from(model, &source, &words, &mut |now| {
+            word2vec::train_from(model, &source, &words, text_words, &mut |now| {
                 let rate = thousands(now.rate() as usize);
                 progress.at(
                     now.share(),
@@ -290,11 +291,8 @@ impl TrainArgs {
             return Err(Failure::at(self.resume.as_deref().unwrap_or(Path::new("")), reason));
         }
         model.settings = Settings { objective, dim, subwords, ..settings.clone() };
-        let (mut known, mut all) = (0, 0);
-        for (word, count) in counter.iter() {
-            all += count;
-            known += model.vocabulary.find(word).map_or(0, |_| count);
-        }
+        let known = counter.known_to(&model.vocabulary);
+        let all: u64 = counter.iter().map(|(_, count)| count).sum();
         if known == 0 {
             let reason = "has no word of the model; are they cut the same way?";
             return Err(Failure::BadInput(format!("{text}: {reason}")));
